@@ -1,0 +1,3 @@
+"""The analytics appliance: collects events, stores them exactly, shows them live."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,257 @@
+"""The composition root: builds the parts, joins them, starts and stops them. Nothing is created on import."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+from starlette.routing import BaseRoute
+
+from appliance import clock
+from appliance.broadcast import Broadcast
+from appliance.config import Settings
+from appliance.errors import ConfigurationError, Invalid
+from appliance.ingest.client_address import TrustedProxies
+from appliance.ingest.drain_client import DrainClient
+from appliance.ingest.endpoint import Endpoint
+from appliance.ingest.geo import Locator, country_names
+from appliance.ingest.journal import Journal
+from appliance.ingest.presence import Presence
+from appliance.ingest.progress import FeedItem, Stored
+from appliance.ingest.refusals import Refusal, Refusals
+from appliance.ingest.registry import Registry
+from appliance.ingest.sent import Sent
+from appliance.ingest.visitor import Salts
+from appliance.model import Project
+from appliance.queries.conditions import Names
+from appliance.queries.reports import Reports
+from appliance.scheduler import Job, repeat
+from appliance.storage import accounts
+from appliance.storage.data_folder import lock_data_folder
+from appliance.storage.open import database_path
+from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.telemetry import Health
+from appliance.web.routes import build_site
+from appliance.web.site_numbers import site_numbers
+
+log = structlog.get_logger(__name__)
+
+DISK_FREE_BYTES_MIN = 100 << 20
+
+
+class Appliance:
+    """All parts of one serving process: `endpoint` is the ASGI application to serve between `start` and `stop`."""
+
+    def __init__(self, settings: Settings, more_routes: Sequence[BaseRoute] = ()) -> None:
+        self.settings = settings
+        self.started_at = time.monotonic()
+        self.closing = asyncio.Event()  # set when the process is asked to end: open streams end by themselves
+        self.setup_token = secrets.token_urlsafe(18)
+        path = database_path(settings)
+        self.database = SqliteDatabase(path)
+        self.evaluator = Evaluator(
+            path,
+            temp_directory=settings.data_dir / "tmp",
+            idle_seconds=settings.worker_idle_seconds,
+            timeout_seconds=settings.query_timeout_seconds,
+        )
+        self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
+        self.refusals = Refusals(self.notices)
+        self.registry = Registry(self.database)
+        self.salts = Salts()
+        self.presence = Presence()
+        self.reports = Reports(self.evaluator, Names(countries=country_names()))
+        self._first_events: dict[int, int] = {}
+        self.journal = Journal(
+            settings.data_dir / "journal",
+            bytes_max=settings.journal_bytes_max,
+            sync=settings.durability == "fsync",
+        )
+        self.drain = DrainClient(self.journal, path, self._on_stored, settings.log_format)
+        self.stored_minutes: Counter[int] = Counter()
+        self.endpoint = Endpoint(
+            build_site(settings, self._state(), more_routes),
+            journal=self.journal,
+            drain=self.drain,
+            registry=self.registry,
+            salts=self.salts,
+            locator=Locator(Path(settings.geo_database) if settings.geo_database else None),
+            refusals=self.refusals,
+            trusted_proxies=TrustedProxies(settings.trusted_proxies),
+            body_bytes_max=settings.body_bytes_max,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._draining: asyncio.Task[None]
+        self._lock: IO[str] | None = None
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Take the data folder, bring everything up. Raises DataFolderLocked, StorageUnavailable, DatabaseTooNew."""
+        self._lock = lock_data_folder(self.settings.data_dir)
+        await self.database.open()
+        await self._first_account()
+        await self.registry.refresh()
+        await self.salts.refresh(self.database, clock.now())
+        await asyncio.to_thread(self.journal.open)
+        self.journal.start(asyncio.get_running_loop())
+        await self.presence.load(self.database, clock.now())
+        jobs = [
+            Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
+            Job("deduplication window", 6 * 3600, self._forget_old_ids),
+            Job("aliases", 3600, lambda: self.database.forget_aliases(clock.now() - 2 * clock.DAY)),
+        ]
+        self._draining = asyncio.create_task(self.drain.run())
+        self._tasks = [
+            asyncio.create_task(self.registry.follow()),
+            *(asyncio.create_task(repeat(job)) for job in jobs),
+        ]
+
+    async def stop(self) -> None:
+        """Write what waits, empty the journal as far as time allows, close."""
+        self.closing.set()
+        if not await self.drain.stop(self.settings.drain_seconds_max, self._draining):
+            log.warning("the journal is not empty; the next start goes on with it")
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.to_thread(self.journal.close)
+        await self.evaluator.close()
+        await self.database.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    async def _first_account(self) -> None:
+        """Create the account that the settings name, when there is none yet."""
+        if not self.settings.admin_email or await accounts.any_exist(self.database):
+            return
+        try:
+            await accounts.create(
+                self.database,
+                email=self.settings.admin_email,
+                password=self.settings.admin_password,
+                name="",
+                role="owner",
+                actor="settings",
+                at=clock.now(),
+            )
+        except Invalid as error:
+            raise ConfigurationError(f"APPLIANCE_ADMIN_EMAIL, APPLIANCE_ADMIN_PASSWORD: {error}") from error
+
+    # ------------------------------------------------------------------ joints
+
+    def _state(self) -> dict[str, Any]:
+        """What the pages work with (web/parts.py)."""
+        return {
+            "db": self.database,
+            "reports": self.reports,
+            "presence": self.presence,
+            "refusals": self.refusals,
+            "notices": self.notices,
+            "closing": self.closing,
+            "setup_token": self.setup_token,
+            "health": self.health,
+            "stored_per_minute": self.stored_per_minute,
+            "first_event_at": self.first_event_at,
+            "send_test_event": self.send_test_event,
+            "site_numbers": partial(site_numbers, self.reports, self.presence),
+        }
+
+    async def first_event_at(self, project: Project) -> int | None:
+        """When the project's first event was received, None before there is one."""
+        if project.id not in self._first_events:
+            rows = await self.database.read(
+                "SELECT received FROM event WHERE project_id = :id ORDER BY id LIMIT 1", {"id": project.id}
+            )
+            if not rows:
+                return None
+            self._first_events[project.id] = rows[0][0]
+        return self._first_events[project.id]
+
+    async def send_test_event(self, project: Project) -> None:
+        """Put one event of our own through ingestion. Raises JournalFull, JournalFailed."""
+        host = project.domains[0] if project.domains else "test.invalid"
+        await self.endpoint.submit(project, Sent(event="pageview", url=f"https://{host}/", title="Test event"))
+
+    def _on_stored(self, stored: Stored) -> None:
+        now = clock.now()
+        self.presence.add(stored, now)
+        self.stored_minutes[now // clock.MINUTE] += stored.events
+        for item in stored.feed:
+            self.notices.publish(item.project_id, item)
+        for refused in stored.refused:
+            refusal = Refusal(now, "rejected", refused.reason, "", refused.name, refused.page, "drain")
+            self.refusals.add(refused.project_id, refusal)
+
+    def stored_per_minute(self) -> list[int]:
+        """Events stored in each of the last 60 minutes, oldest first."""
+        running = clock.now() // clock.MINUTE
+        for minute in [m for m in self.stored_minutes if m <= running - 60]:
+            del self.stored_minutes[minute]
+        return [self.stored_minutes[minute] for minute in range(running - 59, running + 1)]
+
+    async def _forget_old_ids(self) -> None:
+        """Deduplication rows older than every project's window go."""
+        windows = [p.settings.deduplication_days for p in self.registry.catalogue.projects.values()]
+        oldest = clock.now() // clock.DAY - max(windows, default=7)
+        await self.database.forget_ids(oldest)
+
+    # ------------------------------------------------------------------ state
+
+    def health(self) -> Health:
+        """How the process is, now. Cheap: asks no database."""
+        problems = []
+        if self.journal.failure is not None:
+            problems.append(f"the journal cannot be written: {self.journal.failure}")
+        if self.drain.error is not None:
+            problems.append(f"the database takes no events: {self.drain.error}")
+        if self.drain.lag_seconds > self.settings.lag_seconds_max:
+            problems.append(f"stored data are {self.drain.lag_seconds:.0f} seconds behind")
+        backlog = self.journal.backlog(self.drain.position)
+        if self.journal.size > 0.9 * self.settings.journal_bytes_max:
+            problems.append("the journal is nearly full")
+        free = shutil.disk_usage(self.settings.data_dir).free
+        if free < DISK_FREE_BYTES_MIN:
+            problems.append(f"only {free >> 20} MB are free where the data folder is")
+        refused: dict[str, int] = {}
+        for (_, reason), number in self.refusals.counts.items():
+            refused[reason] = refused.get(reason, 0) + number
+        return Health(
+            ready=not problems and self._lock is not None,
+            problems=tuple(problems),
+            uptime_seconds=time.monotonic() - self.started_at,
+            requests=self.endpoint.requests,
+            accepted=self.endpoint.accepted,
+            stored=self.drain.stored,
+            duplicates=self.drain.duplicates,
+            conflicts=self.drain.conflicts,
+            dead_letters=self.drain.dead_letters,
+            drain_restarts=self.drain.restarts,
+            lag_seconds=self.drain.lag_seconds,
+            journal_bytes=self.journal.size,
+            journal_bytes_max=self.settings.journal_bytes_max,
+            journal_backlog_bytes=backlog,
+            database_bytes=_file_bytes(self.database.path),
+            disk_free_bytes=free,
+            refused=refused,
+        )
+
+
+def _file_bytes(path: Path) -> int:
+    """Size of a SQLite database with its write-ahead file."""
+    total = 0
+    for name in (str(path), f"{path}-wal"):
+        with suppress(OSError):
+            total += os.stat(name).st_size
+    return total

@@ -1,0 +1,166 @@
+"""Every setting, with its type, default and a sentence of help; the only reader of the environment.
+
+A setting NAME is the variable APPLIANCE_NAME and the flag --name of `appliance serve`. A secret may also be given as a
+file: APPLIANCE_NAME_FILE holds the path.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+import msgspec
+
+from appliance.errors import ConfigurationError
+
+PREFIX = "APPLIANCE_"
+
+_HELP = {
+    "data_dir": "Folder of the database, journal, archive and backups.",
+    "database_url": "Where events are stored: empty for SQLite in the data folder, or sqlite:///path.",
+    "host": "Address to listen on.",
+    "port": "Port to listen on.",
+    "public_url": "How browsers reach the appliance, for snippets, links and cookies; empty: as the request says.",
+    "trusted_proxies": "Addresses or networks, separated by commas, whose X-Forwarded-For and -Proto are believed.",
+    "admin_email": "With admin_password, creates the first account at start.",
+    "admin_password": "Password of the first account.",
+    "durability": "'fsync': events are answered when they are on disk; 'os': when the operating system has them.",
+    "open_registration": "Let anybody create an account.",
+    "default_project": "Project (id or domain) that takes system B's and D's events sent without a key.",
+    "journal_bytes_max": "Bytes the journal may take; above, ingestion answers 503.",
+    "body_bytes_max": "Largest request body, after decompression.",
+    "drain_seconds_max": "At shutdown, how long the journal is emptied before the rest is left for the next start.",
+    "lag_seconds_max": "Readiness turns red when the database is this far behind the journal.",
+    "worker_idle_seconds": "How long the query worker waits for a question before it ends.",
+    "query_timeout_seconds": "How long a question may take.",
+    "geo_database": "A .mmdb file with cities (DB-IP, GeoLite2, ...); empty: countries only, built in.",
+    "script_name": "Also serve the tracker under this name, e.g. 'a.js'.",
+    "log_format": "'json' or 'text'.",
+    "metrics_public": "Answer /metrics to anybody, not only with a private key or from this machine.",
+}
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The settings of one process; `load` makes them."""
+
+    data_dir: Path = Path("data")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    admin_email: str = ""
+    admin_password: str = ""
+    durability: str = "fsync"
+    open_registration: bool = False
+    default_project: str = ""
+    journal_bytes_max: int = 1 << 30
+    body_bytes_max: int = 5 << 20
+    drain_seconds_max: int = 20
+    lag_seconds_max: int = 60
+    worker_idle_seconds: int = 300
+    query_timeout_seconds: int = 30
+    geo_database: str = ""
+    script_name: str = ""
+    log_format: str = "json"
+    metrics_public: bool = False
+
+
+class SettingInfo(NamedTuple):
+    """One row of the table of settings, for the CLI and the documentation."""
+
+    name: str
+    variable: str
+    type: Any
+    default: Any
+    help: str
+
+
+_CHOICES = {"durability": ("fsync", "os"), "log_format": ("json", "text")}
+_AT_LEAST = {
+    "port": 0,
+    "journal_bytes_max": 1 << 20,
+    "body_bytes_max": 1024,
+    "drain_seconds_max": 0,
+    "lag_seconds_max": 1,
+    "worker_idle_seconds": 1,
+    "query_timeout_seconds": 1,
+}
+
+
+def table() -> list[SettingInfo]:
+    """All settings in order."""
+    hints = get_type_hints(Settings)
+    defaults = Settings()
+    return [
+        SettingInfo(name, PREFIX + name.upper(), hints[name], getattr(defaults, name), _HELP[name])
+        for name in Settings.__struct_fields__
+    ]
+
+
+def load(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
+    """Settings from flags (None: not given), else the environment, else the defaults.
+
+    Raises ConfigurationError naming the variable and what it may be.
+    """
+    values: dict[str, Any] = {}
+    for info in table():
+        raw = flags.get(info.name)
+        if raw is None:
+            raw = _from_environment(environment, info.variable)
+        if raw is not None:
+            values[info.name] = _convert(info, raw)
+    return Settings(**values)
+
+
+def _from_environment(environment: Mapping[str, str], variable: str) -> str | None:
+    if (raw := environment.get(variable)) is not None:
+        return raw
+    if (path := environment.get(variable + "_FILE")) is not None:
+        try:
+            return Path(path).read_text("utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"{variable}_FILE: cannot read {path}: {error.strerror}") from error
+    return None
+
+
+def _convert(info: SettingInfo, raw: Any) -> Any:
+    try:
+        value = _parse(info.type, raw)
+    except ValueError as error:
+        raise ConfigurationError(f"{info.variable}: {raw!r} is not {error}") from error
+    if info.name in _CHOICES and value not in _CHOICES[info.name]:
+        raise ConfigurationError(f"{info.variable}: {raw!r} is not one of {', '.join(_CHOICES[info.name])}")
+    if info.name in _AT_LEAST and value < _AT_LEAST[info.name]:
+        raise ConfigurationError(f"{info.variable}: {value} is below {_AT_LEAST[info.name]}")
+    if info.name == "trusted_proxies":
+        for network in value:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError as error:
+                raise ConfigurationError(f"{info.variable}: {error}") from error
+    return value
+
+
+def _parse(kind: Any, raw: Any) -> Any:
+    """Raises ValueError with what was expected."""
+    if not isinstance(raw, str):
+        return raw
+    raw = raw.strip()
+    if kind is bool:
+        if raw.lower() in ("1", "true", "yes", "on"):
+            return True
+        if raw.lower() in ("0", "false", "no", "off", ""):
+            return False
+        raise ValueError("true or false")
+    if kind is int:
+        try:
+            return int(raw.replace("_", ""))
+        except ValueError:
+            raise ValueError("a whole number") from None
+    if kind is Path:
+        return Path(raw)
+    if get_args(kind):
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    return raw

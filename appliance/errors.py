@@ -1,0 +1,131 @@
+"""Every error the appliance raises on purpose.
+
+ApplianceError
+├── Invalid                 what was asked or sent is wrong; carries code, field, pointer
+│   ├── Unauthorized        no key or login, or a wrong one
+│   ├── Forbidden           known, but not allowed: origin, scope, role
+│   ├── NotFound            no such project, page, key
+│   └── TooLarge            a limit was passed
+├── Unavailable             try again later
+│   ├── JournalFull         the journal reached its byte limit
+│   ├── JournalFailed       a write or sync failed; the group was not kept
+│   ├── StorageUnavailable  the database is away, locked or out of space
+│   └── QueryTimeout        a question took longer than its limit
+├── DataFolderLocked        another process serves this data folder
+├── CheckpointMoved         another process drains the same journal
+├── DatabaseTooNew          the database was written by a newer version
+└── ConfigurationError      a setting has a value that cannot be used
+
+Raise near the fault with the facts; `web/problems.py` and `ingest/answers.py` turn it into a status in one place.
+"""
+
+
+class ApplianceError(Exception):
+    """Something went wrong in the appliance."""
+
+    status = 500
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__ or "")
+
+
+class Invalid(ApplianceError):
+    """The request is not valid."""
+
+    status = 422
+    code = "invalid"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        pointer: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+        self.field = field
+        self.pointer = pointer
+
+
+class Unauthorized(Invalid):
+    """A valid key or login is needed."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class Forbidden(Invalid):
+    """This is not allowed."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(Invalid):
+    """There is no such thing here."""
+
+    status = 404
+    code = "not_found"
+
+
+class TooLarge(Invalid):
+    """The request is too large."""
+
+    status = 413
+    code = "too_large"
+
+
+class Unavailable(ApplianceError):
+    """The appliance cannot do this now; try again later."""
+
+    status = 503
+    code = "unavailable"
+    retry_after_seconds = 5
+
+
+class JournalFull(Unavailable):
+    """The journal has reached its byte limit; events are refused until the database takes some."""
+
+    code = "journal_full"
+    retry_after_seconds = 10
+
+
+class JournalFailed(Unavailable):
+    """The journal could not be written or synced; nothing of this request was kept."""
+
+    code = "journal_failed"
+
+
+class StorageUnavailable(Unavailable):
+    """The database cannot be used now."""
+
+    code = "storage_unavailable"
+
+
+class QueryTimeout(Unavailable):
+    """The question took longer than its time limit."""
+
+    code = "query_timeout"
+
+
+class DataFolderLocked(ApplianceError):
+    """Another process already serves this data folder."""
+
+
+class CheckpointMoved(ApplianceError):
+    """Another process has drained the same journal meanwhile."""
+
+
+class DatabaseTooNew(ApplianceError):
+    """The database was written by a newer version of the appliance."""
+
+
+class ConfigurationError(ApplianceError):
+    """A setting has a value that cannot be used."""

@@ -1,0 +1,75 @@
+"""What the command line does with the parts of a server, without one."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from appliance.config import Settings
+from appliance.errors import DataFolderLocked
+from appliance.ingest.drain import Drain
+from appliance.ingest.journal_folder import survey
+from appliance.storage import summary
+from appliance.storage.data_folder import lock_data_folder
+from appliance.storage.interface import Database, Position
+from appliance.storage.open import database_path, opened
+from appliance.storage.sqlite.drain_store import SqliteDrainStore
+
+
+async def status(settings: Settings) -> dict[str, Any]:
+    """What is stored, and how much of the journal is not drained yet."""
+    async with opened(settings) as database:
+        path = database_path(settings)
+        return {
+            "database": str(path),
+            "database_bytes": sum(p.stat().st_size for p in (path, Path(f"{path}-wal")) if p.exists()),
+            "journal_bytes": summary.folder_bytes(_journal_folder(settings)),
+            "journal_backlog_bytes": await _backlog(database, settings),
+            "dead_letters": await summary.dead_letters(database),
+            "projects": await summary.count_rows(database),
+        }
+
+
+async def drain_journal(settings: Settings, timeout_seconds: float) -> int:
+    """Empty the journal, or wait until the server that runs has. Gives the bytes that are left."""
+    try:
+        lock = lock_data_folder(settings.data_dir)
+    except DataFolderLocked:
+        return await _wait_for_server(settings, timeout_seconds)
+    with lock:
+        async with opened(settings) as database:
+            found = survey(_journal_folder(settings))
+            if found is None:
+                return 0
+            end = Position(found.newest, found.sizes.get(found.newest, 0))
+            store = SqliteDrainStore(database_path(settings))
+            drain = Drain(_journal_folder(settings), found.journal_id, store)
+            deadline = time.monotonic() + timeout_seconds
+            while time.monotonic() < deadline and drain.step(end) is not None:
+                pass
+            store.settle()
+            store.close()
+            return await _backlog(database, settings)
+
+
+async def _wait_for_server(settings: Settings, timeout_seconds: float) -> int:
+    deadline = time.monotonic() + timeout_seconds
+    async with opened(settings) as database:
+        while (left := await _backlog(database, settings)) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        return left
+
+
+async def _backlog(database: Database, settings: Settings) -> int:
+    """Bytes of journal records that the database does not have, read from outside the process that writes them."""
+    found = survey(_journal_folder(settings))
+    if found is None:
+        return 0
+    rows = await database.read(
+        "SELECT segment, position FROM checkpoint WHERE journal_id = :id", {"id": found.journal_id}
+    )
+    return found.bytes_after(Position(*rows[0]) if rows else None)
+
+
+def _journal_folder(settings: Settings) -> Path:
+    return settings.data_dir / "journal"
