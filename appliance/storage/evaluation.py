@@ -1,0 +1,76 @@
+"""What answers questions: a plan of SELECT statements in, plain rows out. Both engines offer it.
+
+The plan's SQL is composed by `queries/sql.py` from a whitelist and never holds text that somebody sent: values are
+bound by name, and a filter on text is a `CodeSet`, which the engine turns into dictionary codes. The statements read
+two tables of one project, `event` and `visit`, and dictionaries; which columns they use is stated, so that an engine
+may decode those alone.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+Matching = Literal["is", "contains", "matches"]
+Cell = int | str | None
+Rows = list[tuple[Cell, ...]]
+Answer = list[list[Rows]]  # per step, per report
+
+
+class CodeSet(msgspec.Struct, frozen=True, array_like=True):
+    """The codes of a dictionary whose text is, contains or matches (RE2, anywhere) at least one of the values.
+
+    `extra` are codes that the dictionary does not hold with the text they stand for, tried like the others.
+    """
+
+    dictionary: int
+    matching: Matching
+    values: tuple[str, ...]
+    case_sensitive: bool = True
+    extra: tuple[tuple[int, str], ...] = ()
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """Statements over one range and filter.
+
+    `relations` are temporary tables (name, SELECT) made first and in that order, `reports` the SELECTs to answer.
+    `parameters`, `texts` and `code_sets` are bound by name; a code set arrives in SQL as a list of codes.
+    """
+
+    reports: tuple[str, ...]
+    relations: tuple[tuple[str, str], ...] = ()
+    parameters: dict[str, int] = {}
+    texts: dict[str, list[str]] = {}
+    code_sets: dict[str, CodeSet] = {}
+
+
+class Plan(msgspec.Struct, frozen=True, array_like=True):
+    """What one round trip asks about one project: all steps see the same snapshot.
+
+    `event` and `visit` name the columns used of these tables, `dictionaries` the numbers (dimensions.py) whose texts
+    the answer shows.
+    """
+
+    project_id: int
+    event: tuple[str, ...]
+    visit: tuple[str, ...]
+    dictionaries: tuple[int, ...]
+    steps: tuple[Step, ...]
+
+
+class QueryEngine(Protocol):
+    """The verbs of an engine that answers questions."""
+
+    dialect: Literal["duckdb", "postgresql"]
+
+    async def ask(self, plan: Plan) -> Answer:
+        """Run a plan in one snapshot. Cancelling the call stops the work.
+
+        Raises QueryTimeout, StorageUnavailable; Invalid when a pattern of a code set is no regular expression.
+        """
+        ...
+
+    async def first_event(self, project_id: int) -> int | None:
+        """Time of a project's first event in UTC microseconds, None when it has none."""
+        ...
+
+    async def close(self) -> None: ...

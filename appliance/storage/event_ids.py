@@ -1,0 +1,56 @@
+"""Event ids as they are stored: small for the forms that are common, and always given back exactly as they were sent.
+
+form                          stored as                     length
+our own, 14 base 36 digits    bytes: 6 ms, 4 random         10 bytes, time-ordered
+UUID, lower case, 4 hyphens   bytes                         16 bytes
+anything else                 text                          as sent
+
+Our own form is 8 digits of milliseconds since 1970 and 6 digits of chance (36^6 > 2^31); minted by the tracker and,
+for events that come without an id, by the server. Being time-ordered keeps the deduplication table's writes together.
+"""
+
+import random
+import re
+import uuid
+from functools import lru_cache
+
+_OWN = re.compile(r"[0-9a-z]{14}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_TRIPLES = [a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS]
+_bits = random.Random().getrandbits  # seeded by the operating system; ids are unique, not secret
+
+
+@lru_cache(maxsize=64)
+def _time_digits(milliseconds: int) -> str:
+    high, low = divmod(milliseconds, 36**3)
+    higher, high = divmod(high, 36**3)
+    return f"{_TRIPLES[higher][1:]}{_TRIPLES[high]}{_TRIPLES[low]}"
+
+
+def _chance_digits(number: int) -> str:
+    high, low = divmod(number, 36**3)
+    return _TRIPLES[high] + _TRIPLES[low]
+
+
+def mint(milliseconds: int) -> str:
+    """A new id of our own form for that time (ms since 1970, up to the year 2059)."""
+    return _time_digits(milliseconds) + _chance_digits(_bits(31))
+
+
+def pack(event_id: str) -> bytes | str:
+    """The stored form of an id."""
+    if len(event_id) == 14 and _OWN.fullmatch(event_id):
+        return int(event_id[:8], 36).to_bytes(6, "big") + int(event_id[8:], 36).to_bytes(4, "big")
+    if len(event_id) == 36 and _UUID.fullmatch(event_id):
+        return bytes.fromhex(event_id.replace("-", ""))
+    return event_id
+
+
+def unpack(stored: bytes | str) -> str:
+    """The id as it was sent."""
+    if isinstance(stored, str):
+        return stored
+    if len(stored) == 10:
+        return _time_digits(int.from_bytes(stored[:6], "big")) + _chance_digits(int.from_bytes(stored[6:], "big"))
+    return str(uuid.UUID(bytes=stored))

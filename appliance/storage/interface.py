@@ -1,0 +1,181 @@
+"""What a storage engine offers; the rest of the appliance is built on these few verbs.
+
+SQL given to `read`, `write` and `stream` is portable, with `:name` parameters; engines translate the placeholders.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from appliance.model import Event, ProjectSettings, Visit
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Params = Mapping[str, Any]
+
+
+class Position(NamedTuple):
+    """A place in the journal: number of a segment, and the byte in it after the last whole record."""
+
+    segment: int
+    offset: int
+
+
+class Known(NamedTuple):
+    """What deduplication remembers of an event id: the UTC day (since 1970) of its receipt, a CRC-32 of its content,
+    the stored event and its visit (0: none)."""
+
+    received_day: int
+    fingerprint: int
+    event: int
+    visit_id: int
+
+
+class StoredEvent(msgspec.Struct, gc=False):
+    """One row of `event` to insert. Text values are dictionary codes; `event_id` is packed (event_ids.py)."""
+
+    id: int
+    project_id: int
+    event_id: bytes | str
+    visit_id: int
+    time: int
+    received: int
+    kind: int
+    flags: int
+    rate: int
+    name: int
+    source: int
+    hostname: int
+    path: int
+    title: int
+    user: int
+    scroll_depth: int
+    engaged_ms: int
+    revenue: int | None
+    currency: int
+    context: int
+    properties: str | None
+
+
+class DrainTransaction(Protocol):
+    """The verbs of one drained batch. All of them happen together with `checkpoint`, or none does.
+
+    Synchronous: it runs on the engine's writer thread.
+    """
+
+    def known(self, ids: Sequence[tuple[int, bytes | str]]) -> dict[tuple[int, bytes | str], Known]:
+        """Those of (project, packed event id) that are remembered."""
+        ...
+
+    def visits_of(self, project_id: int, visitor: int, since: int) -> list[Visit]:
+        """The visitor's visits that start at or after `since`."""
+        ...
+
+    def visit(self, visit_id: int) -> Visit | None:
+        """One visit by its id."""
+        ...
+
+    def alias_of(self, project_id: int, visitor: int) -> int | None:
+        """The id of the visit that this visitor's next events belong to although it has another visitor."""
+        ...
+
+    def code(self, project_id: int, dimension: int, text: str) -> int:
+        """Dictionary code of a text, minted where new; 0 for the empty text."""
+        ...
+
+    def next_visit_id(self) -> int: ...
+
+    def next_event_id(self) -> int: ...
+
+    def add_events(self, rows: Sequence[StoredEvent]) -> None: ...
+
+    def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
+        """Deduplication rows: project, packed event id, day received, fingerprint, event row (0: none)."""
+        ...
+
+    def save_visits(self, new: Sequence[Visit], changed: Sequence[Visit]) -> None: ...
+
+    def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
+        """Raise a stored pageview's scroll depth (percent) to at least this, and add visible milliseconds."""
+        ...
+
+    def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None: ...
+
+    def drop_alias(self, project_id: int, visitor: int) -> None: ...
+
+    def add_source(self, project_id: int, name: str, at: int) -> None:
+        """Make the project's source known, unless it is."""
+        ...
+
+    def merge_traits(self, project_id: int, user: int, traits: str, at: int) -> None:
+        """Lay a JSON object of traits over what is stored of the user, name by name."""
+        ...
+
+    def add_dead_letter(self, at: int, event: Event, error: str) -> None: ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What happens inside is undone alone when it raises."""
+        ...
+
+    def checkpoint(self, journal_id: bytes, before: Position | None, after: Position, at: int) -> None:
+        """Move a journal's checkpoint. Raises CheckpointMoved when it is not at `before`: somebody else drains the same
+        journal, and nothing of this batch may stay."""
+        ...
+
+
+class DrainStore(Protocol):
+    """Where the drain puts events. Synchronous: it belongs to the drain's own process."""
+
+    def position(self, journal_id: bytes) -> Position | None:
+        """Up to where a journal is in the database; None: nothing of it."""
+        ...
+
+    def settings_of(self, project_id: int) -> ProjectSettings:
+        """A project's settings, not older than the last change anybody made."""
+        ...
+
+    def transact(self, work: Callable[[DrainTransaction], T]) -> T:
+        """Run `work` as one transaction. Raises StorageUnavailable where waiting may help, else what it raised."""
+        ...
+
+    def settle(self) -> bool:
+        """Make durable all that was committed. False when that has to wait; ask again later."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Database(Protocol):
+    """One open database, of either engine."""
+
+    async def open(self) -> None:
+        """Connect, migrate, be ready. Raises StorageUnavailable, DatabaseTooNew."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def read(self, sql: str, params: Params = {}) -> list[Row]:
+        """All rows of a short query."""
+        ...
+
+    async def write(self, sql: str, params: Params = {}) -> list[Row]:
+        """One durable statement in a transaction of its own; the rows of its RETURNING, if any."""
+        ...
+
+    async def write_all(self, statements: Sequence[tuple[str, Params]]) -> list[list[Row]]:
+        """Several durable statements in one transaction; the RETURNING rows of each."""
+        ...
+
+    def stream(self, sql: str, params: Params = {}, *, batch_rows: int = 1000) -> AsyncIterator[list[Row]]:
+        """A long result from one snapshot, in batches, in constant memory."""
+        ...
+
+    async def forget_ids(self, before_day: int) -> int:
+        """Delete deduplication rows received before that day, in bounded steps; how many there were."""
+        ...
+
+    async def forget_aliases(self, before: int) -> None:
+        """Delete aliases of visits that ended before."""
+        ...

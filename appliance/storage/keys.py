@@ -1,0 +1,201 @@
+"""API keys: a public key's token is stored as it is, a private key's only as its SHA-256."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from appliance import credentials
+from appliance.clock import HOUR
+from appliance.errors import Invalid, NotFound
+from appliance.model import Key
+from appliance.storage import audit
+from appliance.storage.catalogue_version import BUMP, Statement
+from appliance.storage.interface import Database, Row
+
+SCOPES = ("send", "read", "manage")
+NAME_CHARACTERS_MAX = 100
+DEFAULT_NAME = "default"  # of the keys that come with a project
+KEYS_MAX = 100  # live ones of a project
+TOUCH_INTERVAL = HOUR
+
+COLUMNS = "id, project_id, kind, name, prefix, token, scopes, created_at, last_used_at, revoked_at"
+
+
+class NewKey(NamedTuple):
+    """A key just minted. `token` is shown now; a private key's is never seen again."""
+
+    key: Key
+    token: str
+
+
+def from_row(row: Row) -> Key:
+    """A record from a row of COLUMNS."""
+    values: list[Any] = list(row)
+    values[6] = tuple(msgspec.json.decode(values[6], type=list[str]))
+    return Key(*values)
+
+
+def insertion(
+    project_public_id: str, kind: Literal["public", "private"], name: str, scopes: Iterable[str], at: int
+) -> tuple[str, Statement]:
+    """A fresh token and the statement that stores its key; it stores nothing where there is no such project."""
+    token = credentials.mint_private_key() if kind == "private" else credentials.mint_public_key()
+    statement = f"""
+        INSERT INTO api_key (project_id, kind, name, prefix, token, hash, scopes, created_at)
+        SELECT id, :kind, :key_name, :prefix, :token, :hash, :scopes, :at
+        FROM project WHERE public_id = :public_id
+        RETURNING {COLUMNS}
+        """
+    return token, (
+        statement,
+        {
+            "public_id": project_public_id,
+            "kind": kind,
+            "key_name": name,
+            "prefix": credentials.key_prefix(token),
+            "token": token if kind == "public" else None,
+            "hash": credentials.digest(token) if kind == "private" else None,
+            "scopes": msgspec.json.encode(tuple(scopes)).decode(),
+            "at": at,
+        },
+    )
+
+
+async def list_of(db: Database, project_id: int) -> list[Key]:
+    """Every key of a project, live ones first, then newest first."""
+    rows = await db.read(
+        f"""
+        SELECT {COLUMNS} FROM api_key WHERE project_id = :project_id
+        ORDER BY CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END, created_at DESC, id DESC
+        """,
+        {"project_id": project_id},
+    )
+    return [from_row(row) for row in rows]
+
+
+async def current_public(db: Database, project_id: int) -> Key | None:
+    """The newest live public key: the one that goes into the snippet."""
+    rows = await db.read(
+        f"""
+        SELECT {COLUMNS} FROM api_key
+        WHERE project_id = :project_id AND kind = 'public' AND revoked_at IS NULL
+        ORDER BY created_at DESC, id DESC LIMIT 1
+        """,
+        {"project_id": project_id},
+    )
+    return from_row(rows[0]) if rows else None
+
+
+async def by_token(db: Database, token: str) -> Key | None:
+    """The key with this token, revoked or not; private and public alike."""
+    if credentials.key_kind(token) == "private":
+        where, value = "hash = :value", credentials.digest(token)
+    else:
+        where, value = "token = :value", token  # type: ignore[assignment]
+    rows = await db.read(f"SELECT {COLUMNS} FROM api_key WHERE {where}", {"value": value})
+    return from_row(rows[0]) if rows else None
+
+
+async def mint(
+    db: Database,
+    project_public_id: str,
+    kind: Literal["public", "private"],
+    *,
+    name: str = "",
+    scopes: Iterable[str] = ("read",),
+    actor: str,
+    at: int,
+) -> NewKey:
+    """Make a key. A public key may only send. A live private key's name is unique in its project.
+
+    Raises Invalid (fields `name`, `scopes`), NotFound.
+    """
+    name, chosen = _name(name), _scopes(kind, scopes)
+    await _refuse_duplicate_or_surplus(db, project_public_id, kind, name)
+    token, insert = insertion(project_public_id, kind, name, chosen, at)
+    detail = f"{kind}, {' '.join(chosen)}" + (f", {name}" if name else "")
+    subject = credentials.key_prefix(token)
+    _, inserted, _ = await db.write_all([BUMP, insert, audit.entry(at, actor, "key.create", subject, detail)])
+    if not inserted:
+        raise NotFound("There is no such project.")
+    return NewKey(from_row(inserted[0]), token)
+
+
+async def revoke(db: Database, project_id: int, key_id: int, *, actor: str, at: int) -> Key:
+    """End a key. Revoking a revoked one changes nothing. Raises NotFound where the project has no such key."""
+    rows = await db.read(
+        f"SELECT {COLUMNS} FROM api_key WHERE id = :id AND project_id = :project_id",
+        {"id": key_id, "project_id": project_id},
+    )
+    if not rows:
+        raise NotFound("There is no such key.")
+    key = from_row(rows[0])
+    if key.revoked_at is not None:
+        return key
+    update = (
+        f"""
+        UPDATE api_key SET revoked_at = :at WHERE id = :id AND revoked_at IS NULL
+        RETURNING {COLUMNS}
+        """,
+        {"id": key_id, "at": at},
+    )
+    written = await db.write_all([BUMP, update, audit.entry(at, actor, "key.revoke", key.prefix, key.name)])
+    return from_row(written[1][0]) if written[1] else key
+
+
+async def rotate_public(db: Database, project_public_id: str, *, actor: str, at: int) -> NewKey:
+    """Replace all live public keys of a project by one new one, in one transaction. Raises NotFound."""
+    token, insert = insertion(project_public_id, "public", DEFAULT_NAME, ("send",), at)
+    end = (
+        """
+        UPDATE api_key SET revoked_at = :at
+        WHERE kind = 'public' AND revoked_at IS NULL
+          AND project_id IN (SELECT id FROM project WHERE public_id = :public_id)
+        """,
+        {"at": at, "public_id": project_public_id},
+    )
+    note = audit.entry(at, actor, "key.rotate", credentials.key_prefix(token))
+    _, _, inserted, _ = await db.write_all([BUMP, end, insert, note])
+    if not inserted:
+        raise NotFound("There is no such project.")
+    return NewKey(from_row(inserted[0]), token)
+
+
+async def touch(db: Database, key: Key, *, at: int) -> None:
+    """Note that a key was used, at most once an hour, so that reading does not become writing."""
+    if key.last_used_at is None or at - key.last_used_at >= TOUCH_INTERVAL:
+        await db.write("UPDATE api_key SET last_used_at = :at WHERE id = :id", {"at": at, "id": key.id})
+
+
+def _name(text: str) -> str:
+    cleaned = " ".join(text.split())
+    if len(cleaned) > NAME_CHARACTERS_MAX:
+        raise Invalid(f"Use at most {NAME_CHARACTERS_MAX} characters.", code="too_long", field="name")
+    return cleaned
+
+
+def _scopes(kind: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    if kind == "public":
+        return ("send",)
+    given = set(scopes)
+    if unknown := given.difference(SCOPES):
+        raise Invalid(f"There is no scope “{min(unknown)}”.", code="unknown", field="scopes")
+    if not given:
+        raise Invalid("Choose what the key may do.", code="required", field="scopes")
+    return tuple(scope for scope in SCOPES if scope in given)
+
+
+async def _refuse_duplicate_or_surplus(db: Database, project_public_id: str, kind: str, name: str) -> None:
+    """A form that is sent twice must not leave a second private key behind that nobody knows of."""
+    rows = await db.read(
+        """
+        SELECT kind, api_key.name FROM api_key JOIN project ON project.id = project_id
+        WHERE public_id = :public_id AND revoked_at IS NULL
+        """,
+        {"public_id": project_public_id},
+    )
+    if len(rows) >= KEYS_MAX:
+        raise Invalid("Revoke a key first: this project has the most it may have.", code="too_many")
+    if kind == "private" and name and ("private", name) in rows:
+        raise Invalid(f"There is a key named “{name}” already.", code="taken", field="name")

@@ -1,0 +1,114 @@
+"""The SQLite engine's `Database`: one writer thread, a few readers."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import aiosqlite
+
+from appliance.errors import StorageUnavailable
+from appliance.storage.interface import Params, Row
+from appliance.storage.sqlite.migrate import migrate
+from appliance.storage.sqlite.writer import Writer, connect, storage_error
+
+READERS = 2
+
+
+class SqliteDatabase:
+    """A database in one file. `path` is created when it does not exist; its folder too."""
+
+    engine = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = Writer(path)
+        self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._all_readers: list[aiosqlite.Connection] = []
+
+    async def open(self, *, backups: Path | None = None) -> None:
+        """Create or migrate the file, and connect. `backups` takes a copy made before a migration.
+
+        Raises StorageUnavailable, DatabaseTooNew.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(migrate, self.path, backups or self.path.parent / "backups")
+            self._writer.start()
+            for _ in range(READERS):
+                reader = await self._connect_reader()
+                self._all_readers.append(reader)
+                self._idle.put_nowait(reader)
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+        except OSError as error:
+            raise StorageUnavailable(f"cannot use {self.path}: {error}") from error
+
+    async def close(self) -> None:
+        for reader in self._all_readers:
+            await reader.close()
+        self._all_readers.clear()
+        await asyncio.to_thread(self._writer.stop)
+
+    async def read(self, sql: str, params: Params = {}) -> list[Row]:
+        async with self._reader() as reader:
+            try:
+                async with reader.execute(sql, params) as cursor:
+                    return list(await cursor.fetchall())  # type: ignore[arg-type]
+            except sqlite3.Error as error:
+                raise storage_error(error) from error
+
+    async def write(self, sql: str, params: Params = {}) -> list[Row]:
+        return (await self.write_all([(sql, params)]))[0]
+
+    async def write_all(self, statements: Sequence[tuple[str, Params]]) -> list[list[Row]]:
+        def work(connection: sqlite3.Connection) -> list[list[Row]]:
+            return [connection.execute(sql, params).fetchall() for sql, params in statements]
+
+        return await self._writer.run(work)
+
+    async def stream(self, sql: str, params: Params = {}, *, batch_rows: int = 1000) -> AsyncIterator[list[Row]]:
+        # A connection of its own: a slow reader must not hold one that pages wait for.
+        reader = await self._connect_reader()
+        try:
+            async with reader.execute(sql, params) as cursor:
+                while rows := await cursor.fetchmany(batch_rows):
+                    yield list(rows)  # type: ignore[arg-type]
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+        finally:
+            await reader.close()
+
+    async def forget_ids(self, before_day: int) -> int:
+        select = "SELECT project_id, event_id FROM seen WHERE received_day < :day"
+        delete = f"DELETE FROM seen WHERE project_id = ? AND event_id = ? AND received_day < {before_day:d}"
+        forgotten = 0
+        async for keys in self.stream(select, {"day": before_day}, batch_rows=2000):
+            await self._writer.run(partial(_execute_many, delete, keys), durable=False)
+            forgotten += len(keys)
+        return forgotten
+
+    async def forget_aliases(self, before: int) -> None:
+        await self.write(
+            "DELETE FROM alias WHERE NOT EXISTS"
+            ' (SELECT 1 FROM visit WHERE visit.id = alias.visit_id AND visit."end" >= :before)',
+            {"before": before},
+        )
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
+        reader = await self._idle.get()
+        try:
+            yield reader
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def _connect_reader(self) -> aiosqlite.Connection:
+        reader = aiosqlite.Connection(lambda: connect(self.path, read_only=True), iter_chunk_size=64)
+        return await reader
+
+
+def _execute_many(sql: str, rows: Sequence[Row], connection: sqlite3.Connection) -> None:
+    connection.executemany(sql, rows)

@@ -1,0 +1,77 @@
+"""Dictionaries of one project inside DuckDB, and code sets resolved against them. For the query worker only.
+
+Codes are only ever added (until the hot generation changes), so both follow by reading what is above the last code.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from appliance.storage.evaluation import CodeSet
+from appliance.storage.matching import matcher
+
+CODE_SETS_KEPT = 128
+
+
+class Dictionaries:
+    """Tables `dictionary_<number>(code, text)` of a DuckDB connection, and the code sets asked for lately."""
+
+    def __init__(self, project_id: int, duck: Any) -> None:
+        self._project_id = project_id
+        self._duck = duck
+        self._loaded: dict[int, int] = {}  # dictionary: newest code in its table
+        self._sets: dict[CodeSet, tuple[int, list[int]]] = {}  # newest code tried, codes found
+
+    def forget(self) -> None:
+        for number in self._loaded:
+            self._duck.execute(f"DROP TABLE dictionary_{number:d}")
+        self._loaded.clear()
+        self._sets.clear()
+
+    def load(self, connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+        """Bring the tables of these dictionaries up to the snapshot that is open on the connection."""
+        for number in numbers:
+            if number not in self._loaded:
+                self._duck.execute(f"CREATE OR REPLACE TEMP TABLE dictionary_{number:d} (code INTEGER, text VARCHAR)")
+                self._loaded[number] = 0
+            rows = self._rows_after(connection, number, self._loaded[number])
+            if rows:
+                codes, texts = zip(*rows, strict=True)
+                fresh = {"code": np.array(codes, np.int32), "text": np.array(texts, dtype=object)}
+                self._duck.register("fresh_dictionary", fresh)
+                self._duck.execute(f"INSERT INTO dictionary_{number:d} SELECT f.code, f.text FROM fresh_dictionary f")
+                self._duck.unregister("fresh_dictionary")
+                self._loaded[number] = codes[-1]
+
+    def resolve(self, connection: sqlite3.Connection, wanted: CodeSet) -> list[int]:
+        """Codes that the set stands for in the snapshot that is open on the connection. Raises Invalid."""
+        if wanted.matching == "is" and wanted.case_sensitive:
+            return self._exact(connection, wanted)
+        test = matcher(wanted.matching, wanted.values, case_sensitive=wanted.case_sensitive)
+        newest, codes = self._sets.pop(wanted, (0, None))
+        if codes is None:
+            codes = [code for code, text in wanted.extra if test(text)]
+        for code, text in self._rows_after(connection, wanted.dictionary, newest):
+            newest = code
+            if test(text):
+                codes.append(code)
+        self._sets[wanted] = (newest, codes)
+        if len(self._sets) > CODE_SETS_KEPT:
+            del self._sets[next(iter(self._sets))]
+        return codes
+
+    def _exact(self, connection: sqlite3.Connection, wanted: CodeSet) -> list[int]:
+        codes = [code for code, text in wanted.extra if text in wanted.values]
+        select = "SELECT d.code FROM dictionary d WHERE d.project_id = ? AND d.dimension = ? AND d.text = ?"
+        for value in wanted.values:
+            codes += [code for (code,) in connection.execute(select, (self._project_id, wanted.dictionary, value))]
+        return codes
+
+    def _rows_after(self, connection: sqlite3.Connection, number: int, code: int) -> list[tuple[int, str]]:
+        select = (
+            "SELECT d.code, d.text FROM dictionary d"
+            " WHERE d.project_id = ? AND d.dimension = ? AND d.code > ? ORDER BY d.code"
+        )
+        return connection.execute(select, (self._project_id, number, code)).fetchall()

@@ -1,0 +1,277 @@
+"""The hot rows of one project as arrays that are kept between questions. For the query worker only.
+
+A question's snapshot is one read transaction of SQLite. In it new rows are appended (ids grow), rows that changed in
+place are patched (table `change`), and columns asked for the first time are read. What those three cannot explain
+(rows deleted: meta `hot_generation`; `change` pruned too far; ids gone backwards: another file) is read anew.
+
+Rows are read column by column as one text of numbers per block: three times as fast as rows of Python objects.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.storage.dimensions import DICTIONARIES
+
+Ints = NDArray[Any]
+
+BLOCK_ROWS = 65_536
+_DERIVED: Final = "visitor"  # of an event: its visit's, copied so that most answers need no join
+
+_CODES = np.dtype(np.int32)
+_TIMES = np.dtype(np.int64)
+
+VISIT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
+    **dict.fromkeys(("id", "visitor", "start", "end"), _TIMES),
+    **dict.fromkeys(("pageviews", "events", "interactive"), np.dtype(np.int32)),
+    **dict.fromkeys(("entry_path", "entry_hostname", "exit_path", "exit_hostname", "user"), _CODES),
+    **{name: _CODES for name, number in DICTIONARIES.items() if 8 <= number <= 26},
+}
+EVENT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
+    **dict.fromkeys(("id", "visit_id", "time", _DERIVED), _TIMES),
+    "kind": np.dtype(np.int8),
+    **dict.fromkeys(("name", "source", "hostname", "path", "title", "user"), _CODES),
+}
+
+
+class Growing:
+    """An array with room at its end: capacity doubles, so appending costs the new values only."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._buffer: Ints = np.empty(0, dtype)
+        self._length = 0
+
+    def append(self, values: Ints) -> None:
+        end = self._length + len(values)
+        if end > len(self._buffer):
+            # The first load gets what it needs; only what grows pays for room to grow.
+            buffer = np.empty(max(end, 2 * self._length), self._buffer.dtype)
+            buffer[: self._length] = self.view()
+            self._buffer = buffer
+        self._buffer[self._length : end] = values
+        self._length = end
+
+    def view(self) -> Ints:
+        return self._buffer[: self._length]
+
+    @property
+    def nbytes(self) -> int:
+        return self._buffer.nbytes
+
+
+class Marks(NamedTuple):
+    """Where the database stands in a snapshot."""
+
+    generation: int
+    change: int  # newest
+    oldest_change: int | None
+    visit: int  # largest id
+    event: int
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection) -> "Marks":
+        select = (
+            "SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'hot_generation'), 0),"
+            " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change'), 0), (SELECT min(seq) FROM change),"
+            " coalesce((SELECT max(id) FROM visit), 0), coalesce((SELECT max(id) FROM event), 0)"
+        )
+        return cls(*connection.execute(select).fetchone())
+
+    def follow(self, seen: "Marks") -> bool:
+        """Whether what was read at `seen` can be brought here by patching and appending."""
+        if self.generation != seen.generation or self.visit < seen.visit or self.event < seen.event:
+            return False
+        if self.change <= seen.change:
+            return self.change == seen.change
+        return self.oldest_change is not None and self.oldest_change <= seen.change + 1
+
+
+class Table:
+    """The loaded columns of one table, in the order of ids. `id` is always among them once anything is."""
+
+    def __init__(self, name: str, known: Mapping[str, np.dtype[Any]], project_id: int) -> None:
+        self._name = name
+        self._known = known
+        self._project_id = project_id
+        self.columns: dict[str, Growing] = {}
+        self.last_id = 0  # rows up to here have been looked at
+
+    def __len__(self) -> int:
+        return len(self["id"]) if self.columns else 0
+
+    def __getitem__(self, column: str) -> Ints:
+        return self.columns[column].view()
+
+    def arrays(self) -> dict[str, Ints]:
+        return {name: column.view() for name, column in self.columns.items()}
+
+    def load(self, connection: sqlite3.Connection, wanted: Iterable[str], last_id: int) -> bool:
+        """Append the rows up to `last_id`, and read columns that are wanted and not there. True: something came.
+
+        Raises KeyError for a column that the table has not.
+        """
+        missing = {name: self._known[name] for name in ("id", *wanted) if name not in self.columns}
+        grown = False
+        if self.columns and last_id > self.last_id:
+            grown = self._read(connection, self.columns, self.last_id, last_id) > 0
+        if missing:
+            fresh = {name: Growing(dtype) for name, dtype in missing.items()}
+            rows = self._read(connection, fresh, 0, last_id)
+            if self.columns and rows != len(self):
+                raise OutOfStep(f"{self._name}: {rows} rows where {len(self)} were")
+            self.columns |= fresh
+        self.last_id = last_id
+        return grown or bool(missing)
+
+    def _read(self, connection: sqlite3.Connection, columns: Mapping[str, Growing], after: int, last_id: int) -> int:
+        stored = [name for name in columns if self._is_stored(name)]
+        if not stored:
+            return len(self)
+        texts = ", ".join(f'group_concat(b."{name}")' for name in stored)
+        inner = ", ".join(f'r."{name}"' for name in {"id", *stored})
+        # NOT INDEXED: in the order of ids, and so that no index makes it a search per row.
+        select = (
+            f'SELECT count(*), max(b.id), {texts} FROM (SELECT {inner} FROM "{self._name}" r NOT INDEXED'
+            " WHERE r.id > ? AND r.id <= ? AND r.project_id = ? ORDER BY r.id LIMIT ?) b"
+        )
+        total = 0
+        while True:
+            row = connection.execute(select, (after, last_id, self._project_id, BLOCK_ROWS)).fetchone()
+            count = row[0]
+            if count:
+                for name, text in zip(stored, row[2:], strict=True):
+                    columns[name].append(_numbers(text, count))
+                total += count
+                after = row[1]
+            if count < BLOCK_ROWS:
+                return total
+
+    def patch(self, connection: sqlite3.Connection, changed: str, since: int) -> Ints:
+        """Read again the rows named in column `changed` of `change` since that number; gives their places here.
+
+        Raises OutOfStep when one of them is new among rows that were already read.
+        """
+        stored = ["id", *(name for name in self.columns if name != "id" and self._is_stored(name))]
+        names = ", ".join(f'r."{name}"' for name in stored)
+        select = (
+            f'SELECT {names} FROM "{self._name}" r WHERE r.project_id = ? AND r.id <= ?'
+            f' AND r.id IN (SELECT c."{changed}" FROM change c WHERE c.seq > ? AND c."{changed}" > 0) ORDER BY r.id'
+        )
+        rows = connection.execute(select, (self._project_id, self.last_id, since)).fetchall()
+        if not rows:
+            return np.empty(0, np.int64)
+        values = np.array(rows, dtype=np.int64)
+        places = places_of(self["id"], values[:, 0])
+        for index, name in enumerate(stored):
+            self.columns[name].view()[places] = values[:, index]
+        return places
+
+    def _is_stored(self, column: str) -> bool:
+        return not (self._name == "event" and column == _DERIVED)
+
+
+class OutOfStep(Exception):
+    """The arrays do not fit the database any more; they must be read anew."""
+
+
+class HotRows:
+    """Visits and events of one project, as of the last `refresh`."""
+
+    def __init__(self, project_id: int) -> None:
+        self._project_id = project_id
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next refresh reads anew."""
+        self.visits = Table("visit", VISIT_COLUMNS, self._project_id)
+        self.events = Table("event", EVENT_COLUMNS, self._project_id)
+        self._marks: Marks | None = None
+
+    @property
+    def nbytes(self) -> int:
+        tables = (self.visits, self.events)
+        return sum(column.nbytes for table in tables for column in table.columns.values())
+
+    def refresh(self, connection: sqlite3.Connection, marks: Marks, visit: Iterable[str], event: Iterable[str]) -> bool:
+        """Follow the snapshot that is open on the connection, with at least these columns; `marks` are its marks.
+
+        True when arrays were added, grown or replaced, False when at most values inside them changed.
+        Raises OutOfStep when the database contradicts itself, KeyError for an unknown column.
+        """
+        visit, event = set(visit), set(event)
+        if _DERIVED in event:
+            event.add("visit_id")
+            visit.add("visitor")
+        try:
+            return self._follow(connection, marks, visit, event)
+        except OutOfStep:
+            # Once: a database that contradicts itself inside one snapshot is not ours to mend.
+            self.reset()
+            self._follow(connection, marks, visit, event)
+            return True
+        except BaseException:
+            self.reset()  # some columns may be longer than others
+            raise
+
+    def _follow(self, connection: sqlite3.Connection, marks: Marks, visit: set[str], event: set[str]) -> bool:
+        moved = self._patch(connection, marks)
+        grown = False
+        if visit or self.visits.columns:
+            grown = self.visits.load(connection, visit, marks.visit)
+        known_events = len(self.events)
+        had_visitors = _DERIVED in self.events.columns
+        if event or self.events.columns:
+            grown = self.events.load(connection, event, marks.event) or grown
+        if _DERIVED in self.events.columns:
+            self._fill_visitors(known_events if had_visitors else 0)
+            self._move_visitors(moved)
+        self._marks = marks
+        return grown
+
+    def _patch(self, connection: sqlite3.Connection, marks: Marks) -> Ints:
+        """Take over what changed in place; gives the ids of visits whose visitor is another now."""
+        seen = self._marks
+        nothing = np.empty(0, np.int64)
+        if seen is None or marks.change == seen.change:
+            return nothing
+        if len(self.events):
+            self.events.patch(connection, "event", seen.change)
+        if not len(self.visits):
+            return nothing
+        before = self.visits["visitor"].copy() if "visitor" in self.visits.columns else None
+        places = self.visits.patch(connection, "visit_id", seen.change)
+        if before is None or not len(places):
+            return nothing
+        moved = places[before[places] != self.visits["visitor"][places]]
+        ids: Ints = self.visits["id"][moved]
+        return ids
+
+    def _fill_visitors(self, start: int) -> None:
+        events = self.events
+        if start < len(events):
+            places = places_of(self.visits["id"], events["visit_id"][start:])
+            events.columns[_DERIVED].append(self.visits["visitor"][places])
+
+    def _move_visitors(self, visit_ids: Ints) -> None:
+        if len(visit_ids):
+            theirs = np.flatnonzero(np.isin(self.events["visit_id"], visit_ids))
+            places = places_of(self.visits["id"], self.events["visit_id"][theirs])
+            self.events[_DERIVED][theirs] = self.visits["visitor"][places]
+
+
+def places_of(ids: Ints, wanted: Ints) -> Ints:
+    """Places of the wanted ids in ascending `ids`. Raises OutOfStep when one is not there."""
+    places: Ints = np.searchsorted(ids, wanted)
+    if len(places) and (places.max() >= len(ids) or not np.array_equal(ids[places], wanted)):
+        raise OutOfStep("a row names another that is not there")
+    return places
+
+
+def _numbers(text: str, count: int) -> Ints:
+    values: Ints = np.fromstring(text, dtype=np.int64, sep=",")
+    if len(values) != count:
+        raise OutOfStep(f"{len(values)} numbers where {count} rows are")
+    return values

@@ -1,0 +1,201 @@
+"""The hot tier's rows as the drain writes them: SQLite's side of `DrainTransaction`."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from operator import attrgetter
+
+import msgspec
+
+from appliance.errors import CheckpointMoved
+from appliance.model import ACQUISITION_FIELDS, Event, Visit
+from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.sqlite.writer import storage_error
+
+# Codes kept in memory. A text costs some 150 bytes; paths and referrers are what there is much of.
+CODES_CACHED_MAX = 60_000
+
+_EVENT_COLUMNS = StoredEvent.__struct_fields__
+_VISIT_COLUMNS = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
+_MUTABLE = (
+    "visitor", "salt_day", "user", "start", "end", "entry_at", "exit_at", "entry_path", "entry_hostname",
+    "exit_path", "exit_hostname", "pageviews", "events", "interactive",
+)  # fmt: skip
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+_INSERT_EVENT = f"INSERT INTO event ({_names(_EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(_EVENT_COLUMNS))})"
+_INSERT_VISIT = f"INSERT INTO visit ({_names(_VISIT_COLUMNS)}) VALUES ({', '.join('?' * len(_VISIT_COLUMNS))})"
+_UPDATE_VISIT = f"UPDATE visit SET ({_names(_MUTABLE)}) = ({', '.join('?' * len(_MUTABLE))}) WHERE id = ?"
+_SELECT_VISIT = f"SELECT {_names(_VISIT_COLUMNS)} FROM visit"
+_FIRST = len(Visit.__struct_fields__) - 1
+_changes = attrgetter(*_MUTABLE, "id")
+
+
+def _visit(row: tuple) -> Visit:  # type: ignore[type-arg]
+    return Visit(*(*row[:_FIRST], row[_FIRST:]))
+
+
+class HotRows:
+    """Implements `DrainTransaction` for the connection it was last given by `begin`.
+
+    Codes and the next ids live on between transactions, because only the writer makes any; `forget` drops them after
+    a transaction that was rolled back.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[int, int], dict[str, int]] = {}
+        self._cached = 0
+        self._newest: dict[tuple[int, int], int] = {}
+        self._visit_ids: count[int] | None = None
+        self._event_ids: count[int] | None = None
+        self._connection: sqlite3.Connection
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Work on this connection, inside the transaction that is open on it."""
+        self._connection = connection
+        if self._cached > CODES_CACHED_MAX:
+            self._codes.clear()
+            self._cached = 0
+
+    def forget(self) -> None:
+        """Drop what is remembered of the database."""
+        self._codes.clear()
+        self._cached = 0
+        self._newest.clear()
+        self._visit_ids = self._event_ids = None
+
+    def known(self, ids: Sequence[tuple[int, bytes | str]]) -> dict[tuple[int, bytes | str], Known]:
+        select = (
+            "SELECT seen.received_day, seen.fingerprint, seen.event, coalesce(event.visit_id, 0)"
+            " FROM seen LEFT JOIN event ON event.id = seen.event WHERE seen.project_id = ? AND seen.event_id = ?"
+        )
+        found = {}
+        execute = self._connection.execute
+        for key in ids:
+            if row := execute(select, key).fetchone():
+                found[key] = Known(*row)
+        return found
+
+    def visits_of(self, project_id: int, visitor: int, since: int) -> list[Visit]:
+        where = " WHERE project_id = ? AND visitor = ? AND start >= ?"
+        return [_visit(row) for row in self._connection.execute(_SELECT_VISIT + where, (project_id, visitor, since))]
+
+    def visit(self, visit_id: int) -> Visit | None:
+        row = self._connection.execute(_SELECT_VISIT + " WHERE id = ?", (visit_id,)).fetchone()
+        return _visit(row) if row else None
+
+    def alias_of(self, project_id: int, visitor: int) -> int | None:
+        select = "SELECT visit_id FROM alias WHERE project_id = ? AND visitor = ?"
+        row = self._connection.execute(select, (project_id, visitor)).fetchone()
+        return row[0] if row else None
+
+    def code(self, project_id: int, dimension: int, text: str) -> int:
+        if not text:
+            return 0
+        codes = self._codes.get((project_id, dimension))
+        if codes is None:
+            codes = self._codes[(project_id, dimension)] = {}
+        code = codes.get(text)
+        if code is None:
+            code = codes[text] = self._find_or_mint(project_id, dimension, text)
+            self._cached += 1
+        return code
+
+    def next_visit_id(self) -> int:
+        if self._visit_ids is None:
+            self._visit_ids = self._ids_after("visit")
+        return next(self._visit_ids)
+
+    def next_event_id(self) -> int:
+        if self._event_ids is None:
+            self._event_ids = self._ids_after("event")
+        return next(self._event_ids)
+
+    def add_events(self, rows: Sequence[StoredEvent]) -> None:
+        self._connection.executemany(_INSERT_EVENT, map(msgspec.structs.astuple, rows))
+
+    def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
+        columns = "project_id, event_id, received_day, fingerprint, event"
+        self._connection.executemany(f"INSERT OR REPLACE INTO seen ({columns}) VALUES (?, ?, ?, ?, ?)", seen)
+
+    def save_visits(self, new: Sequence[Visit], changed: Sequence[Visit]) -> None:
+        rows = ((*(row := msgspec.structs.astuple(visit))[:-1], *row[-1]) for visit in new)
+        self._connection.executemany(_INSERT_VISIT, rows)
+        self._connection.executemany(_UPDATE_VISIT, map(_changes, changed))
+        self._connection.executemany("INSERT INTO change (visit_id) VALUES (?)", ((visit.id,) for visit in changed))
+
+    def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
+        self._connection.execute(
+            "UPDATE event SET scroll_depth = max(scroll_depth, ?), engaged_ms = engaged_ms + ? WHERE id = ?",
+            (scroll_depth, engaged_ms, event),
+        )
+        self._connection.execute("INSERT INTO change (event) VALUES (?)", (event,))
+
+    def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", (project_id, visitor, visit_id))
+
+    def drop_alias(self, project_id: int, visitor: int) -> None:
+        self._connection.execute("DELETE FROM alias WHERE project_id = ? AND visitor = ?", (project_id, visitor))
+
+    def add_source(self, project_id: int, name: str, at: int) -> None:
+        self._connection.execute(
+            "INSERT INTO source (project_id, name, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (project_id, name, at),
+        )
+
+    def merge_traits(self, project_id: int, user: int, traits: str, at: int) -> None:
+        self._connection.execute(
+            "INSERT INTO user_trait (project_id, user, traits, updated_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (project_id, user) DO UPDATE"
+            " SET traits = json_patch(traits, excluded.traits), updated_at = excluded.updated_at",
+            (project_id, user, traits, at),
+        )
+
+    def add_dead_letter(self, at: int, event: Event, error: str) -> None:
+        insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (?, ?, ?, ?)"
+        self._connection.execute(insert, (at, event.project_id, error, msgspec.msgpack.encode(event)))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._connection.execute("SAVEPOINT one")
+        try:
+            yield
+        except Exception as error:
+            self.forget()
+            self._connection.execute("ROLLBACK TO one")
+            self._connection.execute("RELEASE one")
+            if isinstance(error, sqlite3.Error):
+                raise storage_error(error) from error
+            raise
+        self._connection.execute("RELEASE one")
+
+    def checkpoint(self, journal_id: bytes, before: Position | None, after: Position, at: int) -> None:
+        select = "SELECT segment, position FROM checkpoint WHERE journal_id = ?"
+        if self._connection.execute(select, (journal_id,)).fetchone() != before:
+            raise CheckpointMoved
+        self._connection.execute(
+            "INSERT OR REPLACE INTO checkpoint (journal_id, segment, position, at) VALUES (?, ?, ?, ?)",
+            (journal_id, after.segment, after.offset, at),
+        )
+
+    def _ids_after(self, table: str) -> "count[int]":
+        newest: int = self._connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]
+        return count(newest + 1)
+
+    def _find_or_mint(self, project_id: int, dimension: int, text: str) -> int:
+        select = "SELECT code FROM dictionary WHERE project_id = ? AND dimension = ? AND text = ?"
+        if row := self._connection.execute(select, (project_id, dimension, text)).fetchone():
+            code: int = row[0]
+            return code
+        key = (project_id, dimension)
+        if key not in self._newest:
+            newest = "SELECT coalesce(max(code), 0) FROM dictionary WHERE project_id = ? AND dimension = ?"
+            self._newest[key] = self._connection.execute(newest, key).fetchone()[0]
+        self._newest[key] += 1
+        self._connection.execute("INSERT INTO dictionary VALUES (?, ?, ?, ?)", (*key, self._newest[key], text))
+        return self._newest[key]

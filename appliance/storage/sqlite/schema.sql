@@ -1,0 +1,212 @@
+-- The whole schema of the SQLite engine. Times are UTC microseconds. Text values of events and visits are codes of
+-- `dictionary`, dense from 1 per project and dimension; code 0 is the empty text and is not stored.
+
+-- ---------------------------------------------------------------- management
+
+CREATE TABLE meta (
+  name        TEXT    PRIMARY KEY,
+  value       TEXT    NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE project (
+  id          INTEGER PRIMARY KEY,
+  public_id   TEXT    NOT NULL UNIQUE,
+  name        TEXT    NOT NULL CHECK (name <> ''),
+  domains     TEXT    NOT NULL DEFAULT '[]',      -- JSON list of host names without www.
+  timezone    TEXT    NOT NULL DEFAULT 'UTC',     -- IANA name
+  currency    TEXT    NOT NULL DEFAULT 'EUR',     -- ISO 4217
+  settings    TEXT    NOT NULL DEFAULT '{}',      -- JSON, model.ProjectSettings
+  created_at  INTEGER NOT NULL,
+  updated_at  INTEGER NOT NULL
+);
+
+CREATE TABLE api_key (
+  id          INTEGER PRIMARY KEY,
+  project_id  INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+  kind        TEXT    NOT NULL CHECK (kind IN ('public', 'private')),
+  name        TEXT    NOT NULL DEFAULT '',
+  prefix      TEXT    NOT NULL,                   -- the first characters, to recognise a key by
+  token       TEXT    UNIQUE,                     -- public keys only
+  hash        BLOB    UNIQUE,                     -- private keys only: SHA-256
+  scopes      TEXT    NOT NULL DEFAULT '[]',      -- JSON list: send, read, manage
+  created_at  INTEGER NOT NULL,
+  last_used_at INTEGER,
+  revoked_at  INTEGER,
+  CHECK ((kind = 'public') = (token IS NOT NULL) AND (kind = 'private') = (hash IS NOT NULL))
+);
+
+CREATE TABLE account (
+  id            INTEGER PRIMARY KEY,
+  email         TEXT    NOT NULL UNIQUE COLLATE NOCASE,
+  name          TEXT    NOT NULL DEFAULT '',
+  password_hash TEXT    NOT NULL,                 -- argon2id
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'admin', 'viewer')),
+  created_at    INTEGER NOT NULL
+);
+
+CREATE TABLE membership (
+  account_id  INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  project_id  INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+  role        TEXT    NOT NULL CHECK (role IN ('owner', 'admin', 'viewer')),
+  PRIMARY KEY (account_id, project_id)
+) WITHOUT ROWID;
+
+CREATE TABLE login_session (
+  token_hash  BLOB    PRIMARY KEY,                -- SHA-256 of the cookie's token
+  account_id  INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  created_at  INTEGER NOT NULL,
+  expires_at  INTEGER NOT NULL,
+  user_agent  TEXT    NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+CREATE TABLE audit (
+  id          INTEGER PRIMARY KEY,
+  at          INTEGER NOT NULL,
+  actor       TEXT    NOT NULL,                   -- e-mail of an account, 'cli', or a key's prefix
+  action      TEXT    NOT NULL,                   -- project.create, key.revoke, ...
+  subject     TEXT    NOT NULL DEFAULT '',
+  detail      TEXT    NOT NULL DEFAULT ''
+);
+
+CREATE TABLE secret (
+  name        TEXT    PRIMARY KEY,
+  value       BLOB    NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE salt (
+  day         INTEGER PRIMARY KEY,                -- days since 1970, as a project's local calendar counts them
+  value       BLOB    NOT NULL
+);
+
+-- ---------------------------------------------------------------- ingestion
+
+CREATE TABLE checkpoint (
+  journal_id  BLOB    PRIMARY KEY,                -- random id of the journal, from its segment headers
+  segment     INTEGER NOT NULL,
+  position    INTEGER NOT NULL,                   -- byte after the last drained record
+  at          INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE seen (                               -- deduplication: ids that clients sent, within the window
+  project_id  INTEGER NOT NULL,
+  event_id    BLOB    NOT NULL,                   -- storage/event_ids.py
+  received_day INTEGER NOT NULL,
+  fingerprint INTEGER NOT NULL,                   -- CRC-32 of the content, to tell a retry from a conflict
+  event       INTEGER NOT NULL,                   -- event.id, for engagement that names its pageview; 0: none stored
+  PRIMARY KEY (project_id, event_id)
+) WITHOUT ROWID;
+
+CREATE TABLE dead_letter (
+  id          INTEGER PRIMARY KEY,
+  at          INTEGER NOT NULL,
+  project_id  INTEGER NOT NULL,
+  error       TEXT    NOT NULL,
+  event       BLOB    NOT NULL                    -- the journaled record, MessagePack
+);
+
+-- ---------------------------------------------------------------- events and visits, hot tier
+
+CREATE TABLE dictionary (
+  project_id  INTEGER NOT NULL,
+  dimension   INTEGER NOT NULL,                   -- storage/dimensions.py
+  code        INTEGER NOT NULL CHECK (code > 0),
+  text        TEXT    NOT NULL,
+  PRIMARY KEY (project_id, dimension, code)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX dictionary_text ON dictionary (project_id, dimension, text);
+
+CREATE TABLE visit (
+  id              INTEGER PRIMARY KEY,
+  project_id      INTEGER NOT NULL,
+  visitor         INTEGER NOT NULL,               -- signed 64-bit keyed hash
+  salt_day        INTEGER,                        -- NULL: persistent visitor
+  user            INTEGER NOT NULL,
+  session_id      TEXT    NOT NULL DEFAULT '',    -- as the client sent it
+  start           INTEGER NOT NULL,
+  "end"           INTEGER NOT NULL,
+  entry_at        INTEGER,                        -- NULL: no pageview yet
+  exit_at         INTEGER,
+  entry_path      INTEGER NOT NULL,
+  entry_hostname  INTEGER NOT NULL,
+  exit_path       INTEGER NOT NULL,
+  exit_hostname   INTEGER NOT NULL,
+  pageviews       INTEGER NOT NULL,
+  events          INTEGER NOT NULL,
+  interactive     INTEGER NOT NULL,               -- interactive events that are no pageviews
+  rate            INTEGER NOT NULL,               -- parts per million
+  referrer        INTEGER NOT NULL,
+  referrer_source INTEGER NOT NULL,
+  channel         INTEGER NOT NULL,
+  utm_source      INTEGER NOT NULL,
+  utm_medium      INTEGER NOT NULL,
+  utm_campaign    INTEGER NOT NULL,
+  utm_content     INTEGER NOT NULL,
+  utm_term        INTEGER NOT NULL,
+  click_id        INTEGER NOT NULL,
+  country         INTEGER NOT NULL,
+  region          INTEGER NOT NULL,
+  city            INTEGER NOT NULL,
+  browser         INTEGER NOT NULL,
+  browser_version INTEGER NOT NULL,
+  os              INTEGER NOT NULL,
+  os_version      INTEGER NOT NULL,
+  device          INTEGER NOT NULL,
+  language        INTEGER NOT NULL,
+  screen          INTEGER NOT NULL
+);
+CREATE INDEX visit_visitor ON visit (project_id, visitor, start);
+
+CREATE TABLE alias (                              -- another visitor id under which a visit's next events may come
+  project_id  INTEGER NOT NULL,
+  visitor     INTEGER NOT NULL,
+  visit_id    INTEGER NOT NULL,
+  PRIMARY KEY (project_id, visitor)
+) WITHOUT ROWID;
+
+CREATE TABLE event (
+  id          INTEGER PRIMARY KEY,
+  project_id  INTEGER NOT NULL,
+  event_id    BLOB    NOT NULL,                   -- storage/event_ids.py
+  visit_id    INTEGER NOT NULL,                   -- the visitor, place and device are the visit's
+  time        INTEGER NOT NULL,
+  received    INTEGER NOT NULL,
+  kind        INTEGER NOT NULL,                   -- model.Kind: pageview or custom
+  flags       INTEGER NOT NULL,                   -- model.Flag
+  rate        INTEGER NOT NULL,                   -- parts per million
+  name        INTEGER NOT NULL,                   -- as sent
+  source      INTEGER NOT NULL,
+  hostname    INTEGER NOT NULL,
+  path        INTEGER NOT NULL,
+  title       INTEGER NOT NULL,
+  user        INTEGER NOT NULL,
+  scroll_depth INTEGER NOT NULL DEFAULT 0,        -- percent, largest seen
+  engaged_ms  INTEGER NOT NULL DEFAULT 0,         -- summed
+  revenue     INTEGER,                            -- minor units
+  currency    INTEGER NOT NULL DEFAULT 0,
+  context     INTEGER NOT NULL DEFAULT 0,         -- acquisition, place and device where they differ from the visit's
+  properties  TEXT                                -- JSON object, NULL: none
+);
+
+CREATE TABLE change (                             -- what changed in place, for readers that keep rows in memory
+  seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+  visit_id    INTEGER NOT NULL DEFAULT 0,
+  event       INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE user_trait (
+  project_id  INTEGER NOT NULL,
+  user        INTEGER NOT NULL,
+  traits      TEXT    NOT NULL,                   -- JSON object, later values win per name
+  updated_at  INTEGER NOT NULL,
+  PRIMARY KEY (project_id, user)
+) WITHOUT ROWID;
+
+CREATE TABLE source (                             -- where in a project events come from, created on first sight
+  id          INTEGER PRIMARY KEY,
+  project_id  INTEGER NOT NULL,
+  name        TEXT    NOT NULL,
+  description TEXT    NOT NULL DEFAULT '',
+  settings    TEXT    NOT NULL DEFAULT '{}',
+  created_at  INTEGER NOT NULL,
+  UNIQUE (project_id, name)
+);

@@ -1,0 +1,247 @@
+"""The query worker: `python -m appliance.storage.sqlite.worker DATABASE TEMP_DIRECTORY MEMORY_MB THREADS`.
+
+A process of its own, so that reports neither slow ingestion nor leave their memory in the serving process. It reads
+requests from stdin and writes replies to stdout (pipe.py), one question at a time, opens the database read-only, and
+ends when its stdin closes, whatever it is doing then.
+"""
+
+import os
+import queue
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import msgspec
+
+from appliance.errors import Invalid
+from appliance.storage.evaluation import Answer, Plan
+from appliance.storage.sqlite.dictionaries import Dictionaries
+from appliance.storage.sqlite.duck import Parameters, open_duckdb, run_steps
+from appliance.storage.sqlite.hot import HotRows, Marks
+from appliance.storage.sqlite.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
+
+ARRAY_BYTES_MAX = 384 << 20  # of all projects together; the least recently asked leave first
+SQLITE_CACHE_KB = 8_192
+SQLITE_MMAP_BYTES = 1 << 30
+NICENESS = 5  # ingestion goes first
+
+
+class Cancelled(Exception):
+    """Nobody waits for this answer any more."""
+
+
+class ProjectData:
+    """What the worker keeps of one project: arrays, dictionaries, and the DuckDB connection that sees them."""
+
+    def __init__(self, project_id: int, duck: Any) -> None:
+        self.duck = duck
+        self.rows = HotRows(project_id)
+        self.dictionaries = Dictionaries(project_id, duck)
+        self._seen: Marks | None = None
+
+    def refresh(self, connection: sqlite3.Connection, visit: tuple[str, ...], event: tuple[str, ...]) -> None:
+        """Follow the snapshot that is open on the connection."""
+        marks = Marks.read(connection)
+        if self._seen is not None and not marks.follow(self._seen):
+            self.rows.reset()
+            self.dictionaries.forget()
+        self._seen = marks
+        if self.rows.refresh(connection, marks, visit, event):
+            for name, table in (("visit", self.rows.visits), ("event", self.rows.events)):
+                if table.columns:
+                    self.duck.register(name, table.arrays())
+
+
+class Worker:
+    """Answers questions over one database file."""
+
+    def __init__(self, database: Path, temp_directory: Path, memory_mb: int, threads: int) -> None:
+        self._sqlite = sqlite3.connect(
+            f"file:{quote(str(database))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        self._sqlite.execute("PRAGMA query_only = 1")
+        self._sqlite.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KB}")
+        self._sqlite.execute(f"PRAGMA mmap_size = {SQLITE_MMAP_BYTES}")
+        self._duck = open_duckdb(temp_directory, memory_mb=memory_mb, threads=threads)
+        self._projects: OrderedDict[int, ProjectData] = OrderedDict()
+        self._asked_duck: Any = None
+        self.cancelled = threading.Event()
+
+    def interrupt(self) -> None:
+        """Stop the question that is being answered; called from another thread."""
+        self.cancelled.set()
+        self._sqlite.interrupt()
+        if self._asked_duck is not None:
+            self._asked_duck.interrupt()
+
+    def ask(self, plan: Plan) -> Answer:
+        project = self._project(plan.project_id)
+        with self._snapshot() as connection:
+            project.refresh(connection, plan.visit, plan.event)
+            project.dictionaries.load(connection, plan.dictionaries)
+            steps = []
+            for step in plan.steps:
+                self._check()
+                sets = {k: project.dictionaries.resolve(connection, v) for k, v in step.code_sets.items()}
+                values: Parameters = {**step.parameters, **step.texts, **sets}
+                steps.append((step, values))
+        # The arrays are the snapshot: the transaction need not stay open, which would hold up WAL checkpoints.
+        self._asked_duck = project.duck
+        try:
+            return run_steps(project.duck, steps, self._check)
+        finally:
+            self._asked_duck = None
+            self._make_room()
+
+    def first_event(self, project_id: int) -> int | None:
+        project = self._project(project_id)
+        with self._snapshot() as connection:
+            project.refresh(connection, (), ("time",))
+        times = project.rows.events["time"]
+        return int(times.min()) if len(times) else None
+
+    def _check(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._sqlite.execute("BEGIN")
+            yield self._sqlite
+        finally:
+            # An interruption may hit this very statement; it stops one at most.
+            with suppress(sqlite3.OperationalError):
+                self._sqlite.rollback()
+            self._sqlite.rollback()
+
+    def _project(self, project_id: int) -> ProjectData:
+        project = self._projects.get(project_id)
+        if project is None:
+            project = self._projects[project_id] = ProjectData(project_id, self._duck.cursor())
+        self._projects.move_to_end(project_id)
+        return project
+
+    def _make_room(self) -> None:
+        while len(self._projects) > 1 and self._bytes() > ARRAY_BYTES_MAX:
+            _, project = self._projects.popitem(last=False)
+            project.duck.close()
+
+    def _bytes(self) -> int:
+        return sum(project.rows.nbytes for project in self._projects.values())
+
+
+class Server:
+    """Reads requests in a thread of its own, so that a cancellation is seen while a question is answered."""
+
+    def __init__(self, worker: Worker, requests: BinaryIO, replies: BinaryIO) -> None:
+        self._worker = worker
+        self._requests = requests
+        self._replies = replies
+        self._waiting: queue.SimpleQueue[Ask | AskFirstEvent] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._queued: set[int] = set()
+        self._current = 0
+
+    def serve(self) -> None:
+        threading.Thread(target=self._listen, name="requests", daemon=True).start()
+        while True:
+            request = self._waiting.get()
+            with self._lock:
+                if request.id not in self._queued:
+                    continue  # cancelled, and answered so
+                self._queued.discard(request.id)
+                self._current = request.id
+                self._worker.cancelled.clear()
+            reply = self._answer(request)
+            with self._lock:
+                self._current = 0
+                self._send(reply)
+
+    def _listen(self) -> None:
+        try:
+            self._receive()
+        except BaseException:
+            traceback.print_exc()  # a request that cannot be understood
+            os._exit(1)
+        os._exit(0)  # the asker is gone
+
+    def _receive(self) -> None:
+        decoder = msgspec.msgpack.Decoder(Request)
+        while (body := read_frame(self._requests)) is not None:
+            request = decoder.decode(body)
+            if not isinstance(request, Cancel):
+                with self._lock:
+                    self._queued.add(request.id)
+                self._waiting.put(request)
+                continue
+            with self._lock:
+                if request.id == self._current:
+                    self._worker.interrupt()
+                else:  # queued, or answered already, or never sent: it is dropped in any case
+                    self._queued.discard(request.id)
+                    self._send(Failed(request.id, "cancelled"))
+
+    def _answer(self, request: Ask | AskFirstEvent) -> Done | Failed:
+        try:
+            if isinstance(request, Ask):
+                result: Any = self._worker.ask(request.plan)
+            else:
+                result = self._worker.first_event(request.project_id)
+            return Done(request.id, msgspec.Raw(msgspec.msgpack.encode(result)))
+        except Invalid as error:
+            return Failed(request.id, "invalid", str(error))
+        except Exception as error:
+            if self._worker.cancelled.is_set():
+                return Failed(request.id, "cancelled")
+            return Failed(request.id, "unavailable", f"{type(error).__name__}: {error}")
+
+    def _send(self, reply: Done | Failed) -> None:
+        self._replies.write(frame(reply))
+        self._replies.flush()
+
+
+def own_temp_directory(parent: Path) -> Path:
+    """A folder for this process; those of workers that were killed are removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.glob("query-*"):
+        if not _is_running(old.name.removeprefix("query-")):
+            shutil.rmtree(old, ignore_errors=True)
+    return parent / f"query-{os.getpid()}"
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def main(arguments: list[str]) -> None:
+    database, temp_directory, memory_mb, threads = arguments
+    # The terminal's Ctrl-C reaches the whole group; only the serving process decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.nice(NICENESS)
+    # Nothing but replies may reach the pipe, whatever a library prints.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    temp = own_temp_directory(Path(temp_directory))
+    worker = Worker(Path(database), temp, int(memory_mb), int(threads))
+    Server(worker, sys.stdin.buffer, replies).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
