@@ -1,0 +1,91 @@
+"""Answers of the ingest paths, sent without a framework: one start message, one body."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from itertools import count
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+import msgspec
+
+from appliance.errors import ApplianceError, Invalid, Unavailable
+from appliance.ingest.arrival import Arrival
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+PROBLEM = (b"content-type", b"application/problem+json")
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Answer(NamedTuple):
+    """What a dialect answers."""
+
+    status: int
+    body: bytes
+    headers: Headers
+
+
+_INSTANCE = token_hex(4).encode()
+_requests = count(1)
+
+
+def request_id() -> bytes:
+    """A new id for a request: this process's, then a number."""
+    return b"%s-%x" % (_INSTANCE, next(_requests))
+
+
+async def send_answer(send: Send, arrival: Arrival, answer: Answer) -> None:
+    """Send an answer, with the CORS headers that let the page that asked read it."""
+    status, body, headers = answer
+    all_headers: Headers = [
+        *headers,
+        NO_STORE,
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id()),
+    ]
+    if (origin := arrival.headers.get(b"origin")) is not None:
+        all_headers += [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"retry-after, x-request-id, x-appliance-dropped"),
+            (b"vary", b"origin"),
+        ]
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def preflight(send: Send, arrival: Arrival, methods: tuple[str, ...]) -> None:
+    """Answer a browser's question whether it may send: anybody may ask, the request itself is judged."""
+    headers = arrival.headers
+    all_headers: Headers = [
+        (b"access-control-allow-origin", headers.get(b"origin", b"*")),
+        (b"access-control-allow-methods", ", ".join((*methods, "OPTIONS")).encode()),
+        (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"content-type")),
+        (b"access-control-max-age", b"86400"),
+        (b"vary", b"origin, access-control-request-headers"),
+        (b"content-length", b"0"),
+    ]
+    if b"access-control-request-private-network" in headers:
+        all_headers.append((b"access-control-allow-private-network", b"true"))
+    await send({"type": "http.response.start", "status": 204, "headers": all_headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def problem(error: ApplianceError) -> Answer:
+    """An error as application/problem+json (RFC 9457) with our `code`, `field` and `pointer`."""
+    members: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "code": error.code,
+        "detail": str(error),
+    }
+    headers: Headers = [PROBLEM]
+    if isinstance(error, Invalid):
+        members |= {k: v for k, v in (("field", error.field), ("pointer", error.pointer)) if v}
+    if error.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="appliance"'))
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    return Answer(error.status, msgspec.json.encode(members), headers)

@@ -1,0 +1,98 @@
+"""A request at the door: read, bounded, decompressed."""
+
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from appliance.errors import Invalid, TooLarge
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Arrival:
+    """One request as the dialects and gates see it. Header names are lower-case; `received` is UTC microseconds."""
+
+    __slots__ = ("address", "body", "headers", "method", "path", "peer", "query_string", "received", "secure")
+
+    def __init__(self, scope: MutableMapping[str, Any], received: int) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query_string: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        client = scope.get("client")
+        self.peer: str = client[0] if client else ""
+        self.address = self.peer  # the client's, once trusted proxies were asked
+        self.secure: bool = scope.get("scheme") == "https"
+        self.received = received
+        self.body = b""
+
+    def header(self, name: bytes) -> str:
+        """A header's value, '' when absent."""
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value is not None else ""
+
+    def query(self) -> dict[str, str]:
+        """The query string's parameters; the last of a name wins."""
+        if not self.query_string:
+            return {}
+        return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=200))
+
+    @property
+    def from_browser(self) -> bool:
+        """Browsers, and nothing else by itself, send Origin and Sec-Fetch headers."""
+        headers = self.headers
+        return b"origin" in headers or b"sec-fetch-site" in headers or b"sec-fetch-mode" in headers
+
+    async def read_body(self, receive: Receive, bytes_max: int) -> None:
+        """Read and decompress the body. Raises TooLarge, Invalid."""
+        length = self.headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > bytes_max:
+            raise _too_large(bytes_max)
+        message = await receive()
+        body = message.get("body", b"")
+        if message.get("more_body"):
+            parts = [body]
+            size = len(body)
+            while message.get("more_body"):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Invalid(
+                        "the connection was closed before the body was complete", code="incomplete", status=400
+                    )
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > bytes_max:
+                    raise _too_large(bytes_max)
+            body = b"".join(parts)
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
+        encoding = self.headers.get(b"content-encoding")
+        if encoding and encoding != b"identity":
+            body = _decompress(body, encoding.strip().lower(), bytes_max)
+        elif body[:2] == b"\x1f\x8b":
+            body = _decompress(body, b"gzip", bytes_max)  # some SDKs compress without saying so
+        self.body = body
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {bytes_max} bytes", code="body_too_large")
+
+
+def _decompress(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
+    if encoding not in (b"gzip", b"x-gzip", b"deflate"):
+        raise Invalid(
+            f"the content encoding {encoding.decode('latin-1')!r} is not understood; send gzip or none",
+            code="unsupported_encoding",
+            status=415,
+        )
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        plain = inflate.decompress(body, bytes_max + 1)
+    except zlib.error as error:
+        raise Invalid("the body is not valid gzip", code="malformed_gzip", status=400) from error
+    if len(plain) > bytes_max:
+        raise _too_large(bytes_max)
+    if not inflate.eof:
+        raise Invalid("the gzip body is cut short", code="malformed_gzip", status=400)
+    return plain

@@ -1,0 +1,226 @@
+"""One drained batch, applied inside one transaction: deduplicate, place in visits, store.
+
+Events are taken one at a time in journal order, so it does not matter how the journal was cut into batches.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+
+from appliance.clock import DAY, MICROSECONDS
+from appliance.ingest.visits import VisitBook
+from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, ProjectSettings, Visit
+from appliance.storage.dimensions import DICTIONARIES
+from appliance.storage.event_ids import pack
+from appliance.storage.interface import DrainTransaction, Known, StoredEvent
+
+_USER = DICTIONARIES["user"]
+_CONTEXT = DICTIONARIES["context"]
+_ALL_FIRST = tuple((index, name, DICTIONARIES[name]) for index, name in enumerate(ACQUISITION_FIELDS))
+_DEVICE_AND_PLACE = _ALL_FIRST[ACQUISITION_FIELDS.index("country") :]
+_device_of = attrgetter(*(name for _, name, _ in _DEVICE_AND_PLACE))
+SAID_MAX = 20_000
+
+# Texts that repeat together from event to event; their codes are remembered together.
+_TOGETHER = ("name", "source", "hostname", "path", "title", "currency")
+_TEXTS = tuple(DICTIONARIES[name] for name in _TOGETHER)
+_texts_of = attrgetter("project_id", *_TOGETHER)
+CODES_MAX = 20_000
+
+IdKey = tuple[int, bytes | str]  # project, packed event id
+
+
+class Placed(NamedTuple):
+    """A stored event, and the visitor whom its visit belongs to."""
+
+    event: Event
+    visit_id: int
+    visitor: int
+
+
+class Applied(msgspec.Struct):
+    """What a batch did. `duplicates` includes `conflicts`: the same id with other content."""
+
+    stored: list[Placed]
+    duplicates: int
+    conflicts: int
+    refused: list[tuple[Event, str]]  # events that could not be placed, with the reason
+
+    def add(self, other: "Applied") -> None:
+        """Take in what another batch did."""
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.conflicts += other.conflicts
+        self.refused += other.refused
+
+
+class Batch:
+    """Applies events; keeps the visit book from one batch to the next."""
+
+    def __init__(self, settings_of: Callable[[int], ProjectSettings]) -> None:
+        self._settings_of = settings_of
+        self._book = VisitBook()
+        self._sources: set[tuple[int, str]] = set()  # those that are known to be stored
+        self._codes: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._said: dict[int, tuple[str, ...]] = {}  # by visit: place and device that are known to be the visit's own
+
+    def forget(self) -> None:
+        """The transaction was rolled back."""
+        self._book.forget()
+        self._sources.clear()
+        self._codes.clear()
+
+    def apply(self, tx: DrainTransaction, events: Iterable[Event]) -> Applied:
+        """Store the events that are new. Runs on the writer thread, inside its transaction."""
+        events = list(events)
+        keys: list[IdKey | None] = [
+            None if event.flags & Flag.MINTED else (event.project_id, pack(event.event_id)) for event in events
+        ]
+        pageviews = [(event.project_id, pack(event.pageview_id)) for event in events if event.kind == Kind.ENGAGEMENT]
+        known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
+        self._book.begin(tx)
+        applied = Applied([], 0, 0, [])
+        rows: list[StoredEvent] = []
+        row_of: dict[int, StoredEvent] = {}
+        seen: list[tuple[int, bytes | str, int, int, int]] = []
+        for event, key in zip(events, keys, strict=True):
+            fingerprint = 0
+            if key is not None:
+                fingerprint = _fingerprint(event)
+                if (before := known.get(key)) is not None and self._in_window(event, before):
+                    applied.duplicates += 1
+                    applied.conflicts += before.fingerprint != fingerprint
+                    continue
+            row = self._take(tx, event, key, known, row_of, applied)
+            if row is not None:
+                rows.append(row)
+                row_of[row.id] = row
+            if key is not None:
+                day = event.received // DAY
+                known[key] = Known(day, fingerprint, row.id if row else 0, row.visit_id if row else 0)
+                seen.append((*key, day, fingerprint, row.id if row else 0))
+        tx.add_events(rows)
+        tx.save_visits(list(self._book.new.values()), list(self._book.changed.values()))
+        tx.remember(seen)
+        return applied
+
+    def _in_window(self, event: Event, before: Known) -> bool:
+        days = self._settings_of(event.project_id).deduplication_days
+        return event.received // DAY - before.received_day <= days
+
+    def _take(
+        self,
+        tx: DrainTransaction,
+        event: Event,
+        key: IdKey | None,
+        known: dict[IdKey, Known],
+        row_of: dict[int, StoredEvent],
+        applied: Applied,
+    ) -> StoredEvent | None:
+        """Let one new event take effect; its row when it is one that is stored as a row."""
+        timeout = self._settings_of(event.project_id).visit_timeout_seconds * MICROSECONDS
+        if event.traits and event.user_id:
+            user = tx.code(event.project_id, _USER, event.user_id)
+            tx.merge_traits(event.project_id, user, event.traits, event.time)
+        if event.kind == Kind.IDENTIFY:
+            self._book.identify(event, timeout)
+            return None
+        if event.kind == Kind.RESET:
+            self._book.reset(event)
+            return None
+        if event.kind == Kind.ENGAGEMENT:
+            self._engage(tx, event, known, row_of, timeout, applied)
+            return None
+        if event.source and (source := (event.project_id, event.source)) not in self._sources:
+            tx.add_source(*source, event.received)
+            self._sources.add(source)
+        visit = self._book.place(event, timeout)
+        row = self._row(tx, event, visit, key)
+        applied.stored.append(Placed(event, visit.id, visit.visitor))
+        return row
+
+    def _row(self, tx: DrainTransaction, event: Event, visit: Visit, key: IdKey | None) -> StoredEvent:
+        texts = _texts_of(event)
+        codes = self._codes.get(texts)
+        if codes is None:
+            if len(self._codes) > CODES_MAX:
+                self._codes.clear()
+            project_id = event.project_id
+            pairs = zip(_TEXTS, texts[1:], strict=True)
+            codes = self._codes[texts] = tuple([tx.code(project_id, dimension, text) for dimension, text in pairs])
+        name, source, hostname, path, title, currency = codes
+        # Positional, in the order of StoredEvent's fields: names would cost as much as the rest.
+        return StoredEvent(
+            tx.next_event_id(),
+            event.project_id,
+            key[1] if key is not None else pack(event.event_id),
+            visit.id,
+            event.time,
+            event.received,
+            event.kind,
+            event.flags,
+            event.rate,
+            name,
+            source,
+            hostname,
+            path,
+            title,
+            tx.code(event.project_id, _USER, event.user_id) if event.user_id else 0,
+            0,
+            0,
+            event.revenue,
+            currency,
+            self._context(tx, event, visit),
+            event.properties or None,
+        )
+
+    def _context(self, tx: DrainTransaction, event: Event, visit: Visit) -> int:
+        """Code of what the event says of acquisition, place and device beyond what its visit says, 0 when it says
+        nothing more. It is kept so that an export gives back what was sent."""
+        device = _device_of(event)
+        direct = event.channel in ("", "Direct")
+        if visit.events == 1 or (direct and not any(device)):
+            return 0
+        if direct and self._said.get(visit.id) == device:
+            return 0
+        project_id = event.project_id
+        own = {
+            name: text
+            for index, name, dimension in (_DEVICE_AND_PLACE if direct else _ALL_FIRST)
+            if (text := getattr(event, name)) and tx.code(project_id, dimension, text) != visit.first[index]
+        }
+        if not own:
+            if len(self._said) > SAID_MAX:
+                self._said.clear()
+            self._said[visit.id] = device
+            return 0
+        return tx.code(project_id, _CONTEXT, msgspec.json.encode(own).decode())
+
+    def _engage(
+        self,
+        tx: DrainTransaction,
+        event: Event,
+        known: dict[IdKey, Known],
+        row_of: dict[int, StoredEvent],
+        timeout: int,
+        applied: Applied,
+    ) -> None:
+        pageview = known.get((event.project_id, pack(event.pageview_id)))
+        if pageview is None or not pageview.visit_id or not self._book.engage(pageview.visit_id, event.time, timeout):
+            applied.refused.append((event, "no_pageview"))
+            return
+        row = row_of.get(pageview.event)
+        if row is None:
+            tx.engage(event.project_id, pageview.event, event.scroll_depth, event.engaged_ms)
+        else:
+            row.scroll_depth = max(row.scroll_depth, event.scroll_depth)
+            row.engaged_ms += event.engaged_ms
+
+
+def _fingerprint(event: Event) -> int:
+    """CRC-32 of what the client said, to tell a retry from other content under the same id."""
+    content = (event.kind, event.name, event.path, event.user_id, event.revenue, event.properties, event.pageview_id)
+    return zlib.crc32(msgspec.msgpack.encode(content))

@@ -1,0 +1,1 @@
+"""Tables that enrichment reads; README.md names where each comes from."""

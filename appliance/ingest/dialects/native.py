@@ -1,0 +1,136 @@
+"""Our own wire format: one event, or {"events": [...]} with 1 to 1,000 of them (PROTOCOLS, Native)."""
+
+import msgspec
+
+from appliance.errors import Invalid, TooLarge
+from appliance.ingest.answers import JSON, PROBLEM, Answer, problem
+from appliance.ingest.arrival import Arrival
+from appliance.ingest.outcome import Outcome
+from appliance.ingest.sent import Decoded, Rejection, Scalar, Sent
+from appliance.ingest.surrogates import mend_surrogates
+
+PATHS = ("/api/v1/events/ingest",)
+METHODS = ("POST",)
+EVENTS_MAX = 1000
+
+
+class _Body(Sent, gc=False):
+    """A single event, or a batch where `events` is there."""
+
+    events: list[Sent] | None = None
+    sent_at: Scalar = None
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_scalar = msgspec.json.Decoder(Scalar).decode
+_decode_one = msgspec.json.Decoder(Sent).decode
+_encode = msgspec.json.Encoder().encode
+
+_ONE_ACCEPTED = Answer(
+    202,
+    b'{"status":"accepted","accepted":1,"duplicates":0,"sampled":false,"dropped":[],"rejected":[]}',
+    [JSON],
+)
+
+
+def decode(arrival: Arrival) -> Decoded:
+    """The events of a request. Raises Invalid (400 malformed, 422 empty or no object), TooLarge (over 1,000)."""
+    query = arrival.query()
+    key, domain, project = query.get("key", ""), query.get("domain", ""), query.get("project", "")
+    text = mend_surrogates(arrival.body)
+    try:
+        body = _decode(text)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        events, single, sent_at = _decode_with_faults(text, error)
+    else:
+        single, sent_at = body.events is None, body.sent_at
+        events = [body] if body.events is None else body.events  # type: ignore[assignment]
+    if not events:
+        raise Invalid("the batch has no events", code="empty_batch", field="events", pointer="#/events")
+    if len(events) > EVENTS_MAX:
+        raise TooLarge(
+            f"the batch has {len(events)} events; at most {EVENTS_MAX}", code="batch_too_large", field="events"
+        )
+    return Decoded(events, single, key=key, domain=domain, project=project, sent_at=sent_at)
+
+
+def encode(outcome: Outcome) -> Answer:
+    """The answer to a request that was admitted (DESIGN, Sending events)."""
+    if outcome.accepted == 1 == outcome.total:
+        return _ONE_ACCEPTED
+    body = {
+        "status": "accepted",
+        "accepted": outcome.accepted,
+        "duplicates": outcome.duplicates,
+        "sampled": outcome.sampled,
+        "dropped": outcome.dropped,
+        "rejected": outcome.rejected,
+    }
+    if len(outcome.rejected) < outcome.total:
+        return Answer(202, _encode(body), [JSON])
+    first = outcome.rejected[0]
+    about = {
+        "type": "about:blank",
+        "title": "Unprocessable Content",
+        "status": 422,
+        "code": first.code,
+        "detail": first.message,
+        "field": first.field,
+        "pointer": _pointer(first, outcome.single),
+    }
+    return Answer(422, _encode(body | about), [PROBLEM])
+
+
+refuse = problem
+
+
+def _pointer(rejection: Rejection, single: bool) -> str:
+    place = "#" if single else f"#/events/{rejection.index}"
+    return f"{place}/{rejection.field}" if rejection.field else place
+
+
+def _decode_with_faults(body: bytes, error: Exception) -> tuple[list[Sent | Rejection], bool, Scalar]:
+    """The events of a body that does not decode as a whole: the good ones, and why each other one is not.
+
+    Only the outer layers are decoded here, so that damage inside one event stays that event's.
+    """
+    try:
+        members = _decode_members(body)
+    except msgspec.ValidationError:
+        raise Invalid("the body is not a JSON object", code="wrong_type", pointer="#") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
+        raise Invalid(f"the body is not JSON: {malformed}", code="malformed_json", status=400) from error
+    except RecursionError:
+        raise Invalid("the JSON is nested too deeply", code="too_deep", status=400) from error
+    raw_events = members.get("events")
+    if raw_events is None or bytes(raw_events) == b"null":
+        if isinstance(error, msgspec.ValidationError):
+            return [_fault(0, error)], True, None
+        raise Invalid(f"the body is not JSON: {error}", code="malformed_json", status=400) from error
+    try:
+        raws = _decode_raws(raw_events)
+    except msgspec.ValidationError:
+        raise Invalid("events is not a list", code="wrong_type", field="events", pointer="#/events") from error
+    try:
+        sent_at = _decode_scalar(members.get("sent_at", b"null"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise Invalid("sent_at is not a time", code="wrong_type", field="sent_at", pointer="#/sent_at") from wrong
+    events: list[Sent | Rejection] = []
+    for index, raw in enumerate(raws[: EVENTS_MAX + 1]):
+        try:
+            events.append(_decode_one(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            events.append(_fault(index, fault))
+    return events, False, sent_at
+
+
+def _fault(index: int, error: Exception) -> Rejection:
+    """A rejection from msgspec's words, which end in "- at `$.field`"."""
+    if not isinstance(error, msgspec.ValidationError):
+        what = "is nested too deeply" if isinstance(error, RecursionError) else f"is not valid JSON: {error}"
+        return Rejection(index, "malformed_event", f"the event {what}")
+    message, _, place = str(error).partition(" - at `$")
+    field = place.rstrip("`").lstrip(".").partition("[")[0].partition(".")[0] or None
+    return Rejection(index, "wrong_type", f"{field or 'the event'}: {message or error}", field)

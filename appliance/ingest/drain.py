@@ -1,0 +1,110 @@
+"""Journal to database: takes what the journal holds, batch by batch, each in one transaction with its checkpoint.
+
+A batch and the journal position after it commit together, so replaying after a crash starts exactly where the
+database stands: nothing is lost, nothing counts twice. Synchronous: it runs in a process of its own
+(`drain_worker.py`), or in the command line's.
+"""
+
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from appliance.clock import now
+from appliance.errors import StorageUnavailable
+from appliance.ingest.batch import Applied, Batch
+from appliance.ingest.journal_reader import JournalReader
+from appliance.ingest.segment import Damage
+from appliance.model import Event
+from appliance.storage.interface import DrainStore, DrainTransaction, Position
+
+log = structlog.get_logger(__name__)
+
+BATCH_EVENTS_MAX = 4000
+READ_BYTES_MAX = 1 << 20
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Event]).decode
+
+
+def encode_events(events: list[Event]) -> bytes:
+    """The payload of a journal record: the events of one request, MessagePack."""
+    return _encode(events)
+
+
+class Drain:
+    """Drains one journal into one store. `position` is where the database stands: everything before is in it."""
+
+    def __init__(self, folder: Path, journal_id: bytes, store: DrainStore) -> None:
+        """Raises StorageUnavailable."""
+        self._reader = JournalReader(folder, self._report)
+        self._journal_id = journal_id
+        self._store = store
+        self._batch = Batch(store.settings_of)
+        self._one_by_one = False
+        self.position = store.position(journal_id)
+
+    def step(self, end: Position) -> Applied | None:
+        """Commit the next batch before `end`; None when there is none.
+
+        Raises StorageUnavailable when the database is away: call again later. Events that the database refuses for
+        other reasons go to the dead letters, and one bad event never blocks the others.
+        """
+        taken = self._take(end)
+        if taken is None:
+            return None
+        events, position = taken
+        try:
+            applied = self._store.transact(lambda tx: self._together(tx, events, position))
+        except StorageUnavailable:
+            self._batch.forget()
+            raise
+        except Exception as error:
+            log.error("a batch was refused; its events are tried one by one", error=repr(error), events=len(events))
+            self._batch.forget()
+            applied = self._store.transact(lambda tx: self._singly(tx, events, position))
+        self.position = position
+        return applied
+
+    def _take(self, end: Position) -> tuple[list[Event], Position] | None:
+        """The next events in journal order, and the position after them."""
+        events: list[Event] = []
+        position = None
+        for payload, position in self._reader.read(self.position, end, bytes_max=READ_BYTES_MAX):
+            if payload:
+                try:
+                    events += _decode(payload)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    # Whole by its checksum and yet no record of ours: say so and go on.
+                    log.error("journal record not understood", position=position, error=str(error))
+            if len(events) >= BATCH_EVENTS_MAX:
+                break
+        return None if position is None else (events, position)
+
+    def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
+        applied = self._batch.apply(tx, events)
+        tx.checkpoint(self._journal_id, self.position, position, now())
+        return applied
+
+    def _singly(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
+        """Event by event in savepoints; what the database refuses goes to the dead letters, with the error."""
+        total = Applied([], 0, 0, [])
+        for event in events:
+            try:
+                with tx.savepoint():
+                    applied = self._batch.apply(tx, [event])
+            except StorageUnavailable:
+                raise
+            except Exception as error:
+                self._batch.forget()
+                tx.add_dead_letter(now(), event, f"{type(error).__name__}: {error}")
+                total.refused.append((event, "dead_letter"))
+            else:
+                total.add(applied)
+        tx.checkpoint(self._journal_id, self.position, position, now())
+        return total
+
+    def _report(self, path: Path, damage: Damage) -> None:
+        log.warning(
+            "journal bytes left out", file=path.name, offset=damage.offset, bytes=damage.length, reason=damage.reason
+        )

@@ -1,0 +1,151 @@
+"""The drain's own process: `python -m appliance.ingest.drain_worker JOURNAL_FOLDER JOURNAL_ID DATABASE`.
+
+It has a process to itself because the serving process may not wait for the interpreter while a batch is placed into
+visits: that cost requests more than all their own work (docs/decisions/0001). It hears of new journal positions on
+standard input, tells what it stored on standard output, and ends when standard input closes, which is also what
+happens when the serving process dies, however it dies.
+"""
+
+import fcntl
+import gc
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from appliance import telemetry
+from appliance.errors import CheckpointMoved, StorageUnavailable
+from appliance.frames import Unframer, frame
+from appliance.ingest import progress
+from appliance.ingest.drain import Drain
+from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck
+from appliance.storage.interface import DrainStore, Position
+from appliance.storage.sqlite.drain_store import SqliteDrainStore
+
+RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+# How much may be drained before the database is made to put it on disk and the journal may let go of it.
+SETTLE_BYTES = 48 << 20
+SETTLE_SECONDS = 30.0
+LOCK_FILE = "drain.lock"
+GC_OBJECTS = 50_000  # new objects between two looks for cycles, of which a batch makes hardly any
+
+
+class Gone(Exception):
+    """The serving process is not there any more."""
+
+
+class Worker:
+    """Drains whenever there is something to drain, and listens in between."""
+
+    def __init__(self, folder: Path, journal_id: bytes, store: DrainStore, commands: int, reports: IO[bytes]) -> None:
+        self._drain = Drain(folder, journal_id, store)
+        self._store = store
+        self._commands = commands
+        self._reports = reports
+        self._unframer = Unframer()
+        self._end = Position(0, 0)
+        self._finishing = False
+        self._unsettled_bytes = 0
+        self._settled_at = time.monotonic()
+        self._settled = self._drain.position
+        self._failures = 0
+        self._reached: Position | None = None
+
+    def run(self) -> None:
+        """Work until told to finish, or until nobody is there."""
+        if self._drain.position is not None:
+            self._say(Settled(self._drain.position))
+        while True:
+            busy = self._step()
+            self._settle_when_due()
+            if self._finishing and not busy and not self._failures:
+                self._settle()
+                return
+            self._listen(0.0 if busy else self._patience())
+
+    def _step(self) -> bool:
+        """Drain one batch; whether there may be more."""
+        before = self._drain.position
+        try:
+            applied = self._drain.step(self._end)
+        except StorageUnavailable as error:
+            self._failures += 1
+            self._say(Stuck(str(error)))
+            return False
+        self._failures = 0
+        position = self._drain.position
+        if applied is None or position is None:
+            if self._reached != self._end:
+                self._reached = self._end
+                self._say(Reached(self._end))
+            return False
+        same = before is not None and before.segment == position.segment
+        self._unsettled_bytes += position.offset - (before.offset if before is not None and same else 0)
+        self._say(progress.stored(applied, position))
+        return True
+
+    def _patience(self) -> float:
+        """How long to listen when there is nothing to drain, or the database is away."""
+        if self._failures:
+            return RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS)) - 1]
+        return 60.0 if self._settled == self._drain.position else SETTLE_SECONDS / 4
+
+    def _listen(self, seconds: float) -> None:
+        readable, _, _ = select.select([self._commands], [], [], seconds)
+        if not readable:
+            return
+        data = os.read(self._commands, 1 << 16)
+        if not data:
+            raise Gone
+        for payload in self._unframer.feed(data):
+            command = progress.decode_to_drain(payload)
+            if isinstance(command, Finish):
+                self._finishing = True
+            else:
+                self._end = command.end
+
+    def _settle_when_due(self) -> None:
+        if self._settled == self._drain.position:
+            return
+        if self._unsettled_bytes > SETTLE_BYTES or time.monotonic() - self._settled_at > SETTLE_SECONDS:
+            self._settle()
+
+    def _settle(self) -> None:
+        position = self._drain.position
+        self._settled_at = time.monotonic()  # a checkpoint that has to wait for readers is not tried at every step
+        self._unsettled_bytes = 0
+        if position is not None and self._store.settle():
+            self._settled = position
+            self._say(Settled(position))
+
+    def _say(self, report: FromDrain) -> None:
+        try:
+            self._reports.write(frame(progress.encode(report)))
+            self._reports.flush()
+        except BrokenPipeError:
+            raise Gone from None
+
+
+def main(arguments: list[str]) -> None:
+    folder, journal_id, database = Path(arguments[0]), bytes.fromhex(arguments[1]), Path(arguments[2])
+    # Asked to end, the whole group gets the signal; but the serving process decides when the drain is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.set_threshold(GC_OBJECTS, 20, 100)
+    telemetry.configure_logs(arguments[3] if len(arguments) > 3 else "json")
+    with (folder / LOCK_FILE).open("a") as lock:
+        # The drain of a serving process that was killed a moment ago may still be finishing its batch.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            store = SqliteDrainStore(database)
+            Worker(folder, journal_id, store, sys.stdin.fileno(), sys.stdout.buffer).run()
+            store.close()
+        except (Gone, CheckpointMoved):
+            pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

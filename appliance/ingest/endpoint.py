@@ -1,0 +1,193 @@
+"""The ASGI function in front: takes the ingest paths itself, hands everything else to the application behind.
+
+A router and middleware would cost more than all the work done here, so there are none: a table of paths, one dialect
+each, and the same six steps for every request: read, decode, admit, enrich, journal, answer.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from appliance.clock import now
+from appliance.errors import ApplianceError, Invalid
+from appliance.ingest.admission import Grant, admit, check_origin
+from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer
+from appliance.ingest.arrival import Arrival, Receive
+from appliance.ingest.client_address import TrustedProxies
+from appliance.ingest.dialects import native, pixel
+from appliance.ingest.drain import encode_events
+from appliance.ingest.drain_client import DrainClient
+from appliance.ingest.geo import Locator
+from appliance.ingest.journal import Journal
+from appliance.ingest.outcome import Outcome
+from appliance.ingest.pipeline import Dropped, Rejected, enrich
+from appliance.ingest.recent import RecentIds
+from appliance.ingest.refusals import UNKNOWN_PROJECT, Refusal, Refusals
+from appliance.ingest.registry import Registry
+from appliance.ingest.sender import Sender
+from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
+from appliance.ingest.visitor import Salts
+from appliance.model import Event, Flag, Project
+
+log = structlog.get_logger(__name__)
+
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class Dialect(Protocol):
+    """A wire format: a module with these names."""
+
+    PATHS: tuple[str, ...]
+    METHODS: tuple[str, ...]
+
+    def decode(self, arrival: Arrival) -> Decoded:
+        """The events of a request. Raises Invalid."""
+        ...
+
+    def encode(self, outcome: Outcome) -> Answer:
+        """The answer to a request that was admitted."""
+        ...
+
+    def refuse(self, error: ApplianceError) -> Answer:
+        """The answer to a request of which nothing was taken."""
+        ...
+
+
+DIALECTS: Sequence[Any] = (native, pixel)  # modules; mypy does not see them as the protocol they follow
+
+
+class Endpoint:
+    """The front of the application. `app` answers what is no ingest path."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        journal: Journal,
+        drain: DrainClient,
+        registry: Registry,
+        salts: Salts,
+        locator: Locator,
+        refusals: Refusals,
+        trusted_proxies: TrustedProxies,
+        body_bytes_max: int,
+    ) -> None:
+        self._app = app
+        self._journal = journal
+        self._drain = drain
+        self._registry = registry
+        self._salts = salts
+        self._locator = locator
+        self._refusals = refusals
+        self._trusted_proxies = trusted_proxies
+        self._body_bytes_max = body_bytes_max
+        self._recent = RecentIds()
+        self.requests = 0
+        self.accepted = 0
+        self._dialects = {}
+        for dialect in DIALECTS:
+            for path in dialect.PATHS:
+                self._dialects[path] = self._dialects[path + "/"] = dialect
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            dialect = self._dialects.get(scope["path"])
+            if dialect is not None:
+                await self._serve(dialect, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _serve(self, dialect: Any, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        arrival = Arrival(scope, now())
+        self.requests += 1
+        grant: Grant | None = None
+        try:
+            if arrival.method not in dialect.METHODS:
+                await self._other_method(dialect, arrival, send)
+                return
+            if arrival.method == "POST":
+                await arrival.read_body(receive, self._body_bytes_max)
+            if self._trusted_proxies:
+                arrival.address = self._trusted_proxies.client(arrival.peer, arrival.header(b"x-forwarded-for"))
+            decoded = dialect.decode(arrival)
+            grant = await admit(arrival, decoded, self._registry)
+            check_origin(arrival, grant)
+            outcome = await self._take(dialect, arrival, decoded, grant)
+        except ApplianceError as error:
+            await self._refuse(dialect, arrival, grant, error, send)
+            return
+        except Exception:
+            log.exception("an ingest request failed", path=arrival.path)
+            await self._refuse(
+                dialect, arrival, grant, ApplianceError("the appliance made a mistake; it is logged"), send
+            )
+            return
+        await send_answer(send, arrival, dialect.encode(outcome))
+
+    async def _take(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant) -> Outcome:
+        """Enrich the events, put them into the journal, and say what became of each."""
+        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator)
+        outcome = Outcome(len(decoded.events), decoded.single, 0, 0, [], [])
+        events: list[Event] = []
+        for index, sent in enumerate(decoded.events):
+            if isinstance(sent, Rejection):
+                self._note(dialect, arrival, grant, "rejected", sent.code, sent.message, None)
+                outcome.rejected.append(sent)
+                continue
+            try:
+                events.append(enrich(sent, sender))
+            except Rejected as fault:
+                outcome.rejected.append(Rejection(index, fault.code, str(fault), fault.field))
+                self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), sent)
+            except Dropped as drop:
+                outcome.dropped.append(Drop(index, drop.reason))
+                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+        if events:
+            # Known duplicates are journaled as well: the drain decides, and it notices other content under the same id.
+            keys = [(e.project_id, e.event_id) for e in events if not e.flags & Flag.MINTED]
+            outcome.duplicates = self._recent.count_known(keys)
+            outcome.accepted = len(events) - outcome.duplicates
+            await self._journal.append(encode_events(events))
+            self._recent.add(keys)
+            self._drain.changed()
+            self.accepted += outcome.accepted
+        return outcome
+
+    async def submit(self, project: Project, sent: Sent) -> Outcome:
+        """An event of our own, through the same steps as everybody's. Raises JournalFull, JournalFailed."""
+        arrival = Arrival({"method": "POST", "path": "", "query_string": b"", "headers": []}, now())
+        decoded = Decoded([sent], single=True)
+        return await self._take(native, arrival, decoded, Grant(project, browser=False, keyless=False))
+
+    async def _other_method(self, dialect: Any, arrival: Arrival, send: Send) -> None:
+        if arrival.method == "OPTIONS":
+            await preflight(send, arrival, dialect.METHODS)
+            return
+        allowed = ", ".join((*dialect.METHODS, "OPTIONS"))
+        status, body, headers = problem(Invalid(f"use {allowed}", code="method_not_allowed", status=405))
+        await send_answer(send, arrival, Answer(status, body, [*headers, (b"allow", allowed.encode())]))
+
+    async def _refuse(
+        self, dialect: Any, arrival: Arrival, grant: Grant | None, error: ApplianceError, send: Send
+    ) -> None:
+        self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
+        await send_answer(send, arrival, dialect.refuse(error))
+
+    def _note(
+        self,
+        dialect: Any,
+        arrival: Arrival,
+        grant: Grant | None,
+        verdict: str,
+        code: str,
+        message: str,
+        sent: Sent | None,
+    ) -> None:
+        name = page = ""
+        if sent is not None:
+            name = (sent.event or sent.event_name or sent.name or "")[:100]
+            page = (sent.url or sent.page_url or "").partition("?")[0][:200]
+        dialect_name = dialect.__name__.rpartition(".")[2]
+        refusal = Refusal(arrival.received, verdict, code, message[:300], name, page, dialect_name)
+        self._refusals.add(grant.project.id if grant is not None else UNKNOWN_PROJECT, refusal)

@@ -1,0 +1,21 @@
+"""What became of the events of one request."""
+
+import msgspec
+
+from appliance.ingest.sent import Drop, Rejection
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """`accepted + duplicates + len(dropped) + len(rejected) == total`."""
+
+    total: int
+    single: bool
+    accepted: int
+    duplicates: int
+    dropped: list[Drop]
+    rejected: list[Rejection]
+
+    @property
+    def sampled(self) -> bool:
+        """At least one event was sampled out."""
+        return any(drop.reason == "sampled" for drop in self.dropped)

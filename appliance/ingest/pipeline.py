@@ -1,0 +1,336 @@
+"""What happens to each event between the door and the journal: the list STEPS, in order.
+
+Each step looks at one aspect of the draft, fills fields of its event, or ends it: `Dropped` when it is filtered (with
+a reason that is counted), `Rejected` when it is wrong (with the field and why). Reading the list is reading the rules;
+a new rule is one function and one line. Chance and clock are decided here, so that replay decides nothing anew.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from appliance.clock import DAY, MICROSECONDS, MINUTE
+from appliance.ingest.acquisition import acquire
+from appliance.ingest.admission import bare_domain
+from appliance.ingest.money import minor_units
+from appliance.ingest.page import read_page
+from appliance.ingest.sender import Sender
+from appliance.ingest.sent import Scalar, Sent
+from appliance.ingest.times import read_time
+from appliance.ingest.visitor import local_day
+from appliance.model import Event, Flag, Kind
+from appliance.storage.event_ids import mint
+
+NAME_CHARACTERS_MAX = 255
+ID_CHARACTERS_MAX = 255
+TITLE_CHARACTERS_MAX = 500
+LABEL_CHARACTERS_MAX = 255
+PROPERTIES_BYTES_MAX = 64 << 10
+PROPERTIES_DEPTH_MAX = 20
+AHEAD_MAX = 5 * MINUTE
+BROWSER_AGE_MAX = 7 * DAY
+
+_PAGEVIEWS = frozenset(("pageview", "page_view", "$pageview"))
+_KINDS = {"engagement": Kind.ENGAGEMENT, "identify": Kind.IDENTIFY, "reset": Kind.RESET}
+_PASSIVE = frozenset(("404", "scroll"))
+
+
+class Dropped(Exception):
+    """The event was filtered; its reason is a stable word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Rejected(Exception):
+    """The event is wrong: a stable code, the field, and why."""
+
+    def __init__(self, code: str, field: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+def enrich(sent: Sent, sender: Sender) -> Event:
+    """The event that goes into the journal. Raises Dropped, Rejected."""
+    event = Event(sender.project.id, "", Kind.CUSTOM, "", 0, sender.received, 0, None)
+    for step in STEPS:
+        step(event, sent, sender)
+    return event
+
+
+def automation(event: Event, sent: Sent, sender: Sender) -> None:
+    if sent.automation:
+        raise Dropped("automation")
+
+
+def bots(event: Event, sent: Sent, sender: Sender) -> None:
+    if sender.agent(sent).bot and sender.project.settings.drop_bots:
+        raise Dropped("bot")
+
+
+def privacy_signal(event: Event, sent: Sent, sender: Sender) -> None:
+    if sender.signal and sender.project.settings.privacy_signal == "drop":
+        raise Dropped("privacy_signal")
+
+
+def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
+    name = sent.event or sent.event_name or sent.name
+    if not name or not (name := _clean(name).strip()):
+        raise Rejected("missing", "event", "event: an event needs a name")
+    if len(name) > NAME_CHARACTERS_MAX:
+        raise Rejected(
+            "too_long", "event", f"event: the name has {len(name)} characters; at most {NAME_CHARACTERS_MAX}"
+        )
+    event.name = name
+    event.kind = Kind.PAGEVIEW if name in _PAGEVIEWS else _KINDS.get(name, Kind.CUSTOM)
+    if sent.interactive is False or name in _PASSIVE:
+        event.flags |= Flag.PASSIVE
+    if sender.browser:
+        event.flags |= Flag.BROWSER
+    event.source = _label(sent.source or sent.event_source)
+
+
+def event_time(event: Event, sent: Sent, sender: Sender) -> None:
+    received = sender.received
+    time = received
+    if sent.timestamp is not None:
+        try:
+            time = read_time(sent.timestamp) + sender.skew
+        except ValueError as error:
+            raise Rejected("not_a_time", "timestamp", f"timestamp: {error}") from None
+    if time > received + AHEAD_MAX or (sender.browser and time < received - BROWSER_AGE_MAX) or time < 0:
+        time = received
+        event.flags |= Flag.SKEWED
+    event.time = time
+
+
+def event_id(event: Event, sent: Sent, sender: Sender) -> None:
+    sent_id = _identifier(sent.event_id, "event_id")
+    if sent_id:
+        event.event_id = sent_id
+    else:
+        event.event_id = mint(event.time // 1000)
+        event.flags |= Flag.MINTED
+
+
+def page(event: Event, sent: Sent, sender: Sender) -> None:
+    url = sent.url or sent.page_url
+    if url:
+        hash_routing = sent.hash if sent.hash is not None else sender.project.settings.hash_routing
+        try:
+            place = read_page(url, hash_routing=hash_routing)
+        except ValueError as error:
+            raise Rejected("not_a_page", "url", f"url: {error}") from None
+        event.hostname, event.path = place.hostname, place.path
+    if sender.keyless and bare_domain(event.hostname) not in sender.project.domains:
+        raise Rejected(
+            "unknown_host",
+            "url",
+            f"url: without a key the host must be one of the project's domains, not {event.hostname!r}",
+        )
+    if sent.title:
+        event.title = _clean(sent.title)[:TITLE_CHARACTERS_MAX].strip()
+
+
+def acquisition(event: Event, sent: Sent, sender: Sender) -> None:
+    if event.kind > Kind.CUSTOM:
+        return
+    url = sent.url or sent.page_url
+    place = read_page(url) if url else _NO_PAGE
+    found = acquire(place, sent.referrer or "", sender.own_hosts)
+    event.referrer = found.referrer
+    event.referrer_source = found.source
+    event.channel = found.channel
+    event.utm_source = found.utm_source
+    event.utm_medium = found.utm_medium
+    event.utm_campaign = found.utm_campaign
+    event.utm_content = found.utm_content
+    event.utm_term = found.utm_term
+    event.click_id = found.click_id
+
+
+def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
+    if event.kind > Kind.CUSTOM:
+        return
+    agent = sender.agent(sent)
+    event.browser = agent.browser
+    event.browser_version = agent.browser_version
+    event.os = agent.os
+    event.os_version = agent.os_version
+    event.device = agent.device
+    place = sender.place(sent)
+    event.country = place.country
+    event.region = place.region
+    event.city = place.city
+    event.language = _language(sent.language or sender.language)
+    if sent.screen:
+        event.screen = _label(sent.screen)
+
+
+def visitor(event: Event, sent: Sent, sender: Sender) -> None:
+    """SEMANTICS, Identity. A user id, else an id that the client keeps, else the rotating id of the local day."""
+    user = _identifier(sent.user_id if sent.user_id is not None else sent.distinct_id, "user_id")
+    anonymous = _identifier(sent.anonymous_id, "anonymous_id")
+    session = _identifier(sent.session_id, "session_id")
+    event.user_id, event.session_id = user, session
+    if user:
+        event.visitor = sender.persistent("user", user)
+        if not anonymous and not sender.browser:
+            return  # a server's user inherits no visit of somebody behind the same address
+    if sender.signal and sender.project.settings.privacy_signal == "rotate":
+        anonymous = ""
+    unnamed, salt_day = 0, None
+    if anonymous:
+        unnamed = sender.persistent("anonymous", anonymous)
+    else:
+        day, since_midnight = local_day(sender.project.timezone, event.time)
+        unnamed, salt_day = sender.rotating(day, sent, session)
+        if salt_day == day and since_midnight < sender.project.settings.visit_timeout_seconds * MICROSECONDS:
+            yesterday, yesterday_day = sender.rotating(day - 1, sent, session)
+            event.visitor_yesterday = yesterday if yesterday_day == day - 1 else None
+    if user:
+        event.anonymous = unnamed
+    else:
+        event.visitor, event.salt_day = unnamed, salt_day
+
+
+def identify(event: Event, sent: Sent, sender: Sender) -> None:
+    if event.kind == Kind.IDENTIFY and not event.user_id:
+        raise Rejected("missing", "user_id", "user_id: identify needs the user's id")
+    event.traits = _object(sent.traits, "traits")
+
+
+def engagement(event: Event, sent: Sent, sender: Sender) -> None:
+    if event.kind != Kind.ENGAGEMENT:
+        return
+    event.pageview_id = _identifier(sent.pageview_id, "pageview_id")
+    if not event.pageview_id:
+        raise Rejected("missing", "pageview_id", "pageview_id: engagement needs the id of its pageview")
+    event.scroll_depth = round(min(max(sent.scroll_depth or 0, 0), 100))
+    event.engaged_ms = round(min(max(sent.engaged_ms or 0, 0), DAY // 1000))
+
+
+def properties(event: Event, sent: Sent, sender: Sender) -> None:
+    event.properties = _object(sent.properties, "properties")
+
+
+def revenue(event: Event, sent: Sent, sender: Sender) -> None:
+    if sent.revenue is None:
+        return
+    if sent.revenue.amount is None:
+        raise Rejected("missing", "revenue", "revenue: amount is missing")
+    currency = (sent.revenue.currency or sender.project.currency).strip().upper()
+    try:
+        event.revenue = minor_units(sent.revenue.amount, currency)
+    except ValueError as error:
+        raise Rejected("not_money", "revenue", f"revenue: {error}") from None
+    event.currency = currency
+
+
+def sampling(event: Event, sent: Sent, sender: Sender) -> None:
+    if sent.sample is None:
+        return
+    if not 0 < sent.sample <= 1:
+        raise Rejected("out_of_range", "sample", "sample: a rate lies above 0 and up to 1")
+    event.rate = max(1, round(sent.sample * 1_000_000))
+    if event.rate < 1_000_000 and random.random() * 1_000_000 >= event.rate:
+        raise Dropped("sampled")
+
+
+Step = Callable[[Event, Sent, Sender], None]
+STEPS: tuple[Step, ...] = (
+    automation,
+    bots,
+    privacy_signal,
+    name_and_kind,
+    event_time,
+    event_id,
+    page,
+    acquisition,
+    device_and_place,
+    visitor,
+    identify,
+    engagement,
+    properties,
+    revenue,
+    sampling,
+)
+
+_NO_PAGE = read_page("")
+
+
+def _clean(text: str) -> str:
+    # PostgreSQL stores no NUL, and no reader wants one.
+    return text.replace("\0", "") if "\0" in text else text
+
+
+def _label(text: str | None) -> str:
+    return _clean(text)[:LABEL_CHARACTERS_MAX].strip() if text else ""
+
+
+def _identifier(value: Scalar, field: str) -> str:
+    """An id as text; it is never cut, because a cut id is another id."""
+    if value is None:
+        return ""
+    text = _clean(value if isinstance(value, str) else str(value)).strip()
+    if len(text) > ID_CHARACTERS_MAX:
+        raise Rejected("too_long", field, f"{field}: it has {len(text)} characters; at most {ID_CHARACTERS_MAX}")
+    return text
+
+
+def _language(tag: str) -> str:
+    """A BCP 47 tag as language and region: 'de-de' -> 'de-DE', 'zh-Hans-CN' -> 'zh-CN'."""
+    parts = tag[:35].replace("_", "-").split("-")
+    language = parts[0].strip().lower()
+    if not language.isalpha() or not 2 <= len(language) <= 3:
+        return ""
+    region = next((p.upper() for p in parts[1:] if len(p) == 2 and p.isalpha()), "")
+    return f"{language}-{region}" if region else language
+
+
+def _object(raw: msgspec.Raw, field: str) -> str:
+    """A JSON object in compact form, '' for none or an empty one."""
+    if not raw:
+        return ""
+    data = memoryview(raw)
+    if len(data) > PROPERTIES_BYTES_MAX:
+        raise Rejected("too_large", field, f"{field}: {len(data)} bytes; at most {PROPERTIES_BYTES_MAX}")
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Rejected("malformed", field, f"{field}: not valid JSON") from None
+    except RecursionError:
+        raise Rejected("too_deep", field, f"{field}: nested deeper than {PROPERTIES_DEPTH_MAX} levels") from None
+    if value is None or value == {}:
+        return ""
+    if not isinstance(value, dict):
+        raise Rejected("wrong_type", field, f"{field}: an object is needed")
+    if _depth(value, PROPERTIES_DEPTH_MAX) < 0:
+        raise Rejected("too_deep", field, f"{field}: nested deeper than {PROPERTIES_DEPTH_MAX} levels")
+    text = msgspec.json.encode(value).decode()
+    return msgspec.json.encode(_without_nul(value)).decode() if "\\u0000" in text else text
+
+
+def _depth(value: Any, left: int) -> int:
+    """Levels that are left below the deepest one; negative when there are too many."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return left
+    if left == 0:
+        return -1
+    return min((_depth(item, left - 1) for item in value), default=left - 1)
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, dict):
+        return {_clean(key): _without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    return value

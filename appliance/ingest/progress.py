@@ -1,0 +1,135 @@
+"""What the drain's process and the serving process say to each other."""
+
+import msgspec
+
+from appliance.ingest.batch import Applied
+from appliance.model import Event, Kind
+from appliance.storage.interface import Position
+
+FEED_EVENTS_MAX = 50  # newest events of a project and batch that are told in full
+
+
+class Until(msgspec.Struct, tag="until", array_like=True):
+    """To the drain: the journal is synced up to here."""
+
+    end: Position
+
+
+class Finish(msgspec.Struct, tag="finish", array_like=True):
+    """To the drain: drain what there is, make it durable, end."""
+
+
+class Person(msgspec.Struct, array_like=True, gc=False):
+    """A visitor's newest event of a batch within one minute."""
+
+    project_id: int
+    visitor: int
+    time: int
+    path: str
+    source: str
+    country: str
+    pageviews: int
+
+
+class FeedItem(msgspec.Struct, array_like=True, gc=False):
+    """A stored event as the live feed shows it."""
+
+    project_id: int
+    time: int
+    kind: int
+    name: str
+    path: str
+    source: str
+    country: str
+    browser: str
+    os: str
+    device: str
+
+
+class Refused(msgspec.Struct, array_like=True, gc=False):
+    """An event that was accepted and yet could not be stored."""
+
+    project_id: int
+    reason: str
+    name: str
+    page: str
+
+
+class Stored(msgspec.Struct, tag="stored", array_like=True):
+    """From the drain: a batch is committed, up to `position`."""
+
+    position: Position
+    events: int
+    duplicates: int
+    conflicts: int
+    people: list[Person]
+    feed: list[FeedItem]
+    refused: list[Refused]
+
+
+class Settled(msgspec.Struct, tag="settled", array_like=True):
+    """From the drain: everything before `position` is on disk in the database."""
+
+    position: Position
+
+
+class Reached(msgspec.Struct, tag="reached", array_like=True):
+    """From the drain: nothing before `end` is left to drain."""
+
+    end: Position
+
+
+class Stuck(msgspec.Struct, tag="stuck", array_like=True):
+    """From the drain: the database takes nothing now."""
+
+    error: str
+
+
+ToDrain = Until | Finish
+FromDrain = Stored | Reached | Settled | Stuck
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_drain = msgspec.msgpack.Decoder(ToDrain).decode
+decode_from_drain = msgspec.msgpack.Decoder(FromDrain).decode
+
+
+def stored(applied: Applied, position: Position) -> Stored:
+    """A committed batch in brief: who came, and the newest events of each project."""
+    people: dict[tuple[int, int, int], Person] = {}
+    feeds: dict[int, list[Event]] = {}
+    for event, _, visitor in applied.stored:
+        key = (event.project_id, visitor, event.time // 60_000_000)
+        person = people.get(key)
+        if person is None:
+            people[key] = person = Person(
+                event.project_id, visitor, event.time, event.path, event.referrer_source, event.country, 0
+            )
+        elif event.time >= person.time:
+            person.time = event.time
+            person.path = event.path or person.path
+        person.pageviews += event.kind == Kind.PAGEVIEW
+        feeds.setdefault(event.project_id, []).append(event)
+    return Stored(
+        position,
+        len(applied.stored),
+        applied.duplicates,
+        applied.conflicts,
+        list(people.values()),
+        [_feed_item(event) for events in feeds.values() for event in events[-FEED_EVENTS_MAX:]],
+        [Refused(event.project_id, reason, event.name[:100], event.path[:200]) for event, reason in applied.refused],
+    )
+
+
+def _feed_item(event: Event) -> FeedItem:
+    return FeedItem(
+        event.project_id,
+        event.time,
+        event.kind,
+        event.name,
+        event.path,
+        event.referrer_source,
+        event.country,
+        event.browser,
+        event.os,
+        event.device,
+    )

@@ -1,0 +1,108 @@
+"""What is the same for every event of one request: the project, the client's address and agent, the clock's skew."""
+
+from appliance.ingest.admission import Grant, bare_domain
+from appliance.ingest.arrival import Arrival
+from appliance.ingest.geo import Locator, Place
+from appliance.ingest.sent import Scalar, Sent
+from appliance.ingest.times import read_time
+from appliance.ingest.user_agent import Agent, read_agent
+from appliance.ingest.visitor import Salts, persistent, rotating
+from appliance.model import Project
+
+NOWHERE = Place("", "", "")
+
+_OWN_HOSTS: dict[tuple[str, ...], frozenset[str]] = {}
+
+
+class Sender:
+    """Made once a request. Address and agent are the visitor's own (SEMANTICS, Identity): the connection's when the
+    request is a browser's, else those that the event states, if the project honours that."""
+
+    __slots__ = (
+        "_address", "_agent", "_locator", "_rotating", "_salts", "_user_agent",
+        "browser", "keyless", "language", "own_hosts", "project", "received", "signal", "skew",
+    )  # fmt: skip
+
+    def __init__(self, arrival: Arrival, grant: Grant, sent_at: Scalar, salts: Salts, locator: Locator) -> None:
+        project = grant.project
+        headers = arrival.headers
+        self.project: Project = project
+        self.browser = grant.browser
+        self.keyless = grant.keyless
+        self.received = arrival.received
+        self.own_hosts = _own_hosts(project)
+        self.skew = _skew(sent_at, arrival.received)
+        self.signal = headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1"
+        self.language = ""
+        self._address = ""
+        self._user_agent = ""
+        if grant.browser:
+            self._address = arrival.address
+            self._user_agent = arrival.header(b"user-agent")
+            self.language = arrival.header(b"accept-language").partition(",")[0].partition(";")[0]
+        self._salts = salts
+        self._locator = locator
+        self._agent: Agent | None = None
+        self._rotating: dict[tuple[int, str, str, str], tuple[int, int]] = {}
+
+    def address(self, sent: Sent) -> str:
+        if self.browser or not sent.ip or not self.project.settings.trust_stated_address:
+            return self._address
+        return sent.ip[:64]
+
+    def user_agent(self, sent: Sent) -> str:
+        return self._user_agent if self.browser else (sent.user_agent or "")[:512]
+
+    def agent(self, sent: Sent) -> Agent:
+        """Device and whether it is a bot."""
+        if not self.browser:
+            return read_agent(self.user_agent(sent))
+        if self._agent is None:
+            self._agent = read_agent(self._user_agent)
+        return self._agent
+
+    def place(self, sent: Sent) -> Place:
+        address = self.address(sent)
+        return self._locator.locate(address, sent.timezone or "") if address or sent.timezone else NOWHERE
+
+    def rotating(self, day: int, sent: Sent, session: str) -> tuple[int, int]:
+        """The visitor's rotating id for a local day, and the day whose salt was used: the receipt day's when that
+        day's salt is gone. A server that says nothing of its visitor but a session id is believed in that."""
+        address, agent = self.address(sent), self.user_agent(sent)
+        key = (day, address, agent, "" if address or agent else session)
+        found = self._rotating.get(key)
+        if found is None:
+            salt = self._salts.of(day)
+            used = day
+            if salt is None:
+                used = self.received // 86_400_000_000
+                salt = self._salts.of(used) or b""
+            found = rotating(salt, self.project.id, address or key[3], agent), used
+            self._rotating[key] = found
+        return found
+
+    def persistent(self, kind: str, identity: str) -> int:
+        return persistent(self._salts.secret, self.project.id, kind, identity)
+
+
+def _own_hosts(project: Project) -> frozenset[str]:
+    hosts = _OWN_HOSTS.get(project.domains)
+    if hosts is None:
+        if len(_OWN_HOSTS) > 10_000:
+            _OWN_HOSTS.clear()
+        hosts = _OWN_HOSTS[project.domains] = frozenset(bare_domain(d) for d in project.domains)
+    return hosts
+
+
+def _skew(sent_at: Scalar, received: int) -> int:
+    """Microseconds to add to the client's times: receipt minus the client's clock at sending, as Segment does.
+
+    Below a second it is the way the request took, not the clock's fault.
+    """
+    if sent_at is None:
+        return 0
+    try:
+        skew = received - read_time(sent_at)
+    except ValueError:
+        return 0
+    return skew if abs(skew) >= 1_000_000 else 0

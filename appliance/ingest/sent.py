@@ -1,0 +1,86 @@
+"""An event as a client sent it, before anything was checked. Dialects translate their wire format into this.
+
+It is the native wire format as well (PROTOCOLS, Native), so the commonest requests need no translation: `event_name`,
+`name`, `event_source`, `distinct_id` and `page_url` are its aliases, which `pipeline` reads when the first name is
+absent. Types are as wide as real clients need; what a value means is decided in the pipeline.
+"""
+
+import msgspec
+
+Text = str | None
+Scalar = str | int | float | None
+
+
+class SentRevenue(msgspec.Struct, gc=False):
+    """Money in units of the currency: 12.5 or "12.50"."""
+
+    amount: Scalar = None
+    currency: Text = None
+
+
+class Sent(msgspec.Struct, gc=False):
+    """One event. `timestamp` is ISO 8601 or an epoch; `sample` is a rate above 0 up to 1 for the server to apply;
+    `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events named engagement."""
+
+    event: Text = None
+    event_name: Text = None
+    name: Text = None
+    event_id: Scalar = None
+    source: Text = None
+    event_source: Text = None
+    user_id: Scalar = None
+    distinct_id: Scalar = None
+    anonymous_id: Scalar = None
+    session_id: Scalar = None
+    timestamp: Scalar = None
+    url: Text = None
+    page_url: Text = None
+    title: Text = None
+    referrer: Text = None
+    properties: msgspec.Raw = msgspec.Raw()
+    traits: msgspec.Raw = msgspec.Raw()
+    screen: Text = None
+    language: Text = None
+    timezone: Text = None
+    revenue: SentRevenue | None = None
+    sample: float | None = None
+    interactive: bool | None = None
+    hash: bool | None = None
+    automation: bool | None = None
+    ip: Text = None
+    user_agent: Text = None
+    pageview_id: Scalar = None
+    scroll_depth: float | None = None
+    engaged_ms: float | None = None
+
+
+class Rejection(msgspec.Struct, gc=False, omit_defaults=True):
+    """Why one event of a request was not taken: it is wrong, and the client can mend it."""
+
+    index: int
+    code: str
+    message: str
+    field: str | None = None
+
+
+class Drop(msgspec.Struct, gc=False):
+    """Why one event of a request was not kept although nothing is wrong with it: filtered or sampled out."""
+
+    index: int
+    reason: str
+
+
+class Decoded(msgspec.Struct, gc=False):
+    """What a dialect found in a request. `events` keeps the places of events that could not even be decoded.
+
+    `key` and `domain` are what the dialect's body or query says of the project; headers are read by admission.
+    `sent_at` is the client's clock when it sent the request, for the correction of its skew.
+    """
+
+    events: list[Sent | Rejection]
+    single: bool
+    key: str = ""
+    project: str = ""
+    domain: str = ""
+    sent_at: Scalar = None
+    browser: bool = False  # the dialect is only ever spoken by browsers

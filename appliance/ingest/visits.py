@@ -1,0 +1,263 @@
+"""Events to visits (SEMANTICS, Visits): which visit an event joins, and what that changes in it.
+
+`VisitBook` keeps the visits of recent visitors in memory between batches, and asks the database for those it does not
+know. It is dropped whole when a batch fails, so it never holds what the database does not.
+"""
+
+from appliance.clock import DAY, HOUR
+from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, Visit
+from appliance.storage.dimensions import DICTIONARIES
+from appliance.storage.interface import DrainTransaction
+
+SPAN_MAX = DAY
+VISITORS_KEPT_MAX = 20_000
+RECENT = 48 * HOUR
+
+_FIRST = tuple((name, DICTIONARIES[name]) for name in ACQUISITION_FIELDS)
+_PATH = DICTIONARIES["path"]
+_HOSTNAME = DICTIONARIES["hostname"]
+_USER = DICTIONARIES["user"]
+
+VisitorKey = tuple[int, int]  # project, visitor
+
+
+class _Known:
+    """What is known of one visitor: the visits that start at or after `since`, and the visit it is an alias of."""
+
+    __slots__ = ("alias", "since", "visits")
+
+    def __init__(self, visits: list[Visit], since: int, alias: Visit | None) -> None:
+        self.visits = visits
+        self.since = since
+        self.alias = alias
+
+
+class VisitBook:
+    """Use: `begin` a batch, `place`, `engage` or `identify` each event in journal order, then read `new`, `changed`."""
+
+    def __init__(self) -> None:
+        self._known: dict[VisitorKey, _Known] = {}
+        self._by_id: dict[int, Visit] = {}
+        self.new: dict[int, Visit] = {}
+        self.changed: dict[int, Visit] = {}
+        self._tx: DrainTransaction
+
+    def begin(self, tx: DrainTransaction) -> None:
+        """Start a batch inside a transaction."""
+        self._tx = tx
+        self.new = {}
+        self.changed = {}
+        if len(self._known) > VISITORS_KEPT_MAX:
+            self._forget_oldest()
+
+    def forget(self) -> None:
+        """Drop everything: the batch was rolled back."""
+        self._known.clear()
+        self._by_id.clear()
+
+    # ------------------------------------------------------------------ the three things an event can do
+
+    def place(self, event: Event, timeout: int) -> Visit:
+        """The visit that a pageview or custom event joins or starts; the visit takes the event in.
+
+        `timeout` is the project's visit timeout in microseconds.
+        """
+        visit = self._find(event, timeout)
+        if visit is None:
+            visit = self._start(event)
+        else:
+            self._touch(visit)
+        self._take_in(visit, event)
+        return visit
+
+    def engage(self, visit_id: int, time: int, timeout: int) -> Visit | None:
+        """Let engagement at that time lengthen a visit. None when the visit is not there any more."""
+        visit = self._by_id.get(visit_id) or self._tx.visit(visit_id)
+        if visit is None:
+            return None
+        self._by_id[visit_id] = visit
+        if visit.end < time <= min(visit.end + timeout, visit.start + SPAN_MAX):
+            visit.end = time
+            self._touch(visit)
+        return visit
+
+    def identify(self, event: Event, timeout: int) -> None:
+        """A statement of who somebody is: re-keys the open visit, starts none."""
+        self._find(event, timeout)
+
+    def reset(self, event: Event) -> None:
+        """The client forgot who it was: what comes next is somebody else."""
+        for visitor in {event.visitor, event.anonymous}:
+            if visitor is not None:
+                key = (event.project_id, visitor)
+                self._tx.drop_alias(*key)
+                if key in self._known:
+                    self._known[key].alias = None
+
+    # ------------------------------------------------------------------ finding
+
+    def _find(self, event: Event, timeout: int) -> Visit | None:
+        project_id, time, session = event.project_id, event.time, event.session_id
+        mine = self._of(project_id, event.visitor, time, timeout)
+        aliases = [mine.alias] if mine.alias is not None else []
+        for visitor in (event.visitor_yesterday, event.anonymous):
+            if visitor is not None:
+                other = self._of(project_id, visitor, time, timeout)
+                aliases += other.visits
+                if other.alias is not None:
+                    aliases.append(other.alias)
+        if aliases and event.user_id:
+            # A visit of another user is not this one's: a second user in one visit starts a new one.
+            user = self._tx.code(project_id, _USER, event.user_id)
+            aliases = [visit for visit in aliases if visit.user in (0, user)]
+        visit = _nearest(aliases, time, session, timeout) or _nearest(mine.visits, time, session, timeout)
+        if visit is None or visit.visitor == event.visitor:
+            return visit
+        if event.anonymous is not None and event.user_id:
+            self._rekey(visit, event)
+        else:
+            self._set_alias(project_id, event.visitor, visit)
+        return visit
+
+    def _of(self, project_id: int, visitor: int, time: int, timeout: int) -> _Known:
+        key = (project_id, visitor)
+        since = time - SPAN_MAX - timeout
+        known = self._known.get(key)
+        if known is not None and known.since <= since:
+            return known
+        since = min(since, time - RECENT)
+        found = [self._same(visit) for visit in self._tx.visits_of(project_id, visitor, since)]
+        if known is not None:
+            # Visits of this batch are not in the database yet.
+            listed = {visit.id for visit in found}
+            found += [visit for visit in known.visits if visit.id not in listed]
+            known.visits = [visit for visit in found if visit.visitor == visitor]
+            known.since = since
+            return known
+        alias = None
+        if (visit_id := self._tx.alias_of(project_id, visitor)) is not None:
+            alias = self._by_id.get(visit_id) or self._tx.visit(visit_id)
+            if alias is not None:
+                self._by_id[visit_id] = alias
+        known = self._known[key] = _Known([v for v in found if v.visitor == visitor], since, alias)
+        return known
+
+    def _same(self, visit: Visit) -> Visit:
+        """One object per visit, whoever asked for it first."""
+        return self._by_id.setdefault(visit.id, visit)
+
+    # ------------------------------------------------------------------ changing
+
+    def _start(self, event: Event) -> Visit:
+        tx, project_id = self._tx, event.project_id
+        code = tx.code
+        visit = Visit(
+            id=tx.next_visit_id(),
+            project_id=project_id,
+            visitor=event.visitor,
+            salt_day=event.salt_day,
+            user=code(project_id, _USER, event.user_id),
+            session_id=event.session_id,
+            start=event.time,
+            end=event.time,
+            entry_at=None,
+            exit_at=None,
+            entry_path=0,
+            entry_hostname=0,
+            exit_path=0,
+            exit_hostname=0,
+            pageviews=0,
+            events=0,
+            interactive=0,
+            rate=event.rate,
+            first=tuple([code(project_id, dimension, getattr(event, name)) for name, dimension in _FIRST]),
+        )
+        self.new[visit.id] = visit
+        self._by_id[visit.id] = visit
+        self._known[(project_id, event.visitor)].visits.append(visit)
+        if event.anonymous is not None:
+            self._set_alias(project_id, event.anonymous, visit)
+        return visit
+
+    def _take_in(self, visit: Visit, event: Event) -> None:
+        time = event.time
+        if time < visit.start:
+            visit.start = time
+        if time > visit.end:
+            visit.end = time
+        visit.events += 1
+        if event.user_id and visit.user == 0 and visit.visitor == event.visitor:
+            visit.user = self._tx.code(visit.project_id, _USER, event.user_id)
+        if event.kind != Kind.PAGEVIEW:
+            visit.interactive += not event.flags & Flag.PASSIVE
+            return
+        visit.pageviews += 1
+        # Of pageviews at the same time the first in the journal is the entry, the last the exit.
+        if visit.entry_at is None or time < visit.entry_at:
+            visit.entry_at = time
+            visit.entry_path, visit.entry_hostname = self._page(event)
+        if visit.exit_at is None or time >= visit.exit_at:
+            visit.exit_at = time
+            visit.exit_path, visit.exit_hostname = self._page(event)
+
+    def _page(self, event: Event) -> tuple[int, int]:
+        code = self._tx.code
+        return code(event.project_id, _PATH, event.path), code(event.project_id, _HOSTNAME, event.hostname)
+
+    def _rekey(self, visit: Visit, event: Event) -> None:
+        """The visit began without a name and now has one: it becomes the user's, so the person counts once."""
+        old = (visit.project_id, visit.visitor)
+        if old in self._known:
+            self._known[old].visits = [other for other in self._known[old].visits if other.id != visit.id]
+        self._set_alias(*old, visit)
+        if event.anonymous is not None and event.anonymous != visit.visitor:
+            self._set_alias(visit.project_id, event.anonymous, visit)
+        visit.visitor = event.visitor
+        visit.salt_day = None
+        visit.user = self._tx.code(visit.project_id, _USER, event.user_id)
+        self._known[(visit.project_id, event.visitor)].visits.append(visit)
+        self._touch(visit)
+
+    def _set_alias(self, project_id: int, visitor: int, visit: Visit) -> None:
+        known = self._known.get((project_id, visitor))
+        if known is not None:
+            if known.alias is visit:
+                return
+            known.alias = visit
+        self._tx.add_alias(project_id, visitor, visit.id)
+
+    def _touch(self, visit: Visit) -> None:
+        if visit.id not in self.new:
+            self.changed[visit.id] = visit
+
+    def _forget_oldest(self) -> None:
+        """Make room: half of the visitors go, those whose visits ended first. The database still has them."""
+        ends = sorted((max((v.end for v in known.visits), default=0), key) for key, known in self._known.items())
+        for _, key in ends[: len(ends) // 2]:
+            del self._known[key]
+        kept = {
+            v.id: v for known in self._known.values() for v in (*known.visits, *([known.alias] if known.alias else []))
+        }
+        self._by_id = kept
+
+
+def _nearest(visits: list[Visit], time: int, session: str, timeout: int) -> Visit | None:
+    """Of the visits that the event may join the one with the smallest gap, then the later start.
+
+    An event with a session id joins only visits that carry it; one without joins any.
+    """
+    best: Visit | None = None
+    best_rank = (0, 0)
+    for visit in visits:
+        if session and visit.session_id != session:
+            continue
+        gap = visit.start - time if time < visit.start else time - visit.end if time > visit.end else 0
+        # A client's session id says by itself that the visit goes on.
+        if gap > timeout and not session:
+            continue
+        if max(visit.end, time) - min(visit.start, time) > SPAN_MAX:
+            continue
+        rank = (gap, -visit.start)
+        if best is None or rank < best_rank:
+            best, best_rank = visit, rank
+    return best
