@@ -1,0 +1,55 @@
+"""Collects what a statement binds and reads while its text is written, so that no value ever becomes text."""
+
+from collections.abc import Mapping
+
+from appliance.queries.dialects import Dialect
+from appliance.storage.evaluation import CodeSet
+
+
+class Bindings:
+    """Bound values by name, and the columns and dictionaries that the text uses. Equal values share a name."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._numbers: dict[int, str] = {}
+        self._texts: dict[tuple[str, ...], str] = {}
+        self._sets: dict[CodeSet, str] = {}
+        self.columns: dict[str, set[str]] = {"event": set(), "visit": set()}
+        self.dictionaries: set[int] = set()
+
+    def number(self, value: int) -> str:
+        name = self._numbers.setdefault(value, f"n{len(self._numbers)}")
+        return self._dialect.parameter(name)
+
+    def texts(self, values: tuple[str, ...]) -> str:
+        """Rows of one column, in order; a set-returning expression for a SELECT list."""
+        name = self._texts.setdefault(values, f"t{len(self._texts)}")
+        return f"unnest(CAST({self._dialect.parameter(name)} AS TEXT[]))"
+
+    def codes(self, wanted: CodeSet) -> str:
+        """A list of codes to stand after IN."""
+        name = self._sets.setdefault(wanted, f"s{len(self._sets)}")
+        return f"(SELECT unnest(CAST({self._dialect.parameter(name)} AS INTEGER[])))"
+
+    def event(self, column: str) -> str:
+        """A column of `event`, whose alias is e."""
+        self.columns["event"].add(column)
+        return f'e."{column}"'
+
+    def visit(self, column: str) -> str:
+        """A column of `visit`, whose alias is v."""
+        self.columns["visit"].add(column)
+        return f'v."{column}"'
+
+    def dictionary(self, number: int) -> str:
+        self.dictionaries.add(number)
+        return self._dialect.dictionary(number)
+
+    def parameters(self) -> dict[str, int]:
+        return {name: value for value, name in self._numbers.items()}
+
+    def text_lists(self) -> dict[str, list[str]]:
+        return {name: list(values) for values, name in self._texts.items()}
+
+    def code_sets(self) -> Mapping[str, CodeSet]:
+        return {name: wanted for wanted, name in self._sets.items()}

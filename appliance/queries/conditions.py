@@ -1,0 +1,116 @@
+"""The filter tree as SQL conditions, and the bucket of a time as an SQL expression."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from appliance.queries.bindings import Bindings
+from appliance.queries.dialects import Dialect
+from appliance.queries.dimensions import Dimension, dimension
+from appliance.queries.filters import AllOf, Filter, Leaf, Not, leaves
+from appliance.queries.intervals import Bucket
+from appliance.storage.dimensions import dictionary_of
+from appliance.storage.evaluation import CodeSet, Matching
+from appliance.storage.matching import matcher
+
+PAGEVIEW_KIND = 0
+PAGEVIEW_CODE = -1  # of event:name: every pageview, whatever name it was sent with
+PAGEVIEW_NAME = "pageview"
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What codes of countries (ISO 3166-1 alpha-2) are called; empty: the codes themselves are shown."""
+
+    countries: Mapping[str, str] = {}
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """The parts of a filter's AND: those that a visit answers by itself, and those that need an event."""
+
+    visit: tuple[Filter, ...]
+    event: tuple[Filter, ...]
+
+    @classmethod
+    def of(cls, tree: Filter) -> "Conditions":
+        parts = list(_conjuncts(tree))
+        event = tuple(part for part in parts if "event" in {dimension(leaf.dimension).scope for leaf in leaves(part)})
+        return cls(tuple(part for part in parts if part not in event), event)
+
+
+def _conjuncts(tree: Filter) -> list[Filter]:
+    if isinstance(tree, AllOf):
+        return [inner for part in tree.parts for inner in _conjuncts(part)]
+    return [tree]
+
+
+def code_of(what: Dimension, bindings: Bindings) -> str:
+    """The code of a dimension of an event e or its visit v."""
+    if what.scope == "visit":
+        return bindings.visit(what.column)
+    code = bindings.event(what.column)
+    if what.shows != "event_name":
+        return code
+    return f"CASE WHEN {bindings.event('kind')} = {PAGEVIEW_KIND} THEN {PAGEVIEW_CODE} ELSE {code} END"
+
+
+def condition(tree: Filter, bindings: Bindings, names: Names) -> str:
+    """The tree over an event e and its visit v."""
+    if isinstance(tree, Leaf):
+        what = dimension(tree.dimension)
+        matching, negative = _matching(tree)
+        wanted = code_set(what, matching, tree.values, tree.case_sensitive, names)
+        return f"{code_of(what, bindings)} {'NOT IN' if negative else 'IN'} {bindings.codes(wanted)}"
+    if isinstance(tree, Not):
+        return f"NOT ({condition(tree.part, bindings, names)})"
+    joint = " AND " if isinstance(tree, AllOf) else " OR "
+    return joint.join(f"({condition(part, bindings, names)})" for part in tree.parts) or "1 = 1"
+
+
+def _matching(leaf: Leaf) -> tuple[Matching, bool]:
+    positives: dict[str, Matching] = {"is": "is", "contains": "contains", "matches": "matches"}
+    return positives[leaf.operator.removesuffix("_not")], leaf.operator.endswith("_not")
+
+
+def code_set(
+    what: Dimension, matching: Matching, values: tuple[str, ...], case_sensitive: bool, names: Names
+) -> CodeSet:
+    """The codes of a dimension whose label is, contains or matches a value.
+
+    A missing value has no text to contain or match anything; it *is* its label.
+    """
+    number = dictionary_of(what.column)
+    extra: tuple[tuple[int, str], ...] = ((0, what.missing),) if matching == "is" else ()
+    if what.shows == "event_name":
+        return CodeSet(number, matching, values, case_sensitive, (*extra, (PAGEVIEW_CODE, PAGEVIEW_NAME)))
+    if what.shows == "country_name" and names.countries:
+        test = matcher(matching, values, case_sensitive=case_sensitive)
+        codes = tuple(code for code, name in names.countries.items() if test(name))
+        if matching == "is" and test(what.missing):
+            codes = (*codes, what.missing)
+        return CodeSet(number, "is", codes, extra=extra)
+    return CodeSet(number, matching, values, case_sensitive, extra)
+
+
+def bucket_of(time: str, steps: Sequence[Bucket], bindings: Bindings, dialect: Dialect) -> str:
+    """The index of the bucket that a time lies in, as a tree of comparisons over runs of equally long buckets.
+
+    A year of days is five runs: its buckets are one long everywhere but at two changes of the clock.
+    """
+    runs: list[tuple[int, int, int]] = []  # index and start of the first bucket, length of each
+    for index, bucket in enumerate(steps):
+        length = bucket.end - bucket.start
+        if not runs or runs[-1][2] != length:
+            runs.append((index, bucket.start, length))
+
+    def tree(low: int, high: int) -> str:
+        if high - low > 1:
+            middle = (low + high) // 2
+            before, after = tree(low, middle), tree(middle, high)
+            return f"CASE WHEN {time} < {bindings.number(runs[middle][1])} THEN {before} ELSE {after} END"
+        index, start, length = runs[low]
+        if (runs[high][0] if high < len(runs) else len(steps)) - index == 1:
+            return bindings.number(index)
+        steps_in = dialect.quotient(f"({time} - {bindings.number(start)})", bindings.number(length))
+        return f"{bindings.number(index)} + {steps_in}"
+
+    return tree(0, len(runs)) if runs else bindings.number(0)

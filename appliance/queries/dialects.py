@@ -1,0 +1,49 @@
+"""What one database says differently from the other. Everything else in `sql.py` is text that both run."""
+
+from typing import Final, Protocol
+
+
+class Dialect(Protocol):
+    """The spelling of one SQL database."""
+
+    def parameter(self, name: str) -> str:
+        """A bound value."""
+        ...
+
+    def table(self, name: str) -> str:
+        """`event` or `visit`, with the rows of the project asked about alone; takes an alias."""
+        ...
+
+    def dictionary(self, number: int) -> str:
+        """Relation (code, text) of a dictionary; takes an alias."""
+        ...
+
+    def quotient(self, dividend: str, divisor: str) -> str:
+        """Division of whole numbers, rounded down; both are >= 0."""
+        ...
+
+    def by_bytes(self, text: str) -> str:
+        """A text as an order key: by its UTF-8 bytes."""
+        ...
+
+
+class DuckDB:
+    """Each project has a connection of its own, whose tables and dictionaries are those of the project."""
+
+    def parameter(self, name: str) -> str:
+        return f"${name}"
+
+    def table(self, name: str) -> str:
+        return f'"{name}"'
+
+    def dictionary(self, number: int) -> str:
+        return f"dictionary_{number:d}"
+
+    def quotient(self, dividend: str, divisor: str) -> str:
+        return f"{dividend} // {divisor}"
+
+    def by_bytes(self, text: str) -> str:
+        return text  # DuckDB compares texts by bytes unless told otherwise
+
+
+DIALECTS: Final[dict[str, Dialect]] = {"duckdb": DuckDB()}

@@ -1,0 +1,91 @@
+"""What results can be grouped and filtered by. The names are those of the Plausible Stats API v2, and a few more."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from appliance.errors import Invalid
+from appliance.queries.intervals import INTERVALS, Interval
+
+DIRECT: Final = "Direct / None"
+NOT_SET: Final = "(not set)"
+NONE: Final = "(none)"
+
+
+class Dimension(msgspec.Struct, frozen=True):
+    """A property of an event or of its visit: `column` holds codes of a dictionary, 0 where there is no value.
+
+    `missing` is the label of code 0. `shows` is what a code's text becomes in results.
+    """
+
+    name: str
+    scope: Literal["event", "visit"]
+    column: str
+    missing: str = NOT_SET
+    shows: Literal["text", "event_name", "country_name"] = "text"
+
+    @property
+    def key(self) -> str:
+        """Name of the column in SQL results."""
+        return self.name.replace(":", "_")
+
+
+class TimeDimension(msgspec.Struct, frozen=True):
+    """Buckets of the range; `interval` None is the one that suits the range."""
+
+    name: str
+    interval: Interval | None
+
+
+_EVENT: Final = (
+    Dimension("event:name", "event", "name", NONE, "event_name"),
+    Dimension("event:page", "event", "path", NONE),
+    Dimension("event:hostname", "event", "hostname", NONE),
+    Dimension("event:source", "event", "source", NONE),
+)
+_VISIT: Final = (
+    Dimension("visit:source", "visit", "referrer_source", DIRECT),
+    Dimension("visit:referrer", "visit", "referrer", DIRECT),
+    Dimension("visit:channel", "visit", "channel"),
+    Dimension("visit:entry_page", "visit", "entry_path", NONE),
+    Dimension("visit:entry_page_hostname", "visit", "entry_hostname", NONE),
+    Dimension("visit:exit_page", "visit", "exit_path", NONE),
+    Dimension("visit:exit_page_hostname", "visit", "exit_hostname", NONE),
+    Dimension("visit:utm_source", "visit", "utm_source"),
+    Dimension("visit:utm_medium", "visit", "utm_medium"),
+    Dimension("visit:utm_campaign", "visit", "utm_campaign"),
+    Dimension("visit:utm_content", "visit", "utm_content"),
+    Dimension("visit:utm_term", "visit", "utm_term"),
+    Dimension("visit:device", "visit", "device"),
+    Dimension("visit:browser", "visit", "browser"),
+    Dimension("visit:browser_version", "visit", "browser_version"),
+    Dimension("visit:os", "visit", "os"),
+    Dimension("visit:os_version", "visit", "os_version"),
+    Dimension("visit:language", "visit", "language"),
+    Dimension("visit:screen", "visit", "screen"),
+    Dimension("visit:country", "visit", "country"),
+    Dimension("visit:country_name", "visit", "country", shows="country_name"),
+    Dimension("visit:region", "visit", "region"),
+    Dimension("visit:region_name", "visit", "region"),
+    Dimension("visit:city", "visit", "city"),
+    Dimension("visit:city_name", "visit", "city"),
+)
+
+DIMENSIONS: Final[dict[str, Dimension]] = {dimension.name: dimension for dimension in (*_EVENT, *_VISIT)}
+TIME_DIMENSIONS: Final[dict[str, TimeDimension]] = {
+    "time": TimeDimension("time", None),
+    **{f"time:{interval}": TimeDimension(f"time:{interval}", interval) for interval in INTERVALS},
+}
+
+
+def dimension(name: str) -> Dimension:
+    """Raises Invalid for a name that no value dimension has."""
+    try:
+        return DIMENSIONS[name]
+    except KeyError:
+        raise Invalid(f"{name!r} is not a dimension that can be asked for") from None
+
+
+def group(name: str) -> Dimension | TimeDimension:
+    """What a result may be grouped by. Raises Invalid."""
+    return TIME_DIMENSIONS.get(name) or dimension(name)

@@ -1,0 +1,222 @@
+"""The filter tree: read from the Stats API's JSON or from a URL, written back to both.
+
+JSON: `[op, dimension, [value, ...], {"case_sensitive": false}?]`, `["and" | "or", [filter, ...]]`, `["not", filter]`.
+URL: a parameter `f` for each filter of the top level, which is an AND:
+
+    f=is:visit:country:DE|FR        f=contains~:event:page:/blog        (~: without case)
+
+`|` between values, `\\` before a `|` or `\\` that belongs to a value. A tree of and, or, not is `f=json:` and its JSON.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
+
+import msgspec
+
+from appliance.errors import Invalid
+from appliance.queries.dimensions import TIME_DIMENSIONS, dimension
+from appliance.storage.matching import check_pattern
+
+Operator = Literal["is", "is_not", "contains", "contains_not", "matches", "matches_not"]
+OPERATORS: Final[tuple[Operator, ...]] = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
+
+DEPTH_MAX: Final = 16
+VALUES_MAX: Final = 1_000
+LEAVES_MAX: Final = 100
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """A comparison of one dimension with any of the values."""
+
+    operator: Operator
+    dimension: str
+    values: tuple[str, ...]
+    case_sensitive: bool = True
+
+
+class AllOf(msgspec.Struct, frozen=True):
+    """Every part holds; without parts everything does."""
+
+    parts: tuple["Filter", ...] = ()
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """At least one part holds."""
+
+    parts: tuple["Filter", ...]
+
+
+class Not(msgspec.Struct, frozen=True):
+    part: "Filter"
+
+
+Filter = Leaf | AllOf | AnyOf | Not
+EVERYTHING: Final = AllOf()
+
+
+def leaves(tree: Filter) -> Iterator[Leaf]:
+    """AllOf comparisons in a tree."""
+    if isinstance(tree, Leaf):
+        yield tree
+    elif isinstance(tree, Not):
+        yield from leaves(tree.part)
+    else:
+        for part in tree.parts:
+            yield from leaves(part)
+
+
+def conjuncts(tree: Filter) -> list[Filter]:
+    """The parts of the AND at the top."""
+    return list(tree.parts) if isinstance(tree, AllOf) else [tree]
+
+
+# ---------------------------------------------------------------------- JSON
+
+
+def parse(value: object, pointer: str = "#/filters") -> AllOf:
+    """The list of filters that the API takes. Raises Invalid with a JSON pointer to the fault."""
+    tree = AllOf(tuple(_parse_list(value, pointer, 0)))
+    if sum(1 for _ in leaves(tree)) > LEAVES_MAX:
+        raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
+    return tree
+
+
+def to_json(tree: Filter) -> list[Any]:
+    """What `parse` reads: a filter, or for the AND at the top use `[to_json(part) for part in conjuncts(tree)]`."""
+    if isinstance(tree, Leaf):
+        written: list[Any] = [tree.operator, tree.dimension, list(tree.values)]
+        return written if tree.case_sensitive else [*written, {"case_sensitive": False}]
+    if isinstance(tree, Not):
+        return ["not", to_json(tree.part)]
+    return ["and" if isinstance(tree, AllOf) else "or", [to_json(part) for part in tree.parts]]
+
+
+def _parse_list(value: object, pointer: str, depth: int) -> Iterator[Filter]:
+    if not isinstance(value, list):
+        raise _invalid("a list of filters is expected", pointer)
+    for index, part in enumerate(value):
+        yield _parse_one(part, f"{pointer}/{index}", depth)
+
+
+def _parse_one(value: object, pointer: str, depth: int) -> Filter:
+    if depth > DEPTH_MAX:
+        raise _invalid(f"filters are nested deeper than {DEPTH_MAX}", pointer)
+    if not isinstance(value, list) or not value:
+        raise _invalid("a filter is a list that begins with its operator", pointer)
+    operator = value[0]
+    if operator in OPERATORS:
+        return _parse_leaf(value, pointer)
+    if operator not in ("and", "or", "not"):
+        raise _invalid(f"{operator!r} is not an operator of filters", f"{pointer}/0")
+    if len(value) != 2:
+        raise _invalid(f"{operator!r} takes one argument", pointer)
+    if operator == "not":
+        return Not(_parse_one(value[1], f"{pointer}/1", depth + 1))
+    parts = tuple(_parse_list(value[1], f"{pointer}/1", depth + 1))
+    if not parts:
+        raise _invalid(f"{operator!r} needs at least one filter", f"{pointer}/1")
+    return AllOf(parts) if operator == "and" else AnyOf(parts)
+
+
+def _parse_leaf(value: list[Any], pointer: str) -> Leaf:
+    if len(value) not in (3, 4):
+        raise _invalid("a comparison is [operator, dimension, values, options?]", pointer)
+    operator, name, values = value[:3]
+    if not isinstance(name, str):
+        raise _invalid("a dimension is expected", f"{pointer}/1")
+    if not isinstance(values, list):
+        raise _invalid("a list of values is expected", f"{pointer}/2")
+    for index, item in enumerate(values):
+        if not isinstance(item, str):
+            raise _invalid("a text is expected", f"{pointer}/2/{index}")
+    case_sensitive = _case_sensitive(value[3], f"{pointer}/3") if len(value) == 4 else True
+    return checked(Leaf(operator, name, tuple(values), case_sensitive), pointer)
+
+
+def _case_sensitive(options: object, pointer: str) -> bool:
+    if not isinstance(options, dict) or set(options) - {"case_sensitive"}:
+        raise _invalid('the only option is {"case_sensitive": true | false}', pointer)
+    value = options.get("case_sensitive", True)
+    if not isinstance(value, bool):
+        raise _invalid("true or false is expected", f"{pointer}/case_sensitive")
+    return value
+
+
+def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
+    """The leaf itself. Raises Invalid unless it can be evaluated."""
+    if leaf.dimension in TIME_DIMENSIONS:
+        raise _invalid("time is not filtered by: use the date range", f"{pointer}/1")
+    try:
+        dimension(leaf.dimension)
+    except Invalid as error:
+        raise _invalid(str(error), f"{pointer}/1") from None
+    if not leaf.values or len(leaf.values) > VALUES_MAX:
+        raise _invalid(f"1 to {VALUES_MAX} values are expected", f"{pointer}/2")
+    for index, value in enumerate(leaf.values):
+        at = f"{pointer}/2/{index}"
+        if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country" and not _is_country(value):
+            raise _invalid("a country is two letters (ISO 3166-1), such as DE", at)
+        if leaf.operator in ("matches", "matches_not"):
+            try:
+                check_pattern(value)
+            except Invalid as error:
+                raise _invalid(str(error), at) from None
+    return leaf
+
+
+def _is_country(value: str) -> bool:
+    return (len(value) == 2 and value.isascii() and value.isalpha()) or value == dimension("visit:country").missing
+
+
+def _invalid(message: str, pointer: str) -> Invalid:
+    return Invalid(message, code="invalid_filter", field="filters", pointer=pointer, status=400)
+
+
+# ---------------------------------------------------------------------- URL
+
+
+def to_url(tree: Filter) -> list[str]:
+    """Values of the parameter `f`, not percent-encoded."""
+    return [_write(part) for part in conjuncts(tree)]
+
+
+def from_url(parameters: Iterable[str]) -> AllOf:
+    """Reads what `to_url` wrote, percent-decoded. Raises Invalid."""
+    return AllOf(tuple(_read(text) for text in parameters))
+
+
+def _write(tree: Filter) -> str:
+    if not isinstance(tree, Leaf):
+        return "json:" + msgspec.json.encode(to_json(tree)).decode()
+    values = "|".join(value.replace("\\", "\\\\").replace("|", "\\|") for value in tree.values)
+    return f"{tree.operator}{'' if tree.case_sensitive else '~'}:{tree.dimension}:{values}"
+
+
+def _read(text: str) -> Filter:
+    operator, _, rest = text.partition(":")
+    if operator == "json":
+        try:
+            return _parse_one(msgspec.json.decode(rest), "#/f", 0)
+        except msgspec.DecodeError:
+            raise _invalid("the filter is no JSON", "#/f") from None
+    scope, _, rest = rest.partition(":")
+    name, colon, values = rest.partition(":")
+    folded = operator.endswith("~")
+    operator = operator.removesuffix("~")
+    if operator not in OPERATORS or not colon:
+        raise _invalid(f"{text!r} is not operator:dimension:values", "#/f")
+    return checked(Leaf(operator, f"{scope}:{name}", tuple(_split(values)), not folded), "#/f")
+
+
+def _split(text: str) -> list[str]:
+    values, current, escaped = [], "", False
+    for character in text:
+        if escaped or character not in "\\|":
+            current += character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        else:
+            values.append(current)
+            current = ""
+    return [*values, current]

@@ -1,0 +1,230 @@
+"""The query object: which part of a project's data, and what to say about it. Pages, JSON and CSV all ask with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from appliance.errors import Invalid
+from appliance.queries import filters
+from appliance.queries.dimensions import DIMENSIONS, Dimension, TimeDimension, group
+from appliance.queries.filters import EVERYTHING, Filter, leaves
+from appliance.queries.intervals import Interval, default_interval
+from appliance.queries.metrics import metric
+from appliance.queries.period import Period, Range, between, named
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+LIMIT_MAX: Final = 10_000
+DIMENSIONS_MAX: Final = 8
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """A project's data in a range, under a filter."""
+
+    project_id: int
+    range: Range
+    filter: Filter = EVERYTHING
+
+
+class Order(msgspec.Struct, frozen=True):
+    """By a metric or a dimension of the report."""
+
+    key: str
+    descending: bool = False
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Metrics, grouped by dimensions.
+
+    Rows are ordered by `order`, by default time ascending, then the first metric descending, and last always by the
+    bytes of the dimensions. `only_set` leaves out groups without a value; `search` keeps the groups whose first value
+    dimension contains that text, whatever the case; neither changes what `percentage` is a percentage of.
+    """
+
+    metrics: tuple[str, ...]
+    dimensions: tuple[str, ...] = ()
+    order: tuple[Order, ...] = ()
+    limit: int = LIMIT_MAX
+    offset: int = 0
+    total_rows: bool = False
+    only_set: bool = False
+    search: str = ""
+
+    def grouped(self) -> list[Dimension | TimeDimension]:
+        """The dimensions themselves. Raises Invalid."""
+        return [group(name) for name in self.dimensions]
+
+    def ordering(self) -> tuple[Order, ...]:
+        """The order asked for, or the default one."""
+        if self.order:
+            return self.order
+        times = [Order(item.name) for item in self.grouped() if isinstance(item, TimeDimension)]
+        return (*times, Order(self.metrics[0], descending=True))
+
+    def interval(self, there: Range) -> Interval | None:
+        """The length of its time buckets in a range, None when it is not grouped by time."""
+        for item in self.grouped():
+            if isinstance(item, TimeDimension):
+                return item.interval or default_interval(there)
+        return None
+
+
+class Include(msgspec.Struct, frozen=True):
+    """What else a Stats API answer shall hold."""
+
+    imports: bool = False
+    time_labels: bool = False
+    total_rows: bool = False
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A request of the Stats API v2, read and checked."""
+
+    site_id: str | None
+    period: Period
+    filter: Filter
+    report: Report
+    include: Include
+
+
+def check(report: Report) -> Report:
+    """The report itself. Raises Invalid, with a pointer into the Stats API's body, unless it can be answered."""
+    for index, name in enumerate(report.metrics):
+        if name in report.metrics[:index]:
+            raise _fault(f"{name!r} is there twice", f"#/metrics/{index}")
+        _located(metric, name, f"#/metrics/{index}")
+    if not report.metrics:
+        raise _fault("at least one metric is expected", "#/metrics")
+    if len(report.dimensions) > DIMENSIONS_MAX:
+        raise _fault(f"at most {DIMENSIONS_MAX} dimensions can be asked for", "#/dimensions")
+    times = 0
+    for index, name in enumerate(report.dimensions):
+        if name in report.dimensions[:index]:
+            raise _fault(f"{name!r} is there twice", f"#/dimensions/{index}")
+        times += isinstance(_located(group, name, f"#/dimensions/{index}"), TimeDimension)
+        if times > 1:
+            raise _fault("only one dimension of time can be asked for", f"#/dimensions/{index}")
+    if "percentage" in report.metrics and not report.dimensions:
+        raise _fault("percentage needs a dimension", f"#/metrics/{report.metrics.index('percentage')}")
+    for index, order in enumerate(report.order):
+        if order.key not in (*report.metrics, *report.dimensions):
+            raise _fault(f"{order.key!r} is neither a metric nor a dimension of this query", f"#/order_by/{index}/0")
+    return report
+
+
+def check_api_rules(report: Report, tree: Filter) -> None:
+    """What the Stats API v2 refuses although it could be counted (PROTOCOLS.md, part 2, section 3). Raises Invalid."""
+    events = {name for name in report.dimensions if name in DIMENSIONS and DIMENSIONS[name].scope == "event"}
+    pages = not events or events in ({"event:page"}, {"event:page", "event:hostname"})
+    for index, name in enumerate(report.metrics):
+        at = f"#/metrics/{index}"
+        if name in ("bounce_rate", "views_per_visit", "visit_duration") and not pages:
+            raise _fault(f"{name} is a figure of visits and cannot be grouped by {', '.join(sorted(events))}", at)
+        if name == "views_per_visit":
+            if report.dimensions:
+                raise _fault("views_per_visit cannot be grouped by dimensions", at)
+            if any(leaf.dimension == "event:page" for leaf in leaves(tree)):
+                raise _fault("views_per_visit cannot be filtered by event:page", at)
+
+
+def parse(body: object) -> Query:
+    """A Stats API v2 request from its decoded JSON.
+
+    Raises Invalid with status 400 and a JSON pointer to the fault.
+    """
+    fields = _object(body, "#", _FIELDS)
+    for name in ("metrics", "date_range"):
+        if name not in fields:
+            raise _fault(f"{name} is missing", f"#/{name}")
+    site_id = fields.get("site_id")
+    if site_id is not None and not isinstance(site_id, str):
+        raise _fault("a text is expected", "#/site_id")
+    include = _include(fields.get("include", {}))
+    limit, offset = _pagination(fields.get("pagination", {}))
+    report = Report(
+        metrics=_texts(fields["metrics"], "#/metrics"),
+        dimensions=_texts(fields.get("dimensions", []), "#/dimensions"),
+        order=tuple(_orders(fields.get("order_by") or [])),
+        limit=limit,
+        offset=offset,
+        total_rows=include.total_rows,
+    )
+    check(report)
+    tree = filters.parse(fields.get("filters") or [])
+    check_api_rules(report, tree)
+    if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
+        raise _fault("time_labels needs a dimension of time", "#/include/time_labels")
+    return Query(site_id, _period(fields["date_range"]), tree, report, include)
+
+
+_FIELDS: Final = (
+    "site_id", "metrics", "date_range", "dimensions", "filters", "order_by", "include", "pagination",
+)  # fmt: skip
+
+
+def _period(value: object) -> Period:
+    if isinstance(value, str) and value != "30m":
+        return _located(named, value, "#/date_range")
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(edge, str) for edge in value):
+        return _located(lambda pair: between(*pair), value, "#/date_range")
+    raise _fault("the name of a period, or a pair of dates or timestamps is expected", "#/date_range")
+
+
+def _texts(value: object, pointer: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _fault("a list is expected", pointer)
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            raise _fault("a text is expected", f"{pointer}/{index}")
+    return tuple(value)
+
+
+def _orders(value: object) -> list[Order]:
+    if not isinstance(value, list):
+        raise _fault("a list is expected", "#/order_by")
+    orders = []
+    for index, item in enumerate(value):
+        if not isinstance(item, list) or len(item) != 2 or item[1] not in ("asc", "desc"):
+            raise _fault('[metric or dimension, "asc" or "desc"] is expected', f"#/order_by/{index}")
+        orders.append(Order(item[0], item[1] == "desc"))
+    return orders
+
+
+def _include(value: object) -> Include:
+    fields = _object(value, "#/include", Include.__struct_fields__)
+    for name, item in fields.items():
+        if not isinstance(item, bool):
+            raise _fault("true or false is expected", f"#/include/{name}")
+    return Include(**fields)
+
+
+def _pagination(value: object) -> tuple[int, int]:
+    fields = _object(value, "#/pagination", ("limit", "offset"))
+    limit, offset = fields.get("limit", LIMIT_MAX), fields.get("offset", 0)
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LIMIT_MAX:
+        raise _fault(f"a number from 1 to {LIMIT_MAX} is expected", "#/pagination/limit")
+    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < 2**31:
+        raise _fault("a number from 0 is expected", "#/pagination/offset")
+    return limit, offset
+
+
+def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _fault("an object is expected", pointer)
+    for name in value:
+        if name not in names:
+            raise _fault(f"{name!r} is not known here", f"{pointer}/{name}")
+    return value
+
+
+def _located(read: Callable[[T], U], value: T, pointer: str) -> U:
+    try:
+        return read(value)
+    except Invalid as error:
+        raise _fault(str(error), pointer) from None
+
+
+def _fault(message: str, pointer: str) -> Invalid:
+    return Invalid(message, code="invalid_query", pointer=pointer, status=400)

@@ -1,0 +1,134 @@
+"""The relations that stand between the stored rows and a report. Together they are SEMANTICS.md "Results".
+
+    hit    matching events in range: visit_id, visitor, events (1), pageviews (0 or 1), dimensions, buckets
+    seen   the same where no filter looks at events, but a visit that lies in one bucket and in the range is one row:
+           its own counters say it, and only visits across an edge are counted by their events
+    kept   matching visits that start in range: visit_id, bounce, duration, pageviews, dimensions, bucket of the start
+
+Events, pageviews and visitors are counted over `hit` or `seen`, figures of visits over `kept`.
+"""
+
+from collections.abc import Sequence
+
+from appliance.queries.bindings import Bindings
+from appliance.queries.conditions import PAGEVIEW_KIND, Conditions, Names, bucket_of, code_of, condition
+from appliance.queries.dialects import Dialect
+from appliance.queries.dimensions import Dimension, TimeDimension, dimension
+from appliance.queries.filters import leaves
+from appliance.queries.intervals import Bucket, buckets, default_interval
+from appliance.queries.question import Scope
+
+Grouping = Dimension | TimeDimension
+
+
+class Relations:
+    """The relations of one scope."""
+
+    def __init__(self, scope: Scope, dialect: Dialect, names: Names, bindings: Bindings) -> None:
+        self.scope = scope
+        self.dialect = dialect
+        self.names = names
+        self.bindings = bindings
+        self.conditions = Conditions.of(scope.filter)
+        self._buckets: dict[str, tuple[Bucket, ...]] = {}
+
+    def key(self, item: Grouping) -> str:
+        """The name of a grouping's column."""
+        if isinstance(item, TimeDimension):
+            return f"bucket_{item.interval or default_interval(self.scope.range)}"
+        return item.key
+
+    def buckets(self, item: TimeDimension) -> tuple[Bucket, ...]:
+        interval = item.interval or default_interval(self.scope.range)
+        if interval not in self._buckets:
+            self._buckets[interval] = buckets(self.scope.range, interval)
+        return self._buckets[interval]
+
+    def select(self, used: dict[str, list[Grouping]]) -> list[tuple[str, str]]:
+        """The SELECTs of the relations that are used: by name, in the order in which they build on each other.
+
+        `used` says what each is grouped by.
+        """
+        if "kept" in used and self.conditions.event:
+            used = {"hit": [], **used}
+        makers = {"hit": self._hit, "seen": self._seen, "kept": self._kept}
+        return [(name, make(used[name])) for name, make in makers.items() if name in used]
+
+    def _in_range(self, time: str) -> str:
+        there, bind = self.scope.range, self.bindings
+        return f"{time} >= {bind.number(there.start)} AND {time} < {bind.number(there.end)}"
+
+    def _conditions(self, *, of_events: bool) -> list[str]:
+        trees = [*self.conditions.visit, *(self.conditions.event if of_events else ())]
+        return [f"({condition(tree, self.bindings, self.names)})" for tree in trees]
+
+    def _columns(self, groupings: Sequence[Grouping], time: str) -> list[str]:
+        columns = []
+        for item in groupings:
+            if isinstance(item, TimeDimension):
+                value = bucket_of(time, self.buckets(item), self.bindings, self.dialect)
+            else:
+                value = code_of(item, self.bindings)
+            columns.append(f"{value} AS {self.key(item)}")
+        return columns
+
+    def _events_with_visits(self) -> str:
+        visits = (
+            f"JOIN {self.dialect.table('visit')} v ON {self.bindings.visit('id')} = {self.bindings.event('visit_id')}"
+        )
+        return f"FROM {self.dialect.table('event')} e {visits}"
+
+    def _event_columns(self, groupings: Sequence[Grouping]) -> list[str]:
+        bind = self.bindings
+        is_pageview = f"CASE WHEN {bind.event('kind')} = {PAGEVIEW_KIND} THEN 1 ELSE 0 END"
+        columns = [f"{bind.event('visitor')} AS visitor", "1 AS events", f"{is_pageview} AS pageviews"]
+        return columns + self._columns(groupings, bind.event("time"))
+
+    def _hit(self, groupings: Sequence[Grouping]) -> str:
+        bind = self.bindings
+        columns = [f"{bind.event('visit_id')} AS visit_id", *self._event_columns(groupings)]
+        conditions = [self._in_range(bind.event("time")), *self._conditions(of_events=True)]
+        source = f"FROM {self.dialect.table('event')} e"
+        if self._needs_visit(groupings):
+            source = self._events_with_visits()
+        return f"SELECT {', '.join(columns)} {source} WHERE {' AND '.join(conditions)}"
+
+    def _needs_visit(self, groupings: Sequence[Grouping]) -> bool:
+        used = [item for item in groupings if isinstance(item, Dimension)]
+        used += [dimension(leaf.dimension) for tree in self.conditions.event for leaf in leaves(tree)]
+        return bool(self.conditions.visit) or any(item.scope == "visit" for item in used)
+
+    def _seen(self, groupings: Sequence[Grouping]) -> str:
+        bind, there = self.bindings, self.scope.range
+        start, end = bind.visit("start"), bind.visit("end")
+        low, high = bind.number(there.start), bind.number(there.end)
+        across = [f"{start} < {low}", f"{end} >= {high}"]
+        for item in groupings:
+            if isinstance(item, TimeDimension) and len(self.buckets(item)) > 1:
+                first, last = (bucket_of(time, self.buckets(item), bind, self.dialect) for time in (start, end))
+                across.append(f"{first} <> {last}")
+        filters = "".join(f" AND {text}" for text in self._conditions(of_events=False))
+        whole = [f"{bind.visit(name)} AS {name}" for name in ("visitor", "events", "pageviews")]
+        return (
+            f"SELECT {', '.join(whole + self._columns(groupings, start))} FROM {self.dialect.table('visit')} v"
+            f" WHERE NOT ({' OR '.join(across)}){filters}"
+            f" UNION ALL SELECT {', '.join(self._event_columns(groupings))} {self._events_with_visits()}"
+            f" WHERE {self._in_range(bind.event('time'))} AND {start} < {high} AND {end} >= {low}"
+            f" AND ({' OR '.join(across)}){filters}"
+        )
+
+    def _kept(self, groupings: Sequence[Grouping]) -> str:
+        bind = self.bindings
+        start, pageviews = bind.visit("start"), bind.visit("pageviews")
+        bounce = f"CASE WHEN {pageviews} = 1 AND {bind.visit('interactive')} = 0 THEN 1 ELSE 0 END"
+        columns = [
+            f"{bind.visit('id')} AS visit_id",
+            f"{bounce} AS bounce",
+            f"{bind.visit('end')} - {start} AS duration",
+            f"{pageviews} AS pageviews",
+            *self._columns(groupings, start),
+        ]
+        conditions = [self._in_range(start), *self._conditions(of_events=False)]
+        if self.conditions.event:
+            conditions.append(f"{bind.visit('id')} IN (SELECT h.visit_id FROM hit h)")
+        return f"SELECT {', '.join(columns)} FROM {self.dialect.table('visit')} v WHERE {' AND '.join(conditions)}"

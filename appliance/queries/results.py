@@ -1,0 +1,35 @@
+"""Answers as plain values."""
+
+import msgspec
+
+from appliance.queries.intervals import Bucket
+from appliance.queries.metrics import Value
+
+
+class Row(msgspec.Struct, frozen=True):
+    """`labels` go with the report's dimensions, `values` with its metrics.
+
+    `bucket` is the index of the time bucket in the table's `buckets`, None when time is no dimension.
+    """
+
+    labels: tuple[str, ...]
+    values: tuple[Value, ...]
+    bucket: int | None = None
+
+
+class Table(msgspec.Struct, frozen=True):
+    """The answer to one report: rows in its order, without empty groups; one row when it has no dimensions.
+
+    `buckets` are all buckets of the range when time is a dimension, `total_rows` counts the rows without the limit
+    when that was asked.
+    """
+
+    dimensions: tuple[str, ...]
+    metrics: tuple[str, ...]
+    rows: tuple[Row, ...]
+    buckets: tuple[Bucket, ...] = ()
+    total_rows: int | None = None
+
+    def figures(self) -> dict[str, Value]:
+        """The metrics of a table without dimensions by name."""
+        return dict(zip(self.metrics, self.rows[0].values, strict=True))
