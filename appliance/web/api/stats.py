@@ -1,0 +1,31 @@
+"""POST /api/v2/query over HTTP: who may ask, and how faults are written."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from appliance import clock
+from appliance.errors import Invalid
+from appliance.web.access import require_key
+from appliance.web.api import query
+from appliance.web.parts import parts_of
+
+BODY_BYTES_MAX = 256 * 1024
+
+
+async def ask(request: Request) -> Response:
+    grant = await require_key(request, "read")
+    try:
+        answer = await query.answer(await request.body(), grant.project, parts_of(request).reports, clock.now())
+    except Invalid as error:
+        if error.status != 400:
+            raise
+        # The published API says one sentence; code and pointer stand beside it.
+        where = f"{error.pointer}: " if error.pointer else ""
+        body = {"error": f"{where}{error}", "code": error.code, "pointer": error.pointer}
+        return JSONResponse(body, status_code=400)
+    return JSONResponse(answer)
+
+
+def routes() -> list[Route]:
+    return [Route("/api/v2/query", ask, methods=["POST"], max_body_size=BODY_BYTES_MAX)]

@@ -1,0 +1,37 @@
+"""What the audit log says of each action, as a sentence that its subject ends."""
+
+from appliance.storage.audit import Entry
+
+# {detail} is what was written with the row; what happened is said so that the subject can follow.
+SENTENCES = {
+    "project.create": "Created the site",
+    "project.update": "Changed {detail} of the site",
+    "project.delete": "Deleted the site",
+    "project.restore": "Brought back the site",
+    "key.create": "Created a key ({detail})",
+    "key.revoke": "Revoked the key",
+    "key.rotate": "Replaced the public key by",
+    "key.exposed.url": "Was sent in a URL and has to be replaced: a private key of",
+    "key.exposed.browser": "Was sent by a browser and has to be replaced: a private key of",
+    "account.create": "Created an account ({detail})",
+    "account.role": "Changed the role ({detail}) of",
+    "account.memberships": "Gave access to {detail}:",
+    "account.password": "Set the password of",
+    "account.remove": "Removed the account ({detail})",
+    "login": "Signed in",
+    "login.throttled": "Tried passwords again and again, for",
+    "logout.everywhere": "Signed out everywhere",
+}
+
+# Actions whose detail is where they came from, as a /24 or /48.
+FROM_NETWORK = ("login", "login.throttled", "key.exposed.url", "key.exposed.browser")
+
+
+def sentence(entry: Entry) -> tuple[str, str, str]:
+    """What happened, to what, and from which network ('' where it is not kept)."""
+    network = entry.detail if entry.action in FROM_NETWORK else ""
+    pattern = SENTENCES.get(entry.action)
+    if pattern is None:
+        return f"{entry.action} {entry.detail}".strip(), entry.subject, network
+    subject = "" if entry.action == "login" else entry.subject
+    return pattern.format(detail=entry.detail), subject, network

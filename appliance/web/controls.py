@@ -1,0 +1,131 @@
+"""The row over the dashboard: filter chips, period, comparison, and the chart's intervals."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from appliance.queries.comparison import Comparison, has_weekdays
+from appliance.queries.filters import Filter, Leaf, Not, to_json
+from appliance.queries.period import Named, neighbour
+from appliance.web import cards, labels, urls
+from appliance.web.dashboard_state import RELATIVE, State, is_all
+from appliance.web.views import Chip, Choice, CompareMenu, PeriodMenu
+
+PERIODS: Final = (
+    "day", "yesterday", "24h", "live", "7d", "28d", "30d", "91d", "month", "last_month", "year", "12mo", "all",
+)  # fmt: skip
+_COMPARISONS: Final[tuple[Literal["previous_period", "year_over_year"], ...]] = ("previous_period", "year_over_year")
+
+
+def period_menu(state: State) -> PeriodMenu:
+    """The period in force, and the way to others."""
+    there, active = state.range, period_key(state)
+
+    return PeriodMenu(
+        key=active,
+        start=there.first_day,
+        end=there.last_day,
+        choices=tuple(Choice(key=key, href=_period_href(state, key), active=key == active) for key in PERIODS),
+        previous_href=_step(state, -1) if there.start > (state.first_event or 0) else None,
+        next_href=_step(state, 1) if active == "custom" or active in RELATIVE else None,
+        action=urls.dashboard(state.project),
+        hidden=tuple(state.parameters("period", "date", "from", "to", "interval")),
+    )
+
+
+def period_key(state: State) -> str:
+    """The name of the period, `custom` for all without one."""
+    period = state.view.period
+    if not isinstance(period, Named):
+        return "custom"
+    if period.anchor is None:
+        return period.name
+    named = (key for key in RELATIVE if state.named_period(key) == period)
+    return next(named, "custom")
+
+
+def _step(state: State, by: int) -> str | None:
+    period = neighbour(state.view.period, state.project.timezone, state.now, by)
+    return state.with_period(period).href() if period is not None else None
+
+
+def compare_menu(state: State) -> CompareMenu:
+    """The comparison in force, and the way to others."""
+    comparison, before = state.view.comparison, state.compared
+    key = "off" if comparison is None or before is None else comparison.mode
+    weekdays = comparison is not None and before is not None and key != "custom" and has_weekdays(state.range)
+    kept = comparison or Comparison()
+    return CompareMenu(
+        key=key,
+        choices=(
+            Choice(key="off", href=state.with_view(comparison=None).href(), active=key == "off"),
+            *(
+                Choice(
+                    key=mode,
+                    href=state.with_view(comparison=Comparison(mode, kept.match_weekday)).href(),
+                    active=key == mode,
+                )
+                for mode in _COMPARISONS
+                if not is_all(state.view.period)
+            ),
+        ),
+        match_weekday=kept.match_weekday,
+        match_weekday_href=(
+            state.with_view(comparison=msgspec.structs.replace(kept, match_weekday=not kept.match_weekday)).href()
+            if weekdays
+            else None
+        ),
+        start=before.first_day if before is not None else None,
+        end=before.last_day if before is not None else None,
+        action=urls.dashboard(state.project),
+        hidden=(*state.parameters("compare", "compare_from", "compare_to", "weekday"), ("compare", "custom")),
+    )
+
+
+def interval_choices(state: State) -> tuple[Choice, ...]:
+    """The intervals that the period's chart can have."""
+    choices = []
+    for interval in state.intervals:
+        other = state.with_view(interval=interval)
+        choices.append(
+            Choice(
+                key=interval,
+                href=other.href(),
+                fragment_href=other.href(urls.main_card(state.project)),
+                active=interval == state.interval,
+            )
+        )
+    return tuple(choices)
+
+
+def chips(state: State) -> tuple[Chip, ...]:
+    """The filters in force."""
+    return tuple(_chip(state, index, part) for index, part in enumerate(state.parts))
+
+
+def _chip(state: State, index: int, part: Filter) -> Chip:
+    inner, turned = (part.part, True) if isinstance(part, Not) else (part, False)
+    form, remove = urls.filter_form(state.project), state.without_filter(index).href()
+    if not isinstance(inner, Leaf) or (turned and inner.operator.endswith("_not")):
+        # Only an address that somebody wrote has such a filter: it is shown as it is, and edited there.
+        text = msgspec.json.encode(to_json(part)).decode()
+        return Chip(dimension="segment", operator="is", values=(text,), edit_href=state.href(form), remove_href=remove)
+    return Chip(
+        dimension=_SHOWN_AS.get(inner.dimension, inner.dimension),
+        operator=f"{inner.operator}_not" if turned else inner.operator,
+        values=tuple(labels.label(inner.dimension, value) for value in inner.values),
+        edit_href=state.href(form, ("edit", str(index))) if inner.dimension in cards.OFFERED else state.href(form),
+        remove_href=remove,
+    )
+
+
+# Dimensions of the API that pages know under another name.
+_SHOWN_AS: Final = {
+    "visit:country_name": "visit:country",
+    "visit:region_name": "visit:region",
+    "visit:city_name": "visit:city",
+}
+
+
+def _period_href(state: State, key: str) -> str:
+    return urls.live(state.project) if key == "live" else state.with_period(state.named_period(key)).href()

@@ -1,0 +1,261 @@
+"""The dashboard's views from its state and from what was counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from appliance.queries import breakdown, intervals, overview, timeseries
+from appliance.queries.localtime import local_day, to_aware
+from appliance.queries.metrics import Value
+from appliance.queries.period import Dates, Named, Period
+from appliance.queries.results import Table
+from appliance.web import cards, labels, urls
+from appliance.web.cards import Card
+from appliance.web.controls import chips, compare_menu, interval_choices, period_menu
+from appliance.web.dashboard_state import State
+from appliance.web.views import Area, Bucket, Chart, DashboardView, Install, Kpi, Panel, Row, Shell, Tab
+
+TICKING_DAYS_MAX: Final = 31  # figures of longer periods hardly move, and are asked for again all day
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted for a dashboard: figures, points of its metric, tables of the cards (none: main card alone)."""
+
+    figures: tuple[overview.Figure, ...]
+    points: tuple[timeseries.Point, ...]
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def visitors(self) -> Value:
+        return next(figure.value for figure in self.figures if figure.metric == "visitors")
+
+
+def dashboard_view(
+    shell: Shell,
+    state: State,
+    counted: Counted | None,
+    *,
+    install: Install | None = None,
+    failed: bool = False,
+) -> DashboardView:
+    """The page. Without `counted` it is a skeleton: for a site without data (`install`), or after a failure."""
+    project, there = state.project, state.range
+    figures = counted.figures if counted is not None else _no_figures()
+    points = counted.points if counted is not None else _no_points(state)
+    empty = counted is not None and not any(figure.value for figure in figures[:3])
+    last_days = state.with_period(Named("30d"))
+    return DashboardView(
+        shell=shell,
+        href=state.href(),
+        chips=chips(state),
+        filter_href=state.href(urls.filter_form(project)),
+        clear_href=state.with_parts(()).href(),
+        period=period_menu(state),
+        compare=compare_menu(state),
+        kpis=tuple(_kpi(state, figure) for figure in figures),
+        chart=_chart(state, points),
+        panels=_panels(state, counted, failed),
+        install=install,
+        empty=empty,
+        failed=failed,
+        last_days_href=last_days.href() if state.view.period != Named("30d") else None,
+        main_href=state.href(urls.main_card(project)),
+        ticking=counted is not None and there.is_running and there.days <= TICKING_DAYS_MAX,
+        csv_href=state.href(urls.series_csv(project)) if counted is not None else None,
+    )
+
+
+def panel_view(state: State, card: Card, table: Table | None, visitors: Value, failed: bool = False) -> Panel:
+    """A card; without a table it has no rows, or says that it could not be loaded."""
+    chosen = state.tab(card)
+    dimension = cards.dimension_of(chosen)
+    condition: Literal["ready", "error"] = "error" if failed else "ready"
+    lines = breakdown.lines(table, visitors) if table is not None else ()
+    is_map = chosen == cards.MAP
+    return Panel(
+        key=card.key,
+        tabs=tuple(_tab(state, card, tab[0], active=chosen in tab) for tab in card.tabs) if len(card.tabs) > 1 else (),
+        variants=_variants(state, card, chosen),
+        fragment_href=state.href(urls.panel(state.project, card.key)),
+        body="map" if is_map else "rows",
+        columns=table.metrics if table is not None else ("visitors",),
+        rows=() if is_map else _rows(state, dimension, lines),
+        areas=_areas(state, lines) if is_map else (),
+        details_href=state.href(urls.details(state.project, dimension)),
+        wide=card.wide,
+        state=condition,
+        empty=_empty(chosen),
+    )
+
+
+# ---------------------------------------------------------------------- figures and chart
+
+
+def _kpi(state: State, figure: overview.Figure) -> Kpi:
+    chosen = replace(state, metric=figure.metric)
+    return Kpi(
+        metric=figure.metric,
+        value=figure.value,
+        previous=figure.previous if _compares_whole(state) else None,
+        selected=figure.metric == state.metric,
+        href=chosen.href(),
+        fragment_href=chosen.href(urls.main_card(state.project)),
+    )
+
+
+def _compares_whole(state: State) -> bool:
+    """Whether the site was there for all of what is compared with; a part of it would make any figure a rise."""
+    before = state.compared
+    return (
+        before is not None
+        and state.first_event is not None
+        and before.first_day >= local_day(state.first_event, before.zone)
+    )
+
+
+def _chart(state: State, points: Sequence[timeseries.Point]) -> Chart:
+    buckets = tuple(_bucket(state, point) for point in points)
+    return Chart(
+        metric=state.metric,
+        interval=state.interval,
+        intervals=interval_choices(state),
+        buckets=buckets,
+        compared=any(bucket.previous is not None for bucket in buckets),
+        zone=state.project.timezone,
+    )
+
+
+def _bucket(state: State, point: timeseries.Point) -> Bucket:
+    before = point.previous_bucket
+    return Bucket(
+        start=_start(state, point.bucket),
+        value=point.value if _collected(state, point.bucket) else None,
+        previous=point.previous if before is not None and _collected(state, before) else None,
+        previous_start=_start(state, before) if before is not None else None,
+        incomplete=point.bucket.state in ("partial", "running"),
+        href=_zoom(state, point.bucket),
+    )
+
+
+def _start(state: State, bucket: intervals.Bucket) -> datetime:
+    """When a step begins on the site's clock. An hour that the period cuts off is still that hour."""
+    start = to_aware(bucket.start, state.range.zone)
+    return start.replace(minute=0, second=0, microsecond=0) if state.interval == "hour" else start
+
+
+def _collected(state: State, bucket: intervals.Bucket) -> bool:
+    """Whether there was anything to count then: before the first event nothing is missing, nothing is zero."""
+    return state.first_event is not None and bucket.end > state.first_event
+
+
+def _zoom(state: State, bucket: intervals.Bucket) -> str | None:
+    """The page for a day, week or month alone, where that is less than what it shows now."""
+    if state.interval not in ("day", "week", "month") or bucket.state == "future":
+        return None
+    zone = state.range.zone
+    first, last = local_day(bucket.start, zone), local_day(bucket.end - 1, zone)
+    period: Period = Named("day", first) if first == last else Dates(first, last)
+    if first == last == state.today:
+        period = Named("day")
+    return state.with_period(period).href() if len(state.intervals) > 1 or first != last else None
+
+
+def _no_figures() -> tuple[overview.Figure, ...]:
+    return tuple(overview.Figure(name, None) for name in overview.METRICS)
+
+
+def _no_points(state: State) -> tuple[timeseries.Point, ...]:
+    return tuple(timeseries.Point(bucket, None) for bucket in intervals.buckets(state.range, state.interval))
+
+
+# ---------------------------------------------------------------------- cards
+
+
+def _panels(state: State, counted: Counted | None, failed: bool) -> tuple[Panel, ...]:
+    tables = counted.tables if counted is not None else ()
+    if counted is not None and not tables:
+        return ()
+    visitors = counted.visitors if counted is not None else None
+    return tuple(
+        panel_view(state, card, tables[index] if tables else None, visitors, failed)
+        for index, card in enumerate(cards.CARDS)
+    )
+
+
+def _tab(state: State, card: Card, key: str, *, active: bool) -> Tab:
+    other = state.with_tab(card, key)
+    return Tab(
+        key=key,
+        href=other.href(),
+        fragment_href=other.href(urls.panel(state.project, card.key)),
+        active=active,
+    )
+
+
+def _variants(state: State, card: Card, chosen: str) -> tuple[Tab, ...]:
+    tab = next(tab for tab in card.tabs if chosen in tab)
+    keys = cards.variants(tab, chosen, state.view.filter)
+    return tuple(_tab(state, card, key, active=key == chosen) for key in keys)
+
+
+def _rows(state: State, dimension: str, lines: Sequence[breakdown.Line]) -> tuple[Row, ...]:
+    if dimension == cards.EVENTS:
+        lines = [line for line in lines if line.label != cards.PAGEVIEW][: breakdown.PANEL_ROWS]
+        most = max((line.share for line in lines), default=0.0) or 1.0
+        return tuple(row(state, dimension, line.label, line.values, line.share / most) for line in lines)
+    found = (row(state, dimension, line.label, line.values, line.share, line.percent) for line in lines)
+    whose = cards.whole_of(dimension, state.view.filter)
+    return tuple(replace(line, label=f"{whose} {line.label}") if whose else line for line in found)
+
+
+def row(
+    state: State,
+    dimension: str,
+    value: str,
+    values: Sequence[Value],
+    share: float = 0.0,
+    percent: Value = None,
+) -> Row:
+    """A line of a card or of a table of details."""
+    return Row(
+        label=labels.label(dimension, value),
+        values=tuple(values),
+        share=share,
+        percent=percent,
+        href=state.with_value(dimension, value).href(),
+        external_href=labels.external(dimension, value, state.project),
+        icon=labels.icon(dimension, value),
+    )
+
+
+def _areas(state: State, lines: Sequence[breakdown.Line]) -> tuple[Area, ...]:
+    return tuple(
+        Area(
+            code=line.label,
+            label=labels.label("visit:country", line.label),
+            value=line.values[0],
+            percent=line.percent,
+            href=state.with_value("visit:country", line.label).href(),
+        )
+        for line in lines
+        if isinstance(line.values[0], int)
+    )
+
+
+def _empty(chosen: str) -> str:
+    """What a card without rows says."""
+    if chosen.startswith("visit:utm_"):
+        return "campaigns"
+    return _EMPTY.get(chosen, "rows")
+
+
+_EMPTY: Final[Mapping[str, str]] = {
+    "visit:source": "sources",
+    cards.MAP: "locations",
+    "visit:country": "locations",
+    "visit:region": "places",
+    "visit:city": "places",
+    cards.EVENTS: "events",
+}

@@ -1,0 +1,49 @@
+"""A message for the next page: what the last action did. The cookie holds a code of a fixed list, so nobody
+can make the appliance say something else by setting it."""
+
+import re
+
+from starlette.requests import Request
+
+from appliance.web import urls
+from appliance.web.access import is_secure
+from appliance.web.cookies import set_cookie
+from appliance.web.views import Toast
+
+COOKIE = "flash"
+_AGE_SECONDS = 60
+_ID = re.compile(r"[0-9a-f-]{36}")
+
+TEXTS = {
+    "saved": "Saved.",
+    "site_deleted": "Site deleted.",
+    "site_restored": "The site is back.",
+    "key_revoked": "Key revoked.",
+    "key_rotated": "The site has a new public key. Replace it in your snippet.",
+    "account_created": "Account created.",
+    "account_removed": "Account removed.",
+    "password_changed": "Password changed. Other devices were signed out.",
+    "session_ended": "Signed out on that device.",
+    "signed_out": "You are signed out.",
+    "signed_out_everywhere": "You are signed out everywhere.",
+    "test_sent": "Test event sent.",
+}
+
+
+def say(request: Request, code: str, subject: str = "") -> None:
+    """Show a message of TEXTS on the next page. `subject` is the id of a project, for the message's undo."""
+    value = f"{code}.{subject}" if subject else code
+    set_cookie(request, COOKIE, value, max_age_seconds=_AGE_SECONDS, secure=is_secure(request))
+
+
+def take(request: Request) -> Toast | None:
+    """The message that waits, if any; it is shown once."""
+    value = request.cookies.get(COOKIE)
+    if value is None:
+        return None
+    set_cookie(request, COOKIE, "", max_age_seconds=0, secure=is_secure(request))
+    code, _, subject = value.partition(".")
+    if code not in TEXTS:
+        return None
+    undo = urls.site_restore(subject) if code == "site_deleted" and _ID.fullmatch(subject) else None
+    return Toast(text=TEXTS[code], undo_action=undo)

@@ -1,0 +1,34 @@
+"""The side of settings and administration: which pages there are, and which one is open."""
+
+from appliance.model import Project
+from appliance.web import urls
+from appliance.web.shell import label
+from appliance.web.strings import text
+from appliance.web.views import Choice
+from appliance.web.views_admin import Nav
+
+
+def site_nav(project: Project, active: str) -> Nav:
+    """Pages of one site's settings; `active` is a key under `nav.` of the catalogue."""
+    places = (
+        ("general", urls.settings(project)),
+        ("keys", urls.keys(project)),
+        ("export", urls.export(project)),
+        ("refused", urls.refused(project)),
+    )
+    return Nav(heading=label(project), groups=(_choices(places, active),))
+
+
+def admin_nav(active: str) -> Nav:
+    """Pages of the whole appliance."""
+    places = (
+        ("projects", urls.ADMIN_PROJECTS),
+        ("users", urls.ADMIN_ACCOUNTS),
+        ("health", urls.ADMIN_SYSTEM),
+        ("audit", urls.ADMIN_AUDIT),
+    )
+    return Nav(heading=text("admin.open"), groups=(_choices(places, active),))
+
+
+def _choices(places: tuple[tuple[str, str], ...], active: str) -> tuple[Choice, ...]:
+    return tuple(Choice(key=key, href=href, active=key == active) for key, href in places)

@@ -1,0 +1,129 @@
+"""A site's API keys. A private key is shown in the answer to the form that made it, and never again.
+
+That answer is no redirect, because the key would have to be kept somewhere for the page after it. Sending the
+form again makes no second key: its name is taken by then.
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from appliance import clock
+from appliance.errors import Invalid, NotFound
+from appliance.model import Key, Project
+from appliance.storage import keys
+from appliance.storage.keys import NewKey
+from appliance.web import flash, shell, urls
+from appliance.web.access import project_for, require_login, state_of
+from appliance.web.forms import NO_STORE, errors_of, get, page, post, read_form, see
+from appliance.web.navigation import site_nav
+from appliance.web.strings import text
+from appliance.web.views_admin import Form, KeyRow, KeysView
+
+FIELDS = ("name", "kind", "scopes")
+
+
+def routes() -> list[Route]:
+    keys_of = urls.SITES + "/{site}/settings/keys"
+    return [
+        get(keys_of, show),
+        post(keys_of, create),
+        post(keys_of + "/rotate", rotate),
+        post(keys_of + "/{key:int}/revoke", revoke),
+    ]
+
+
+async def show(request: Request) -> Response:
+    project = (await project_for(request, "admin")).project
+    return await _keys_page(request, project)
+
+
+async def create(request: Request) -> Response:
+    project = (await project_for(request, "admin")).project
+    form = await read_form(request)
+    name, kind, scopes = form.text("name"), form.text("kind"), form.all("scopes")
+    try:
+        if not name.strip():
+            raise Invalid("Give it a name, to know later what it is for.", code="required", field="name")
+        if kind not in ("public", "private"):
+            raise Invalid("Choose public or private.", code="unknown", field="kind")
+        made = await keys.mint(
+            state_of(request).db,
+            project.public_id,
+            "public" if kind == "public" else "private",
+            name=name,
+            scopes=scopes,
+            actor=(await require_login(request)).account.email,
+            at=clock.now(),
+        )
+    except NotFound:
+        raise
+    except Invalid as error:
+        # The form's radio buttons and boxes have no place of their own for a sentence.
+        errors = errors_of(error, known=("name",))
+        values: dict[str, str | list[str]] = {"name": name, "kind": kind, "scopes": scopes}
+        return await _keys_page(request, project, values=values, errors=errors, status=error.status)
+    return await _keys_page(request, project, made=made)
+
+
+async def rotate(request: Request) -> Response:
+    project = (await project_for(request, "admin")).project
+    login = await require_login(request)
+    await keys.rotate_public(state_of(request).db, project.public_id, actor=login.account.email, at=clock.now())
+    flash.say(request, "key_rotated")
+    return see(urls.keys(project))
+
+
+async def revoke(request: Request) -> Response:
+    project = (await project_for(request, "admin")).project
+    login = await require_login(request)
+    await keys.revoke(
+        state_of(request).db,
+        project.id,
+        request.path_params["key"],
+        actor=login.account.email,
+        at=clock.now(),
+    )
+    flash.say(request, "key_revoked")
+    return see(urls.keys(project))
+
+
+async def _keys_page(
+    request: Request,
+    project: Project,
+    *,
+    values: dict[str, str | list[str]] | None = None,
+    errors: dict[str, str] | None = None,
+    made: NewKey | None = None,
+    status: int = 200,
+) -> Response:
+    found = await keys.list_of(state_of(request).db, project.id)
+    view = KeysView(
+        shell=await shell.shell(request, text("nav.keys"), project),
+        nav=site_nav(project, "keys"),
+        rows=tuple(_row(project, key) for key in found),
+        form=Form(
+            action=urls.keys(project),
+            values=values or {"kind": "private", "scopes": ["read"]},
+            errors=errors or {},
+        ),
+        created=made.token if made else None,
+        created_kind=made.key.kind if made else "private",
+    )
+    return page(request, "admin/keys.html", view, status, NO_STORE)
+
+
+def _row(project: Project, key: Key) -> KeyRow:
+    live = key.revoked_at is None
+    zone = project.timezone
+    return KeyRow(
+        name=key.name or key.prefix,
+        kind=key.kind,
+        shown=key.token or key.prefix,
+        scopes=key.scopes,
+        created_at=shell.moment(key.created_at, zone),
+        last_used_at=shell.moment(key.last_used_at, zone) if key.last_used_at is not None else None,
+        revoked_at=shell.moment(key.revoked_at, zone) if key.revoked_at is not None else None,
+        revoke_action=urls.key_revoke(project, key.id) if live else None,
+        rotate_action=urls.key_rotate(project) if live and key.kind == "public" else None,
+    )

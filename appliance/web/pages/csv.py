@@ -1,0 +1,101 @@
+"""The figures of a page as CSV, with the page's own URL parameters: a dimension's values, or the chart's series.
+
+A header row with the words of the API (`country`, `visitors`, `bounce_rate` in per cent, `visit_duration` in
+seconds). A value that pages show by a name has its name in a column of its own.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from appliance.errors import Invalid
+from appliance.model import Project
+from appliance.queries import overview, timeseries
+from appliance.queries.localtime import to_aware
+from appliance.queries.results import Row
+from appliance.queries.tabular import Cell, csv_bytes
+from appliance.web import cards, dashboard_state, labels, listing, shell, urls
+from appliance.web.dashboard_state import State
+from appliance.web.forms import get
+from appliance.web.listing import Wanted
+from appliance.web.pages.dashboard import asked
+from appliance.web.pages.details import dimension_in
+from appliance.web.parts import parts_of
+
+
+def routes() -> list[Route]:
+    site = urls.SITES + "/{site}"
+    return [get(site + "/details/{dimension}.csv", details), get(site + "/series.csv", series)]
+
+
+async def details(request: Request) -> Response:
+    """All values of a dimension that the details' search finds, in the details' order."""
+    _, state = await asked(request)
+    dimension = dimension_in(request)
+    wanted = listing.wanted(dimension, request.query_params)._replace(page=1)
+    batches = listing.every(parts_of(request).reports, state.scope, wanted)
+    try:
+        first = await anext(batches)
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return _download(_lines(wanted, first, batches), state, _plain(dimension))
+
+
+async def series(request: Request) -> Response:
+    """Every figure in every step of the chart; the time is the step's local start."""
+    _, state = await asked(request)
+    try:
+        table = await parts_of(request).reports.answer(state.scope, timeseries.report(overview.METRICS, state.interval))
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    columns = [timeseries.points(table, metric) for metric in overview.METRICS]
+    rows: list[Sequence[Cell]] = [("time", *overview.METRICS)]
+    for points in zip(*columns, strict=True):
+        start = to_aware(points[0].bucket.start, state.range.zone)
+        rows.append((start.isoformat(), *(point.value for point in points)))
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield csv_bytes(rows)
+
+    return _download(whole(), state, state.interval)
+
+
+async def _lines(wanted: Wanted, first: Sequence[Row], more: AsyncIterator[tuple[Row, ...]]) -> AsyncIterator[bytes]:
+    dimension = wanted.dimension
+    head = _plain(dimension)
+    names = [f"{head}_name"] if labels.is_named(dimension) else []
+    yield csv_bytes([(head, *names, *cards.details_metrics(dimension))])
+    yield csv_bytes(_cells(dimension, row) for row in first)
+    async for rows in more:
+        yield csv_bytes(_cells(dimension, row) for row in rows)
+
+
+def _cells(dimension: str, row: Row) -> list[Cell]:
+    value = row.labels[0]
+    names = [labels.label(dimension, value)] if labels.is_named(dimension) else []
+    return [value, *names, *row.values]
+
+
+def _plain(dimension: str) -> str:
+    """`visit:utm_source` -> `utm_source`; what an event and a visit call alike keeps both words."""
+    return {"event:name": "event", "event:source": "event_source"}.get(dimension, dimension.partition(":")[2])
+
+
+def _download(body: AsyncIterator[bytes], state: State, what: str) -> Response:
+    there = state.range
+    name = f"{_file_name(state.project)}-{what}-{there.first_day}-{there.last_day}.csv"
+    return StreamingResponse(
+        body,
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "private, no-store",
+            "x-accel-buffering": "no",
+        },
+    )
+
+
+def _file_name(project: Project) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in shell.label(project))

@@ -1,0 +1,179 @@
+"""A site's dashboard: the page, its fragment `#dash`, and the parts that swap alone.
+
+Each request is one question to the engine. A fragment's errors leave the page as it is: the browser says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from appliance import clock
+from appliance.errors import Invalid, NotFound, Unavailable
+from appliance.queries import overview, timeseries
+from appliance.queries.question import Report, Scope
+from appliance.web import cards, dashboard_state, shell, urls
+from appliance.web.access import SiteAccess, project_for
+from appliance.web.dashboard_state import State
+from appliance.web.dashboard_view import Counted, dashboard_view, panel_view
+from appliance.web.forms import get, page, see
+from appliance.web.pages.setup import install_of
+from appliance.web.parts import parts_of
+from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
+from appliance.web.views import Banner, DashboardView, Install, Panel, Shell
+
+log = structlog.get_logger(__name__)
+
+LAG_SECONDS_TOLD = 60
+DISK_FREE_BYTES_TOLD = 500 << 20
+PAGE_HEADERS = {"Vary": "HX-Request"}
+
+
+def routes() -> list[Route]:
+    site = urls.SITES + "/{site}"
+    return [get(site, show), get(site + "/main", show_main), get(site + "/panel/{card}", show_panel)]
+
+
+class Asked(NamedTuple):
+    """A request about a site that may be seen, and what it asks for."""
+
+    access: SiteAccess
+    state: State
+
+
+async def asked(request: Request) -> Asked:
+    """Raises LoginNeeded, NotFound; Invalid with status 400; Unavailable."""
+    access, now = await project_for(request), clock.now()
+    first_event = await parts_of(request).reports.first_event(access.project)
+    return Asked(access, dashboard_state.read(request.query_params.multi_items(), access.project, now, first_event))
+
+
+async def show(request: Request) -> Response:
+    """The page, or `#dash` alone for a swap."""
+    try:
+        access, state = await asked(request)
+        has_data = state.first_event is not None
+        counted = await count(request, state, cards.CARDS) if has_data else None
+    except Unavailable as error:
+        return await _failed(request, error)
+    frame = await frame_of(request, access)
+    install = None if has_data else await _install(request, access)
+    return _answer(request, dashboard_view(frame, state, counted, install=install))
+
+
+async def show_main(request: Request) -> Response:
+    """The card of figures and chart alone."""
+    access, state = await asked(request)
+    if not wants_fragment(request.headers) or state.first_event is None:
+        return see(state.href())
+    counted = await count(request, state)
+    view = dashboard_view(shell.bare(request, shell.label(access.project)), state, counted)
+    return page(request, "dashboard/_main.html", view, headers=FRAGMENT_HEADERS)
+
+
+async def show_panel(request: Request) -> Response:
+    """A card below the chart alone. What fails says so in the card, with a way to try again."""
+    access = await project_for(request)
+    card = cards.BY_KEY.get(request.path_params["card"])
+    if card is None:
+        raise NotFound("There is no such card.")
+    if not wants_fragment(request.headers):
+        return see(_state_in_doubt(request, access).href())
+    try:
+        state = (await asked(request)).state
+        reports = [overview.REPORT, cards.report(state.tab(card))]
+        ((whole, table),) = await parts_of(request).reports.ask([(state.scope, reports)])
+    except Unavailable as error:
+        log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
+        panel = panel_view(_state_in_doubt(request, access), card, None, None, failed=True)
+        return _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return _panel(request, panel_view(state, card, table, whole.figures()["visitors"]), FRAGMENT_HEADERS)
+
+
+async def count(request: Request, state: State, panels: Sequence[cards.Card] = ()) -> Counted:
+    """Ask for what a dashboard, or its main card, shows. Raises Unavailable; Invalid with status 400.
+
+    While a period runs, its figures are compared with as much of the other one; the chart shows all of that.
+    """
+    series = timeseries.report((state.metric,), state.interval)
+    here: list[Report] = [overview.REPORT, series, *(cards.report(state.tab(card)) for card in panels)]
+    asking: list[tuple[Scope, list[Report]]] = [(state.scope, here)]
+    before, so_far = state.compared, state.compared_so_far
+    if before is not None and so_far is not None:
+        scope = msgspec.structs.replace(state.scope, range=before)
+        if so_far == before:
+            asking.append((scope, [overview.REPORT, series]))
+        else:
+            asking += [(msgspec.structs.replace(scope, range=so_far), [overview.REPORT]), (scope, [series])]
+    try:
+        (figures, points, *tables), *others = await parts_of(request).reports.ask(asking)
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    earlier = [table for tables in others for table in tables]
+    figures_before, points_before = earlier or (None, None)
+    return Counted(
+        overview.figures(figures, figures_before),
+        timeseries.points(points, state.metric, points_before),
+        tuple(tables),
+    )
+
+
+async def frame_of(request: Request, access: SiteAccess) -> Shell:
+    """The frame of a site's pages, with the people now and what is wrong."""
+    parts, project = parts_of(request), access.project
+    frame = await shell.shell(request, shell.label(project), project, stream_href=urls.stream(project))
+    return replace(
+        frame,
+        live=parts.presence.people(project.id, clock.now()),
+        banners=_banners(request, may_admin=access.viewer.may("admin")),
+    )
+
+
+def _banners(request: Request, *, may_admin: bool) -> tuple[Banner, ...]:
+    health = parts_of(request).health()
+    banners = []
+    if health.lag_seconds > LAG_SECONDS_TOLD:
+        banners.append(Banner(key="delayed", level="warn", value=health.lag_seconds))
+    if may_admin and health.disk_free_bytes < DISK_FREE_BYTES_TOLD:
+        banners.append(Banner(key="disk_low", level="error", value=health.disk_free_bytes))
+    return tuple(banners)
+
+
+async def _install(request: Request, access: SiteAccess) -> Install:
+    install = await install_of(request, access.project)
+    may_send = access.viewer.may("admin", access.project.id)
+    return install if may_send else replace(install, test_action=None)
+
+
+async def _failed(request: Request, error: Unavailable) -> Response:
+    """The page without figures: the controls still lead to a question that can be answered."""
+    log.warning("the dashboard could not be counted", code=error.code, error=str(error))
+    access = await project_for(request)
+    view = dashboard_view(await frame_of(request, access), _state_in_doubt(request, access), None, failed=True)
+    response = _answer(request, view, status=503)
+    response.headers["cache-control"] = "no-store"
+    response.headers["retry-after"] = str(error.retry_after_seconds)
+    return response
+
+
+def _state_in_doubt(request: Request, access: SiteAccess) -> State:
+    """The state while nobody can say when the first event came: of a site of some age."""
+    return dashboard_state.read(request.query_params.multi_items(), access.project, clock.now(), 0)
+
+
+def _answer(request: Request, view: DashboardView, status: int = 200) -> Response:
+    if wants_fragment(request.headers):
+        html = parts_of(request).render("dashboard/_dash.html", view, fragment=True)
+        return HTMLResponse(html, status, FRAGMENT_HEADERS)
+    return page(request, "dashboard/page.html", view, status, PAGE_HEADERS)
+
+
+def _panel(request: Request, panel: Panel, headers: dict[str, str]) -> Response:
+    return HTMLResponse(parts_of(request).render("dashboard/_panel.html", None, panel=panel), headers=headers)

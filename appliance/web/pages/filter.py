@@ -1,0 +1,240 @@
+"""The filter form: a dialog over the dashboard, or a page of its own; it works as a plain GET form.
+
+dimension=, op=   what is compared, and how
+text=             looks for values, and stands for itself where none fits
+value=            a ticked value, any number of times
+edit=, replaces=  the place of the filter that is changed; without it one is added
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from appliance.errors import Invalid
+from appliance.queries import breakdown
+from appliance.queries.filters import OPERATORS, Leaf, Not
+from appliance.queries.question import LIMIT_MAX, Report
+from appliance.queries.reports import Reports
+from appliance.web import cards, dashboard_state, labels, shell, urls
+from appliance.web.dashboard_state import State
+from appliance.web.forms import get, page, see
+from appliance.web.pages.dashboard import PAGE_HEADERS, asked
+from appliance.web.parts import parts_of
+from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
+from appliance.web.strings import text as words
+from appliance.web.views import Choice, FilterView, Shell, Suggestion
+
+SUGGESTIONS_MAX: Final = 20
+_EXACT: Final = ("is", "is_not")
+_OPERATORS: Final = (*_EXACT, "contains", "contains_not")
+
+
+class Draft(NamedTuple):
+    """A filter as the form has it. `replaces` is the place of the filter that it changes."""
+
+    dimension: str
+    operator: str
+    values: tuple[str, ...]
+    text: str
+    replaces: int | None
+
+
+def routes() -> list[Route]:
+    path = urls.SITES + "/{site}/filter"
+    return [get(path, show), get(path + "/values", show_values), get(path + "/apply", apply)]
+
+
+async def show(request: Request) -> Response:
+    access, state = await asked(request)
+    draft = _draft(request.query_params, state)
+    found = await _suggestions(parts_of(request).reports, state, draft)
+    title = f"{words('filter.add')} · {shell.label(access.project)}"
+    if wants_fragment(request.headers):
+        view = _view(shell.bare(request, title), state, draft, found)
+        return HTMLResponse(parts_of(request).render("filter/_dialog.html", view), headers=FRAGMENT_HEADERS)
+    frame = await shell.shell(request, title, access.project)
+    return page(request, "filter/page.html", _view(frame, state, draft, found), headers=PAGE_HEADERS)
+
+
+async def show_values(request: Request) -> Response:
+    """The values alone, as the form is filled in; without a script the whole form again."""
+    if not wants_fragment(request.headers):
+        return await show(request)
+    _, state = await asked(request)
+    draft = _draft(request.query_params, state)
+    found = await _suggestions(parts_of(request).reports, state, draft)
+    view = _view(shell.bare(request, ""), state, draft, found)
+    return HTMLResponse(parts_of(request).render("filter/_values.html", view), headers=FRAGMENT_HEADERS)
+
+
+async def apply(request: Request) -> Response:
+    """Back to the dashboard, with the filter."""
+    _, state = await asked(request)
+    draft = _draft(request.query_params, state)
+    parts = list(state.parts)
+    made = await _filter(parts_of(request).reports, state, draft)
+    if draft.replaces is not None:
+        parts[draft.replaces : draft.replaces + 1] = [made] if made is not None else []
+    elif made is not None:
+        parts.append(made)
+    return see(state.with_parts(dict.fromkeys(parts)).href())
+
+
+# ---------------------------------------------------------------------- the draft
+
+
+def _draft(query: QueryParams, state: State) -> Draft:
+    """Raises Invalid with status 400, naming the parameter."""
+    replaces = _place(query, state)
+    edited = _leaf(state, replaces) if "dimension" not in query else None
+    if edited is not None and (edited.operator in _EXACT or len(edited.values) > 1):
+        return Draft(edited.dimension, edited.operator, edited.values, "", replaces)
+    if edited is not None:
+        return Draft(edited.dimension, edited.operator, (), edited.values[0], replaces)
+    dimension = query.get("dimension") or cards.OFFERED[0]
+    if dimension not in cards.OFFERED:
+        raise _bad(f"{dimension!r} is not a dimension to filter by", "dimension")
+    operator = query.get("op") or "is"
+    if operator not in OPERATORS:
+        raise _bad(f"{operator!r} is not an operator of filters", "op")
+    values = tuple(dict.fromkeys(value.replace("\0", "") for value in query.getlist("value") if value))
+    return Draft(dimension, operator, values, query.get("text", "").replace("\0", "").strip(), replaces)
+
+
+def _place(query: QueryParams, state: State) -> int | None:
+    name = "edit" if "edit" in query else "replaces"
+    place = query.get(name)
+    if not place:
+        return None
+    if place.isascii() and place.isdigit() and int(place[:9]) < len(state.parts):
+        return int(place[:9])
+    raise _bad("there is no filter at that place", name)
+
+
+def _leaf(state: State, place: int | None) -> Leaf | None:
+    """The filter that is changed, if the form can show it."""
+    part = state.parts[place] if place is not None else None
+    if isinstance(part, Not) and isinstance(part.part, Leaf) and not part.part.operator.endswith("_not"):
+        inner = part.part
+        part = dashboard_state.leaf(f"{inner.operator}_not", inner.dimension, inner.values)
+    return part if isinstance(part, Leaf) and part.dimension in cards.OFFERED else None
+
+
+async def _filter(reports: Reports, state: State, draft: Draft) -> Leaf | None:
+    """The filter that the form means: what is ticked, else what the text finds, else the text; of a part, the text.
+
+    A text that finds several values means all of them: those with names are listed, others are said to contain it.
+    """
+    operator = draft.operator
+    if labels.is_named(draft.dimension):  # a part of a name is no part of its code
+        operator = {"contains": "is", "contains_not": "is_not"}.get(operator, operator)
+    if operator not in _EXACT:
+        return _leaf_of(draft, operator, [draft.text] if draft.text else draft.values)
+    if draft.values or not draft.text:
+        return _leaf_of(draft, operator, draft.values)
+    found = [value for value, _ in await _found(reports, state, draft)]
+    text = draft.text.casefold()
+    found = [value for value in found if labels.label(draft.dimension, value).casefold() == text][:1] or found
+    if labels.is_named(draft.dimension):
+        if not found:
+            raise _bad(f"nothing in this period is called {draft.text!r}", "text")
+        return _leaf_of(draft, operator, found)
+    if len(found) > 1:
+        return _leaf_of(draft, "contains" if operator == "is" else "contains_not", [draft.text])
+    return _leaf_of(draft, operator, found or [draft.text])
+
+
+def _leaf_of(draft: Draft, operator: str, values: Sequence[str]) -> Leaf | None:
+    """None without values. What contains a text does so whatever the case, as the list of values shows."""
+    if not values:
+        return None
+    made = dashboard_state.leaf(operator, draft.dimension, dict.fromkeys(values))
+    folded = operator.startswith("contains")
+    return msgspec.structs.replace(made, case_sensitive=False) if folded else made
+
+
+# ---------------------------------------------------------------------- its values
+
+
+async def _suggestions(reports: Reports, state: State, draft: Draft) -> tuple[Suggestion, ...]:
+    """Ticked values first, then those that the text finds, the most visited first."""
+    found = dict(await _found(reports, state, draft))
+    if unknown := [value for value in draft.values if value not in found]:
+        found |= await _counts(reports, state, draft, unknown)
+    shown = [*draft.values, *(value for value in found if value not in draft.values)]
+    return tuple(
+        Suggestion(
+            value=value,
+            label=labels.label(draft.dimension, value),
+            count=found.get(value, 0),
+            checked=value in draft.values,
+            icon=labels.icon(draft.dimension, value),
+        )
+        for value in shown
+    )
+
+
+async def _found(reports: Reports, state: State, draft: Draft) -> list[tuple[str, int]]:
+    """Values that the text finds, under all other filters, with their visitors."""
+    others = state if draft.replaces is None else state.without_filter(draft.replaces)
+    named = labels.is_named(draft.dimension)
+    report = breakdown.suggestions(
+        draft.dimension, "" if named else draft.text, LIMIT_MAX if named else SUGGESTIONS_MAX
+    )
+    rows = await _rows(reports, others, report)
+    wanted = draft.text.casefold()
+    return [
+        (value, count)
+        for value, count in rows
+        if not named or wanted in labels.label(draft.dimension, value).casefold() or wanted == value.casefold()
+    ][:SUGGESTIONS_MAX]
+
+
+async def _counts(reports: Reports, state: State, draft: Draft, values: list[str]) -> dict[str, int]:
+    """Visitors of these values, under all other filters."""
+    others = state if draft.replaces is None else state.without_filter(draft.replaces)
+    only = dashboard_state.leaf("is", draft.dimension, values)
+    report = Report(("visitors",), (draft.dimension,))
+    return dict(await _rows(reports, others.with_parts([*others.parts, only]), report))
+
+
+async def _rows(reports: Reports, state: State, report: Report) -> list[tuple[str, int]]:
+    try:
+        table = await reports.answer(state.scope, report)
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return [(row.labels[0], row.values[0]) for row in table.rows if isinstance(row.values[0], int)]
+
+
+# ---------------------------------------------------------------------- the view
+
+
+def _view(frame: Shell, state: State, draft: Draft, found: tuple[Suggestion, ...]) -> FilterView:
+    form = urls.filter_form(state.project)
+    operators = _EXACT if labels.is_named(draft.dimension) else _OPERATORS
+    edited = [("replaces", str(draft.replaces))] if draft.replaces is not None else []
+    return FilterView(
+        shell=frame,
+        dimensions=tuple(
+            Choice(key=key, href=state.href(form, ("dimension", key)), active=key == draft.dimension)
+            for key in cards.OFFERED
+        ),
+        dimension=draft.dimension,
+        operators=operators if draft.operator in operators else (*operators, draft.operator),
+        operator=draft.operator,
+        suggestions=found,
+        text=draft.text,
+        apply_action=urls.filter_apply(state.project),
+        values_href=urls.filter_values(state.project),
+        hidden=(*state.parameters(), *edited),
+        close_href=state.href(),
+    )
+
+
+def _bad(message: str, parameter: str) -> Invalid:
+    return Invalid(message, code="invalid_parameter", field=parameter, status=400)

@@ -1,0 +1,139 @@
+"""The live page, its figures, and the stream that keeps it and other pages up to date."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Literal, NamedTuple, cast
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from appliance import clock
+from appliance.errors import Forbidden, Invalid
+from appliance.ingest.progress import FeedItem
+from appliance.ingest.refusals import Refusal
+from appliance.model import Project
+from appliance.web import feed, shell, urls
+from appliance.web.access import project_for, public_origin, viewer_of
+from appliance.web.forms import get, page
+from appliance.web.parts import Parts, parts_of
+from appliance.web.strings import text
+from appliance.web.views import Choice, LiveView, Shell
+
+Only = Literal["all", "accepted", "refused"]
+
+EVENTS_PER_SECOND_MAX = 4
+TICK_SECONDS = 1.0
+CHECK_SECONDS = 4.0  # how soon a stream notices that its viewer was logged out or lost the project
+PING_SECONDS = 15
+
+
+def routes() -> list[Route]:
+    return [
+        get(urls.SITES + "/{site}/live", show),
+        get(urls.SITES + "/{site}/live/now", show_now),
+        get(urls.SITES + "/{site}/stream", stream),
+    ]
+
+
+async def show(request: Request) -> Response:
+    access = await project_for(request)
+    return page(request, "live/page.html", await _view(request, access.project), headers={"cache-control": "no-store"})
+
+
+async def show_now(request: Request) -> Response:
+    access = await project_for(request)
+    view = await _view(request, access.project)
+    return page(request, "live/_now.html", view, headers={"cache-control": "no-store", "vary": "HX-Request"})
+
+
+async def _view(request: Request, project: Project) -> LiveView:
+    parts, only, now = parts_of(request), _only(request), clock.now()
+    looked = parts.presence.look(project.id, now)
+    items = parts.presence.feed(project.id) if only != "refused" else []
+    refusals = parts.refusals.newest(project.id, now, feed.FEED_MAX) if only != "accepted" else []
+    frame = await shell.shell(request, text("live.title"), project, stream_href=f"{urls.stream(project)}?only={only}")
+    return LiveView(
+        shell=replace(frame, live=looked.people),
+        now=looked.people,
+        minutes=tuple(looked.minutes),
+        panels=feed.now_panels(project, looked),
+        feed=feed.rows(items, refusals, project.timezone),
+        last_visit_at=shell.moment(looked.last_event_at, project.timezone) if looked.last_event_at else None,
+        refresh_href=urls.live_now(project),
+        refused_href=urls.refused(project),
+        only=only,
+        only_choices=tuple(
+            Choice(key=key, href=f"{urls.live(project)}?only={key}", active=key == only)
+            for key in ("all", "accepted", "refused")
+        ),
+    )
+
+
+def _only(request: Request) -> Only:
+    only = request.query_params.get("only", "all")
+    if only not in ("all", "accepted", "refused"):
+        raise Invalid(f"only: {only!r} is not one of all, accepted, refused", field="only", status=400)
+    return cast("Only", only)
+
+
+async def stream(request: Request) -> Response:
+    access = await project_for(request)
+    origin = request.headers.get("origin")
+    if origin is not None and origin != public_origin(request):
+        raise Forbidden("a stream is read by our own pages only", code="origin_not_allowed")
+    return EventSourceResponse(
+        _events(request, access.project, _only(request)),
+        ping=PING_SECONDS,
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+async def _events(request: Request, project: Project, only: Only) -> AsyncIterator[ServerSentEvent]:
+    """Named events: `live` (people now), `feed` (rows), `tick` (something was stored), `first` (the first event ever).
+
+    Ends when the viewer may not see the project any more, or the process is asked to end.
+    """
+    parts = parts_of(request)
+    waiting_for_first = await parts.first_event_at(project) is None
+    told, ticked, checked = -1, 0.0, time.monotonic()
+    with parts.notices.subscribe(project.id) as notices:
+        while not parts.closing.is_set():
+            people = parts.presence.people(project.id, clock.now())
+            if people != told:
+                told = people
+                yield ServerSentEvent(str(people), event="live")
+            taken = await notices.take(1.0)
+            stored = [notice for notice in taken if isinstance(notice, FeedItem)]
+            if stored and waiting_for_first:
+                waiting_for_first = False
+                yield ServerSentEvent("", event="first")
+            if rows := _rows(parts, project, taken, only):
+                yield ServerSentEvent(rows, event="feed")
+            if stored and time.monotonic() - ticked > TICK_SECONDS:
+                ticked = time.monotonic()
+                yield ServerSentEvent("", event="tick")
+            if time.monotonic() - checked > CHECK_SECONDS:
+                checked = time.monotonic()
+                if (await viewer_of(request, fresh=True)).role_in(project.id) is None:
+                    return
+            if taken:
+                await asyncio.sleep(1 / EVENTS_PER_SECOND_MAX)
+
+
+def _rows(parts: Parts, project: Project, notices: list[FeedItem | Refusal], only: Only) -> str:
+    """The lines for what was stored and refused, newest first."""
+    items = [notice for notice in notices if isinstance(notice, FeedItem)] if only != "refused" else []
+    refusals = [notice for notice in notices if isinstance(notice, Refusal)] if only != "accepted" else []
+    view = _RowsView(Shell(title="", now=shell.moment(clock.now(), project.timezone)))
+    lines = feed.rows(items, refusals, project.timezone)
+    return "".join(parts.render("live/_feed_row.html", view, row=row) for row in lines)
+
+
+class _RowsView(NamedTuple):
+    """What a line of the log needs of a page."""
+
+    shell: Shell

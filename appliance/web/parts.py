@@ -1,0 +1,59 @@
+"""What `app.state` has for the pages of this package, beside what `access.State` names."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, cast
+
+from starlette.requests import HTTPConnection
+
+from appliance.broadcast import Broadcast
+from appliance.ingest.presence import Presence
+from appliance.ingest.progress import FeedItem
+from appliance.ingest.refusals import Refusal, Refusals
+from appliance.model import Project
+from appliance.queries.reports import Reports
+from appliance.telemetry import Health
+from appliance.web.access import State
+
+
+class SiteNumbers(NamedTuple):
+    """A card's figures: visitors of the last 24 hours (None: could not be counted) and of the 24 before (None:
+    nothing to compare with), visitors in each of the last 24 hours, oldest first (None: nothing was collected),
+    people now."""
+
+    visitors: int | None
+    previous: int | None
+    hours: tuple[int | None, ...]
+    live: int
+
+
+class Render(Protocol):
+    """`rendering.Renderer`."""
+
+    def __call__(self, template: str, view: object, **context: object) -> str: ...
+
+
+class Parts(State, Protocol):
+    """The callables may ask the database; they raise Unavailable where it is away.
+
+    notices: what was stored and refused, by project. closing: set when the process is asked to end.
+    first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
+    puts one through ingestion. stored_per_minute: events stored in each of the last 60 minutes, oldest first.
+    """
+
+    render: Render
+    reports: Reports
+    presence: Presence
+    refusals: Refusals
+    notices: Broadcast[FeedItem | Refusal]
+    closing: asyncio.Event
+    site_numbers: Callable[[Sequence[Project]], Awaitable[Mapping[int, SiteNumbers]]]
+    first_event_at: Callable[[Project], Awaitable[int | None]]
+    send_test_event: Callable[[Project], Awaitable[None]]
+    health: Callable[[], Health]
+    stored_per_minute: Callable[[], Sequence[int]]
+
+
+def parts_of(connection: HTTPConnection) -> Parts:
+    """`app.state`, typed."""
+    return cast("Parts", connection.app.state)

@@ -1,0 +1,59 @@
+"""Every URL but those of ingestion, joined into one application."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from appliance.config import Settings
+from appliance.ingest.client_address import TrustedProxies
+from appliance.web import assets, problems
+from appliance.web.api import export as api_export
+from appliance.web.api import health, stats
+from appliance.web.pages import (
+    account,
+    admin_accounts,
+    admin_keys,
+    admin_system,
+    csv,
+    dashboard,
+    details,
+    export,
+    live,
+    login,
+    refused,
+    settings,
+    setup,
+    sites,
+)
+from appliance.web.pages import (
+    filter as filter_dialog,
+)
+from appliance.web.rendering import Renderer
+from appliance.web.security import CrossSiteGuard, Forwarded, Headers
+from appliance.web.throttle import LoginThrottle, OncePerDay
+
+MODULES = (
+    health, stats, api_export,
+    setup, login, sites, settings, admin_keys, admin_accounts, admin_system, account,
+    export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
+)  # fmt: skip
+
+
+def build_site(options: Settings, state: dict[str, Any], more: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The application behind the ingest endpoint. `state` is what parts.Parts names; `more` are further routes."""
+    site = Starlette(
+        routes=[*(r for m in MODULES for r in m.routes()), *assets.routes(options.script_name), *more],
+        exception_handlers=problems.handlers(),
+        middleware=[Middleware(CrossSiteGuard, public_url=options.public_url)],
+    )
+    for name, value in state.items():
+        setattr(site.state, name, value)
+    site.state.settings = options
+    site.state.render = Renderer()
+    site.state.login_throttle = LoginThrottle()
+    site.state.key_reports = OncePerDay()
+    return Headers(Forwarded(site, TrustedProxies(options.trusted_proxies)))

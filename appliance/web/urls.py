@@ -1,0 +1,135 @@
+"""The pages' addresses, made in one place; `routes.py` and the page modules serve them."""
+
+from urllib.parse import quote
+
+from appliance.model import Project
+
+HOME = "/"
+LOGIN = "/login"
+LOGOUT = "/logout"
+SETUP = "/setup"
+SETUP_SITE = "/setup/site"
+SITES = "/sites"
+SITE_NEW = "/sites/new"
+ACCOUNT = "/account"
+ACCOUNT_SIGN_OUT = "/account/sign-out"
+ADMIN_PROJECTS = "/admin/sites"
+ADMIN_ACCOUNTS = "/admin/accounts"
+ADMIN_SYSTEM = "/admin/system"
+ADMIN_AUDIT = "/admin/audit"
+
+
+def segment(project: Project) -> str:
+    """How a project stands in a URL: its first domain, which people can read, else its id.
+
+    A domain without a dot (`localhost`, `new`) could be taken for another page.
+    """
+    if project.domains and "." in project.domains[0]:
+        return quote(project.domains[0], safe="")
+    return project.public_id
+
+
+def dashboard(project: Project) -> str:
+    return f"{SITES}/{segment(project)}"
+
+
+def main_card(project: Project) -> str:
+    """Figures and chart alone."""
+    return f"{dashboard(project)}/main"
+
+
+def panel(project: Project, key: str) -> str:
+    """A card below the chart alone."""
+    return f"{dashboard(project)}/panel/{key}"
+
+
+def series_csv(project: Project) -> str:
+    """The chart's data."""
+    return f"{dashboard(project)}/series.csv"
+
+
+def details(project: Project, dimension: str) -> str:
+    return f"{dashboard(project)}/details/{dimension}"
+
+
+def details_csv(project: Project, dimension: str) -> str:
+    return f"{details(project, dimension)}.csv"
+
+
+def filter_form(project: Project) -> str:
+    return f"{dashboard(project)}/filter"
+
+
+def filter_values(project: Project) -> str:
+    """What a filter can be set to."""
+    return f"{filter_form(project)}/values"
+
+
+def filter_apply(project: Project) -> str:
+    return f"{filter_form(project)}/apply"
+
+
+def live(project: Project) -> str:
+    return f"{dashboard(project)}/live"
+
+
+def live_now(project: Project) -> str:
+    """The live page's figures."""
+    return f"{live(project)}/now"
+
+
+def stream(project: Project) -> str:
+    """The site's SSE stream."""
+    return f"{dashboard(project)}/stream"
+
+
+def install(project: Project) -> str:
+    return f"{dashboard(project)}/install"
+
+
+def test_event(project: Project) -> str:
+    return f"{dashboard(project)}/install/test"
+
+
+def settings(project: Project) -> str:
+    return f"{dashboard(project)}/settings"
+
+
+def keys(project: Project) -> str:
+    return f"{settings(project)}/keys"
+
+
+def key_revoke(project: Project, key_id: int) -> str:
+    return f"{keys(project)}/{key_id}/revoke"
+
+
+def key_rotate(project: Project) -> str:
+    return f"{keys(project)}/rotate"
+
+
+def export(project: Project) -> str:
+    return f"{settings(project)}/export"
+
+
+def refused(project: Project) -> str:
+    return f"{settings(project)}/refused"
+
+
+def site_delete(project: Project) -> str:
+    return f"{settings(project)}/delete"
+
+
+def site_restore(public_id: str) -> str:
+    return f"{SITES}/{public_id}/restore"
+
+
+def account_role(account_id: int) -> str:
+    return f"{ADMIN_ACCOUNTS}/{account_id}/role"
+
+
+def account_remove(account_id: int) -> str:
+    return f"{ADMIN_ACCOUNTS}/{account_id}/remove"
+
+
+def session_end(session_id: str) -> str:
+    return f"{ACCOUNT}/sessions/{session_id}/end"

@@ -1,0 +1,269 @@
+"""What the pages of set-up, settings and administration need: forms, tables and figures. See `views.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from appliance.web.formats import Number
+from appliance.web.views import Choice, Hidden, Icon, Install, Pager, Shell
+
+Options = tuple[tuple[str, str], ...]  # pairs of value and label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A form's address, what stands in its fields, and what is wrong with them.
+
+    values: by field name; a list for several ticked boxes of one name. errors: sentences by field name, `""` for
+    the form as a whole."""
+
+    action: str
+    values: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def chosen(self, name: str) -> tuple[str, ...]:
+        """The ticked values of a name; `on` for a box or switch of its own."""
+        value = self.values.get(name, ())
+        return (value,) if isinstance(value, str) else tuple(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """A destructive action: posted to `action` once `phrase` (the domain, the e-mail) was typed as `confirm`."""
+
+    action: str
+    phrase: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nav:
+    """The side of settings and administration: groups of pages, each named under `nav.` in the catalogue."""
+
+    heading: str  # the site's name, or a catalogue text for the appliance
+    groups: tuple[tuple[Choice, ...], ...]
+
+
+# --- before anybody is signed in --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginView:
+    """`login.html`. Fields: email, password; with `second_factor` a code."""
+
+    shell: Shell
+    form: Form
+    second_factor: bool = False
+    next: str = ""
+    oidc_href: str | None = None
+    oidc_name: str = ""
+    register_href: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupView:
+    """`setup/page.html`. Fields: account: token, name, email, password; site: domain, timezone, currency."""
+
+    shell: Shell
+    step: Literal["account", "site", "install"]
+    form: Form | None = None  # of the first two steps
+    token_needed: bool = False
+    timezones: Options = ()
+    currencies: Options = ()
+    install: Install | None = None
+
+
+# --- a project's settings ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRow:
+    name: str
+    domains: tuple[str, ...]
+    href: str
+    settings_href: str
+    events: int | None = None  # last 30 days
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectsView:
+    """`admin/projects.html`."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[ProjectRow, ...]
+    create_href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectView:
+    """`admin/project.html`, for a new project and a known one.
+
+    Fields: name, domains, timezone, currency; of a known one also origins, visit_timeout_minutes,
+    privacy_signal (ignore, rotate, drop), and the switches drop_bots, hash_routing, trust_stated_address."""
+
+    shell: Shell
+    nav: Nav | None = None
+    form: Form
+    new: bool = False
+    timezones: Options = ()
+    currencies: Options = ()
+    install: Install | None = None
+    delete: Confirm | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    name: str
+    kind: Literal["public", "private"]
+    shown: str  # the whole public key, or the prefix of a private one
+    scopes: tuple[str, ...]
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    revoke_action: str | None = None
+    rotate_action: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysView:
+    """`admin/keys.html`. Fields: name, kind (public, private), scopes."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[KeyRow, ...]
+    form: Form
+    scopes: tuple[str, ...] = ("send", "read", "manage")
+    created: str | None = None  # the key just made: shown this once
+    created_kind: Literal["public", "private"] = "private"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportView:
+    """`admin/export.html`. A GET form: dataset, format, from, to; it answers with the file."""
+
+    shell: Shell
+    nav: Nav
+    form: Form
+    datasets: tuple[str, ...] = ("events", "visits", "users", "report")
+    file_formats: tuple[str, ...] = ("csv", "ndjson", "parquet")
+    hidden: Hidden = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRow:
+    at: datetime
+    verdict: Literal["dropped", "rejected"]
+    reason: str
+    message: str = ""
+    name: str = ""
+    page: str = ""
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedView:
+    """`admin/refused.html`: what was filtered or refused in the last 48 hours, without addresses."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[RefusedRow, ...]
+    reasons: tuple[tuple[str, int, str], ...]  # reason, count, href of that reason alone
+    reason: str = ""  # the chosen one; empty: all
+    all_href: str
+    pager: Pager | None = None
+
+
+# --- the appliance ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRow:
+    name: str
+    email: str
+    role: str
+    created_at: datetime
+    seen_at: datetime | None = None
+    second_factor: bool = False
+    you: bool = False
+    role_action: str | None = None  # POST role
+    remove_action: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersView:
+    """`admin/users.html`. Fields: name, email, password, role."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[UserRow, ...]
+    form: Form
+    roles: tuple[str, ...] = ("owner", "admin", "viewer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    agent: str  # "Firefox on Linux"
+    icon: Icon | None = None
+    seen_at: datetime
+    current: bool = False
+    end_action: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """`admin/account.html`. Fields: current_password, password."""
+
+    shell: Shell
+    nav: Nav | None = None
+    form: Form
+    sessions: tuple[SessionRow, ...] = ()
+    sign_out_everywhere_action: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """A figure of system health. key names it; kind says how it is written; `limit` gives it a meter."""
+
+    key: str
+    value: Number | None
+    kind: Literal["count", "rate", "bytes", "seconds", "text"] = "count"
+    limit: Number | None = None
+    level: Literal["ok", "warn", "error"] = "ok"
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthView:
+    """`admin/health.html`; its figures alone `admin/_health.html`."""
+
+    shell: Shell
+    nav: Nav
+    ready: bool
+    faults: tuple[str, ...] = ()  # sentences; what is not ready
+    gauges: tuple[Gauge, ...]
+    throughput: tuple[int, ...]  # events stored in each of the last 60 minutes, oldest first
+    dropped: tuple[tuple[str, int], ...]  # reason, count since start
+    facts: tuple[tuple[str, str], ...]  # catalogue key under `health.fact.`, text
+    refresh_href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    at: datetime
+    who: str
+    action: str  # a sentence
+    subject: str = ""
+    network: str = ""  # at most /24 or /48
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditView:
+    """`admin/audit.html`."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[AuditRow, ...]
+    pager: Pager | None = None
