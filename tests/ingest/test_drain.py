@@ -1,0 +1,173 @@
+"""Journal to database: everything once, in order, whatever stops in between."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.errors import CheckpointMoved, StorageUnavailable
+from appliance.ingest.drain import Drain, encode_events
+from appliance.ingest.journal import Journal
+from appliance.model import Event
+from appliance.storage.sqlite import writer
+from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.sqlite.drain_store import SqliteDrainStore
+from tests.builders import event, pageview
+
+
+class Line:
+    """A journal, a drain and a database joined as in the appliance."""
+
+    def __init__(self, folder: Path, database: SqliteDatabase) -> None:
+        self.journal = Journal(folder, bytes_max=1 << 24, segment_bytes=2000)
+        self.journal.open()
+        self.journal.start(asyncio.get_running_loop())
+        self.database = database
+        self.store = SqliteDrainStore(database.path)
+        self.drain = Drain(folder, self.journal.journal_id, self.store)
+        self.stored = 0
+
+    async def send(self, *events: Event) -> None:
+        await self.journal.append(encode_events(list(events)))
+
+    def drain_all(self) -> None:
+        while (applied := self.drain.step(self.journal.end)) is not None:
+            self.stored += len(applied.stored)
+
+    async def paths(self) -> list[str]:
+        rows = await self.database.read(
+            "SELECT text FROM event JOIN dictionary ON dimension = 4 AND code = path ORDER BY id"
+        )
+        return [row[0] for row in rows]
+
+
+@asynccontextmanager
+async def line(tmp_path: Path, database: SqliteDatabase) -> AsyncIterator[Line]:
+    joined = Line(tmp_path / "journal", database)
+    try:
+        yield joined
+    finally:
+        await asyncio.to_thread(joined.journal.close)
+        joined.store.close()
+
+
+async def test_what_is_sent_is_stored_and_the_checkpoint_moves(tmp_path: Path, database: SqliteDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        await one.send(pageview(0, "/a"))
+        await one.send(pageview(1, "/b"), pageview(2, "/c"))
+        one.drain_all()
+        assert await one.paths() == ["/a", "/b", "/c"]
+        assert one.drain.position == one.journal.end
+    async with line(tmp_path, database) as two:
+        two.drain_all()
+        assert two.stored == 0, "a restart starts where the database stands"
+
+
+async def test_after_a_crash_the_journal_is_read_back_over_all_segments(
+    tmp_path: Path, database: SqliteDatabase
+) -> None:
+    async with line(tmp_path, database) as one:
+        await one.send(pageview(0, "/a"))
+        one.drain_all()
+        for n in range(60):
+            await one.send(pageview(n, f"/{n}"))
+    assert len(list((tmp_path / "journal").glob("*.journal"))) > 2
+    async with line(tmp_path, database) as two:
+        await two.send(pageview(70, "/new"))
+        two.drain_all()
+        assert await two.paths() == ["/a", *(f"/{n}" for n in range(60)), "/new"]
+
+
+async def test_it_reads_no_further_than_what_is_synced(tmp_path: Path, database: SqliteDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        await one.send(pageview(0, "/a"))
+        synced = one.journal.end
+        await one.send(pageview(1, "/b"))
+        while one.drain.step(synced) is not None:
+            pass
+        assert await one.paths() == ["/a"]
+        one.drain_all()
+        assert await one.paths() == ["/a", "/b"]
+
+
+async def test_a_locked_database_is_tried_again_later(
+    tmp_path: Path, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "BUSY_TIMEOUT_SECONDS", 0.02)
+    async with line(tmp_path, database) as one:
+        locker = sqlite3.connect(database.path, isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        await one.send(pageview(0, "/a"))
+        with pytest.raises(StorageUnavailable, match="SQLITE_BUSY"):
+            one.drain_all()
+        await one.send(pageview(1, "/b"))
+        locker.execute("COMMIT")
+        locker.close()
+        one.drain_all()
+        assert await one.paths() == ["/a", "/b"]
+
+
+async def test_an_event_that_the_database_refuses_is_set_aside_and_blocks_nobody(
+    tmp_path: Path, database: SqliteDatabase
+) -> None:
+    bad = event(1, name="bad", revenue=1 << 63)  # MessagePack has such integers, SQLite has not
+    async with line(tmp_path, database) as one:
+        await one.send(pageview(0, "/a"), bad, pageview(2, "/b"))
+        applied = one.drain.step(one.journal.end)
+        assert applied is not None
+        assert [reason for _, reason in applied.refused] == ["dead_letter"]
+        assert await one.paths() == ["/a", "/b"]
+        ((error, letter),) = await database.read("SELECT error, event FROM dead_letter")
+        assert "OverflowError" in error
+        assert msgspec.msgpack.decode(letter, type=Event) == bad
+        await one.send(pageview(3, "/c"))
+        one.drain_all()
+        assert await one.paths() == ["/a", "/b", "/c"]
+        assert await database.read("SELECT count(*), sum(events) FROM visit") == [(1, 3)]
+
+
+async def test_a_record_that_is_no_batch_of_events_is_passed_over(tmp_path: Path, database: SqliteDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        await one.send(pageview(0, "/a"))
+        await one.journal.append(b"\xff\xfenot ours")
+        await one.send(pageview(1, "/b"))
+        one.drain_all()
+        assert await one.paths() == ["/a", "/b"]
+
+
+async def test_a_damaged_record_is_left_out_and_the_rest_is_stored(tmp_path: Path, database: SqliteDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        places = [(await one.journal.append(encode_events([pageview(n, f"/{n}")]))) for n in range(3)]
+        path = next((tmp_path / "journal").glob("*.journal"))
+        data = bytearray(path.read_bytes())
+        data[places[1].start.offset + 30] ^= 1
+        path.write_bytes(data)
+        one.drain_all()
+        assert await one.paths() == ["/0", "/2"]
+
+
+async def test_two_drains_of_one_journal_never_count_twice(tmp_path: Path, database: SqliteDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        second = SqliteDrainStore(database.path)
+        other = Drain(tmp_path / "journal", one.journal.journal_id, second)
+        await one.send(pageview(0, "/a"))
+        one.drain_all()
+        with pytest.raises(CheckpointMoved):
+            other.step(one.journal.end)
+        second.close()
+        assert await one.paths() == ["/a"]
+
+
+async def test_segments_go_once_the_database_has_their_events_on_disk(tmp_path: Path, database: SqliteDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        for n in range(60):
+            await one.send(pageview(n))
+        one.drain_all()
+        assert one.drain.position is not None
+        assert one.store.settle()
+        one.journal.release(one.drain.position)
+        assert len(list((tmp_path / "journal").glob("*.journal"))) == 1

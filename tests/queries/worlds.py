@@ -1,0 +1,160 @@
+"""Random projects from a seed, and a SQLite file that holds them: the same visits for the oracle and the engine."""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+from appliance.storage.dimensions import DICTIONARIES, dictionary_of
+from tests.oracle import DAY, EPOCH, Event, Visit
+
+SCHEMA = Path(__file__).parents[2] / "appliance" / "storage" / "sqlite" / "schema.sql"
+
+# Stored columns of the dimensions that a world fills.
+OF_EVENT = {"event:page": "path", "event:hostname": "hostname", "event:source": "source"}
+OF_VISIT = {
+    "visit:source": "referrer_source", "visit:referrer": "referrer", "visit:channel": "channel",
+    "visit:utm_source": "utm_source", "visit:utm_campaign": "utm_campaign", "visit:country": "country",
+    "visit:city": "city", "visit:browser": "browser", "visit:os": "os", "visit:device": "device",
+    "visit:language": "language", "visit:screen": "screen",
+}  # fmt: skip
+TEXTS = {
+    "event:page": ["/", "/blog", "/blog/ä", "/Blog/one", "/pricing", "/a|b", "/q?x=1", ""],
+    "event:hostname": ["example.com", "shop.example.com", ""],
+    "event:source": ["web", "ios", ""],
+    "visit:source": ["Google", "google", "DuckDuckGo", "", ""],
+    "visit:country": ["DE", "US", "IN", "WS", ""],
+    "visit:device": ["Desktop", "Mobile", "Tablet"],
+    "visit:channel": ["Direct", "Organic Search", "Referral"],
+}
+NAMES = ["signup", "Signup", "download", "404"]
+
+
+def instant(text: str, zone: str = "UTC") -> int:
+    """UTC microseconds of a wall-clock time such as `2026-03-29 01:30`."""
+    wall = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    return (wall - EPOCH).days * DAY + (wall - EPOCH).seconds * 1_000_000 + (wall - EPOCH).microseconds
+
+
+def world(random: Random, start: int, end: int, visits: int) -> list[Visit]:
+    """Visits around a range: some across its edges, some years off, few visitors so that they come again."""
+    visitors = [random.randrange(-(2**63), 2**63) for _ in range(max(2, visits // 3))]
+    return [_visit(random, random.choice(visitors), _moment(random, start, end)) for _ in range(visits)]
+
+
+def _moment(random: Random, start: int, end: int) -> int:
+    length = end - start
+    near = random.randrange(7_200_000_000) - 3_600_000_000  # within an hour of an edge or a midnight
+    return random.choice(
+        [
+            start + random.randrange(length),
+            start + random.randrange(length),
+            start + near,
+            end + near,
+            (start + random.randrange(length)) // DAY * DAY + near,
+            start - random.randrange(2 * length),
+            start,
+            end,
+        ]
+    )
+
+
+def _visit(random: Random, visitor: int, start: int) -> Visit:
+    time, events = start, []
+    for _ in range(random.choice([1, 1, 1, 2, 3, 6])):
+        values = {name: random.choice(TEXTS[name]) for name in OF_EVENT}
+        pageview = random.random() < 0.7
+        name = random.choice(["pageview", "page_view"]) if pageview else random.choice(NAMES)
+        events.append(Event(time, pageview, name, random.random() < 0.7, values))
+        time += random.choice([0, random.randrange(60_000_000), random.randrange(7_200_000_000)])
+    random.shuffle(events)  # late events are stored after later ones
+    values = {name: random.choice(TEXTS.get(name, ["a", "b", "c", ""])) for name in OF_VISIT}
+    engaged = random.choice([0, 0, time + random.randrange(1_800_000_000)])
+    return Visit(visitor, events, values, engaged)
+
+
+class Store:
+    """A SQLite file with the schema of the product, filled without the product's own writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA.read_text())
+        self._codes: dict[tuple[int, int], dict[str, int]] = {}
+
+    def add(self, visits: Iterable[tuple[int, Visit]]) -> list[int]:
+        """Store visits of projects, events in the order of the visits; gives the visits' ids."""
+        with self.transaction():
+            ids = [self._add_visit(project, visit) for project, visit in visits]
+            for visit_id, (project, visit) in zip(ids, visits, strict=True):
+                for event in visit.events:
+                    self.add_event(project, visit_id, event)
+        return ids
+
+    def transaction(self) -> "Transaction":
+        return Transaction(self.connection)
+
+    def add_event(self, project: int, visit_id: int, event: Event) -> int:
+        """The row of an event alone; the visit's counters are `update_visit`'s."""
+        columns: dict[str, object] = {
+            "project_id": project, "event_id": b"", "visit_id": visit_id, "time": event.time, "received": event.time,
+            "kind": 0 if event.pageview else 1, "flags": 0 if event.interactive else 1, "rate": 1_000_000,
+            "name": self.code(project, "name", event.name), "title": 0, "user": 0,
+        }  # fmt: skip
+        columns |= {column: self.code(project, column, event.text(name)) for name, column in OF_EVENT.items()}
+        return self._insert("event", columns)
+
+    def update_visit(self, project: int, visit_id: int, visit: Visit) -> None:
+        """Change a visit in place as the drain does, and note it."""
+        columns = self._counters(project, visit)
+        assignments = ", ".join(f'"{name}" = ?' for name in columns)
+        self.connection.execute(f"UPDATE visit SET {assignments} WHERE id = ?", (*columns.values(), visit_id))
+        self.connection.execute("INSERT INTO change (visit_id) VALUES (?)", (visit_id,))
+
+    def code(self, project: int, column: str, text: str) -> int:
+        if not text:
+            return 0
+        number = dictionary_of(column)
+        codes = self._codes.setdefault((project, number), {})
+        if text not in codes:
+            codes[text] = len(codes) + 1
+            self.connection.execute("INSERT INTO dictionary VALUES (?, ?, ?, ?)", (project, number, codes[text], text))
+        return codes[text]
+
+    def _counters(self, project: int, visit: Visit) -> dict[str, object]:
+        pageviews = visit.pageviews
+        custom = [event for event in visit.events if not event.pageview]
+        columns: dict[str, object] = {
+            "visitor": visit.visitor, "start": visit.start, "end": visit.end,
+            "entry_at": pageviews[0].time if pageviews else None, "exit_at": pageviews[-1].time if pageviews else None,
+            "pageviews": len(pageviews), "events": len(visit.events), "interactive": sum(e.interactive for e in custom),
+        }  # fmt: skip
+        for column, name in (("path", "page"), ("hostname", "page_hostname")):
+            for end in ("entry", "exit"):
+                columns[f"{end}_{column}"] = self.code(project, column, visit.text(f"visit:{end}_{name}"))
+        return columns
+
+    def _add_visit(self, project: int, visit: Visit) -> int:
+        columns = {name: 0 for name, number in DICTIONARIES.items() if 8 <= number <= 26}
+        columns |= {"project_id": project, "user": 0, "rate": 1_000_000}
+        columns |= {column: self.code(project, column, visit.text(name)) for name, column in OF_VISIT.items()}
+        return self._insert("visit", columns | self._counters(project, visit))
+
+    def _insert(self, table: str, columns: dict[str, object]) -> int:
+        names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+        cursor = self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+
+class Transaction:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.execute("ROLLBACK" if error[0] else "COMMIT")

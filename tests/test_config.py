@@ -1,0 +1,54 @@
+"""Settings come from flags, then the environment, then defaults; what cannot be used is named."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.config import Settings, load, table
+from appliance.errors import ConfigurationError
+
+
+def test_defaults() -> None:
+    assert load({}) == Settings()
+
+
+def test_the_environment_and_flags_over_it() -> None:
+    environment = {"APPLIANCE_PORT": "9000", "APPLIANCE_HOST": "0.0.0.0", "APPLIANCE_OPEN_REGISTRATION": "yes"}
+    settings = load(environment, port="9001", host=None)
+    assert (settings.port, settings.host, settings.open_registration) == (9001, "0.0.0.0", True)
+
+
+def test_lists_and_paths() -> None:
+    environment = {"APPLIANCE_TRUSTED_PROXIES": "10.0.0.0/8, ::1", "APPLIANCE_DATA_DIR": "/srv/data"}
+    settings = load(environment)
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.data_dir == Path("/srv/data")
+
+
+def test_secrets_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("correct horse\n")
+    assert load({"APPLIANCE_ADMIN_PASSWORD_FILE": str(secret)}).admin_password == "correct horse"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("APPLIANCE_PORT", "many", "a whole number"),
+        ("APPLIANCE_PORT", "-1", "below 0"),
+        ("APPLIANCE_DURABILITY", "maybe", "fsync, os"),
+        ("APPLIANCE_OPEN_REGISTRATION", "perhaps", "true or false"),
+        ("APPLIANCE_TRUSTED_PROXIES", "everybody", "everybody"),
+        ("APPLIANCE_JOURNAL_BYTES_MAX", "10", "below"),
+        ("APPLIANCE_ADMIN_PASSWORD_FILE", "/nowhere/at/all", "cannot read"),
+    ],
+)
+def test_what_cannot_be_used_is_named(variable: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable) as raised:
+        load({variable: value})
+    assert said in str(raised.value)
+
+
+def test_every_setting_has_help() -> None:
+    assert all(info.help.endswith((".", ".)")) or info.help for info in table())
+    assert {info.name for info in table()} == set(Settings.__struct_fields__)

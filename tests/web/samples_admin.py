@@ -1,0 +1,331 @@
+"""Views of signing in, set-up, settings and administration."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import sin
+
+from appliance.web import views, views_admin
+from appliance.web.views import Choice, Icon
+from tests.web.samples import NOW, install, shell
+
+BARE = {"account": None, "site": None, "sites": (), "live": None, "sites_href": None}
+ZONES = (
+    ("Europe/Berlin", "Europe/Berlin"),
+    ("Europe/London", "Europe/London"),
+    ("UTC", "UTC"),
+    ("America/New_York", "America/New York"),
+)
+MONEY = (("EUR", "Euro (EUR)"), ("USD", "US dollar (USD)"))
+
+
+def nav(active: str, admin: bool = False) -> views_admin.Nav:
+    groups = (
+        (("projects", "users", "health", "audit", "backups"),)
+        if admin
+        else (("general", "install", "goals", "funnels", "members"), ("keys", "export", "imports", "refused"))
+    )
+    return views_admin.Nav(
+        heading="Administration" if admin else "example.com",
+        groups=tuple(
+            tuple(Choice(key=key, href=f"/p/1/settings/{key}", active=key == active) for key in group)
+            for group in groups
+        ),
+    )
+
+
+def login(**changes: object) -> views_admin.LoginView:
+    whole = views_admin.LoginView(
+        shell=shell("Sign in", **BARE),
+        form=views_admin.Form(action="/login"),
+        oidc_href="/oidc",
+        oidc_name="Keycloak",
+    )
+    return replace(whole, **changes)  # type: ignore[arg-type]
+
+
+def setup(step: str) -> views_admin.SetupView:
+    form = views_admin.Form(
+        action="/setup",
+        values={"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin", "currency": "EUR"},
+        errors={"password": "Use at least 10 characters."} if step == "account" else {},
+    )
+    return views_admin.SetupView(
+        shell=shell("Set up", stream_href="/p/1/stream" if step == "install" else None, **BARE),
+        step=step,  # type: ignore[arg-type]
+        form=form,
+        token_needed=True,
+        timezones=ZONES,
+        currencies=MONEY,
+        install=install(),
+    )
+
+
+def projects() -> views_admin.ProjectsView:
+    return views_admin.ProjectsView(
+        shell=shell("Sites", site=None, live=None),
+        nav=nav("projects", admin=True),
+        rows=tuple(
+            views_admin.ProjectRow(
+                name=name,
+                domains=domains,
+                href=f"/p/{place}",
+                settings_href=f"/p/{place}/settings",
+                events=events,
+                created_at=NOW - timedelta(days=200 * place),
+            )
+            for place, (name, domains, events) in enumerate(
+                (
+                    ("Main site", ("example.com", "www.example.org"), 219_408),
+                    ("Shop", ("shop.example.net",), 1_902_113),
+                    ("iOS app", (), None),
+                ),
+                1,
+            )
+        ),
+        create_href="/sites/new",
+    )
+
+
+def project(new: bool = False) -> views_admin.ProjectView:
+    values: dict[str, str] = {"timezone": "Europe/Berlin", "currency": "EUR"}
+    if not new:
+        values |= {
+            "name": "Main site",
+            "domains": "example.com\nwww.example.org",
+            "origins": "*",
+            "visit_timeout_minutes": "30",
+            "privacy_signal": "rotate",
+            "drop_bots": "on",
+            "trust_stated_address": "on",
+        }
+    return views_admin.ProjectView(
+        shell=shell("Add a site" if new else "Settings · example.com"),
+        nav=None if new else nav("general"),
+        form=views_admin.Form(
+            action="/sites/new", values=values, errors={"domains": "That is not a domain: exa mple.com"} if new else {}
+        ),
+        new=new,
+        timezones=ZONES,
+        currencies=MONEY,
+        install=None if new else install(received_at=NOW - timedelta(days=90)),
+        delete=None if new else views_admin.Confirm(action="/p/1/settings/delete", phrase="example.com"),
+    )
+
+
+def keys() -> views_admin.KeysView:
+    made = NOW - timedelta(days=41)
+    row = views_admin.KeyRow
+    return views_admin.KeysView(
+        shell=shell("API keys · example.com", toast=views.Toast(text="Key created.")),
+        nav=nav("keys"),
+        rows=(
+            row(
+                name="Snippet",
+                kind="public",
+                shown="sa_4f7c2e90b1d34a5f",
+                scopes=("send",),
+                created_at=made,
+                last_used_at=NOW - timedelta(seconds=3),
+                rotate_action="/rotate",
+            ),
+            row(
+                name="Reporting script",
+                kind="private",
+                shown="sa_priv_9c1e",
+                scopes=("read",),
+                created_at=made,
+                last_used_at=NOW - timedelta(hours=5),
+                revoke_action="/revoke",
+            ),
+            row(
+                name="Old laptop",
+                kind="private",
+                shown="sa_priv_77ab",
+                scopes=("send", "read", "manage"),
+                created_at=made,
+                revoked_at=NOW,
+            ),
+        ),
+        form=views_admin.Form(action="/p/1/settings/keys", values={"kind": "private", "scopes": ["read"]}),
+        created="sa_priv_kq3V0m1Zb7Xw2nR8tY5uJ4hG6fD9sA0pL1oK2iM3",
+    )
+
+
+def users() -> views_admin.UsersView:
+    row = views_admin.UserRow
+    return views_admin.UsersView(
+        shell=shell("Accounts", site=None, live=None),
+        nav=nav("users", admin=True),
+        rows=(
+            row(
+                name="Ada Lovelace",
+                email="ada@example.com",
+                role="owner",
+                created_at=NOW,
+                seen_at=NOW - timedelta(seconds=20),
+                second_factor=True,
+                you=True,
+            ),
+            row(
+                name="Grace Hopper",
+                email="grace@example.com",
+                role="admin",
+                created_at=NOW,
+                seen_at=NOW - timedelta(hours=3),
+                role_action="/role",
+                remove_action="/remove",
+            ),
+            row(
+                name="Katherine Johnson",
+                email="katherine@example.com",
+                role="viewer",
+                created_at=NOW,
+                role_action="/role",
+                remove_action="/remove",
+            ),
+        ),
+        form=views_admin.Form(action="/admin/accounts", values={"role": "viewer"}),
+    )
+
+
+def account() -> views_admin.AccountView:
+    row = views_admin.SessionRow
+    return views_admin.AccountView(
+        shell=shell("Your account", site=None, live=None),
+        form=views_admin.Form(action="/account", errors={"current_password": "That is not your password."}),
+        sessions=(
+            row(agent="Firefox on Linux", icon=Icon(kind="brand", code="Firefox"), seen_at=NOW, current=True),
+            row(
+                agent="Safari on iOS",
+                icon=Icon(kind="brand", code="Safari"),
+                seen_at=NOW - timedelta(days=2),
+                end_action="/end",
+            ),
+        ),
+        sign_out_everywhere_action="/everywhere",
+    )
+
+
+def export() -> views_admin.ExportView:
+    values = {"dataset": "events", "format": "csv", "from": "2025-10-22", "to": "2025-11-20"}
+    return views_admin.ExportView(
+        shell=shell("Export · example.com"),
+        nav=nav("export"),
+        form=views_admin.Form(action="/p/1/export.csv", values=values),
+    )
+
+
+def refused(empty: bool = False) -> views_admin.RefusedView:
+    row = views_admin.RefusedRow
+    return views_admin.RefusedView(
+        shell=shell("Refused events · example.com"),
+        nav=nav("refused"),
+        rows=()
+        if empty
+        else (
+            row(
+                at=NOW - timedelta(seconds=14),
+                verdict="dropped",
+                reason="bot",
+                name="pageview",
+                page="example.com/wp-login.php",
+                dialect="native",
+            ),
+            row(
+                at=NOW - timedelta(minutes=2),
+                verdict="rejected",
+                reason="origin_not_allowed",
+                message="Origin https://copycat.example is not allowed.",
+                name="pageview",
+                page="copycat.example/",
+                dialect="plausible",
+            ),
+            row(
+                at=NOW - timedelta(minutes=9),
+                verdict="rejected",
+                reason="too_deep",
+                message="properties: nested more than 8 levels deep",
+                name="Checkout",
+                dialect="segment",
+            ),
+            row(
+                at=NOW - timedelta(hours=4),
+                verdict="dropped",
+                reason="privacy_signal",
+                name="pageview",
+                page="example.com/pricing",
+                dialect="native",
+            ),
+        ),
+        reasons=()
+        if empty
+        else (
+            ("bot", 12_031, "?reason=bot"),
+            ("privacy_signal", 2_110, "?reason=privacy_signal"),
+            ("origin_not_allowed", 41, "?reason=origin_not_allowed"),
+            ("too_deep", 3, "?reason=too_deep"),
+        ),
+        all_href="/p/1/settings/refused",
+        pager=None if empty else views.Pager(first=1, last=4, next_href="?after=4"),
+    )
+
+
+def health() -> views_admin.HealthView:
+    gauge = views_admin.Gauge
+    return views_admin.HealthView(
+        shell=shell("System health", site=None, live=None),
+        nav=nav("health", admin=True),
+        ready=True,
+        gauges=(
+            gauge(key="accepted_per_second", value=182, kind="rate"),
+            gauge(key="drain_lag", value=0.08, kind="seconds"),
+            gauge(key="backlog", value=24_000, kind="bytes"),
+            gauge(key="dead_letters", value=0),
+            gauge(key="journal", value=312_000_000, kind="bytes", limit=4_000_000_000),
+            gauge(key="disk", value=91_200_000_000, kind="bytes", limit=107_000_000_000, level="warn"),
+            gauge(key="database", value=4_180_000_000, kind="bytes"),
+            gauge(key="last_backup", value=None, kind="text", text="6 h ago"),
+        ),
+        throughput=tuple(int(9_000 + 3_000 * sin(minute / 9) + minute * 37 % 800) for minute in range(60)),
+        dropped=(("bot", 12_031), ("privacy_signal", 2_110), ("rate_limited", 84), ("origin_not_allowed", 41)),
+        facts=(
+            ("version", "0.1.0"),
+            ("uptime", "12 d 4 h"),
+            ("engine", "SQLite 3.46"),
+            ("data_dir", "/data"),
+            ("durability", "fsync"),
+            ("public_url", "https://stats.example.com"),
+        ),
+        refresh_href="/admin/health/now",
+    )
+
+
+def audit() -> views_admin.AuditView:
+    row = views_admin.AuditRow
+    return views_admin.AuditView(
+        shell=shell("Audit log", site=None, live=None),
+        nav=nav("audit", admin=True),
+        rows=(
+            row(
+                at=NOW,
+                who="Ada Lovelace",
+                action="Created the key",
+                subject="Reporting script",
+                network="203.0.113.0/24",
+            ),
+            row(
+                at=NOW - timedelta(hours=2),
+                who="Grace Hopper",
+                action="Changed the time zone of",
+                subject="example.com",
+                network="2001:db8::/48",
+            ),
+            row(
+                at=datetime(2025, 11, 2, 9, 5, tzinfo=UTC),
+                who="Ada Lovelace",
+                action="Signed in",
+                network="203.0.113.0/24",
+            ),
+        ),
+        pager=views.Pager(first=1, last=3),
+    )
