@@ -211,7 +211,8 @@
       return items[(next + items.length) % items.length]?.focus();
     }
     if (event.key === " " && at.matches("a[role=button]")) { event.preventDefault(); return at.click(); }
-    if (typing || !keysOn() || $("dialog[open]")) return;
+    // A field keeps the focus for a frame after its dialog has closed.
+    if ((typing && !at.closest("dialog:not([open])")) || !keysOn() || $("dialog[open]")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const field = $(`[data-key-focus="${CSS.escape(key)}"]`);
     if (field) { event.preventDefault(); field.closest("details").open = true; return field.focus(); }
