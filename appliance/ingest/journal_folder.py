@@ -28,8 +28,11 @@ class Survey(NamedTuple):
         return bytes_after(self.sizes, position)
 
 
-def survey(folder: Path) -> Survey | None:
+def survey(folder: Path, *, exact: bool = True) -> Survey | None:
     """Look at a folder without changing it; None when it has no segments.
+
+    Unless `exact`, the bytes of the newest segment include those that are prepared and not written yet: to tell them
+    apart it must be read.
 
     Raises ValueError when segments of two journals lie in it.
     """
@@ -56,7 +59,13 @@ def survey(folder: Path) -> Survey | None:
         sizes[number] = size
         if header.previous_end and number - 1 in sizes:
             sizes[number - 1] = min(sizes[number - 1], header.previous_end)
-    return Survey(journal_id, numbers[-1], sizes, damaged) if numbers else None
+    if not numbers:
+        return None
+    newest = numbers[-1]
+    if exact and newest in sizes:
+        data = (folder / segment.file_name(newest)).read_bytes()
+        sizes[newest] = segment.content_end(data[: sizes[newest]], newest)
+    return Survey(journal_id, newest, sizes, damaged)
 
 
 def read_id(folder: Path) -> bytes:

@@ -43,7 +43,7 @@ class JournalReader:
         """Valid bytes of the segments between the two places, in order."""
         if start is not None and start.segment == end.segment:
             return {end.segment: end.offset}
-        found = survey(self._folder)
+        found = survey(self._folder, exact=False)
         sizes = found.sizes if found is not None else {}
         first = start.segment if start is not None else 0
         closed = {number: size for number, size in sorted(sizes.items()) if first <= number < end.segment}

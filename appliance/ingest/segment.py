@@ -6,7 +6,8 @@
 
 All integers are little-endian. CRC-32s of a record are seeded with the segment's number, so that bytes of another
 segment never pass. "Previous end" says up to which byte the segment before is valid: what lies behind was written,
-failed to sync, was refused, and must never be read.
+failed to sync, was refused, and must never be read. Zeros at the end of the newest segment are bytes that its writer
+prepared and did not use; they are no damage.
 
 A record whose payload is damaged is skipped; where a header is damaged the reader looks for the next record that is
 whole. Both are told, with the number of bytes left out. What cannot be promised: damage that a CRC-32 does not see.
@@ -14,7 +15,7 @@ whole. Both are told, with the number of bytes left out. What cannot be promised
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,10 +89,13 @@ def decode_header(data: bytes) -> SegmentHeader:
     return SegmentHeader(*fields)
 
 
-def encode_record(payload: bytes, number: int) -> bytes:
-    """A payload as a record of segment `number`."""
-    head = _RECORD.pack(RECORD_MAGIC, len(payload), zlib.crc32(payload, number))
-    return head + _CRC.pack(zlib.crc32(head, number)) + payload
+def encode_records(payloads: Iterable[bytes], number: int) -> bytes:
+    """Payloads as records of segment `number`."""
+    parts = []
+    for payload in payloads:
+        head = _RECORD.pack(RECORD_MAGIC, len(payload), zlib.crc32(payload, number))
+        parts += (head, _CRC.pack(zlib.crc32(head, number)), payload)
+    return b"".join(parts)
 
 
 def records(data: bytes | memoryview, number: int, start: int, end: int) -> Iterator[Record | Damage]:
@@ -114,6 +118,16 @@ def records(data: bytes | memoryview, number: int, start: int, end: int) -> Iter
         else:
             yield Damage(at, stop - at, "damaged record")
         at = stop
+
+
+def content_end(data: bytes | memoryview, number: int) -> int:
+    """Offset behind what was written to segment `number`: a writer prepares zeros behind its end."""
+    last: Record | Damage | None = None
+    for last in records(data, number, min(HEADER_BYTES, len(data)), len(data)):
+        pass
+    if isinstance(last, Damage):
+        return last.offset + len(bytes(memoryview(data)[last.offset :]).rstrip(b"\0"))
+    return len(data)
 
 
 def _payload_length(view: memoryview, at: int, number: int) -> int | None:

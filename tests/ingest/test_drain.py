@@ -144,7 +144,7 @@ async def test_a_damaged_record_is_left_out_and_the_rest_is_stored(tmp_path: Pat
         places = [(await one.journal.append(encode_events([pageview(n, f"/{n}")]))) for n in range(3)]
         path = next((tmp_path / "journal").glob("*.journal"))
         data = bytearray(path.read_bytes())
-        data[places[1].start.offset + 30] ^= 1
+        data[places[0].offset + 30] ^= 1
         path.write_bytes(data)
         one.drain_all()
         assert await one.paths() == ["/0", "/2"]

@@ -47,9 +47,10 @@ async def test_appended_payloads_are_read_back_in_order(tmp_path: Path) -> None:
     async with running(tmp_path) as journal:
         places = await asyncio.gather(*(journal.append(p) for p in payloads))
         assert read_all(journal) == payloads
-        assert places[-1].end == journal.end
-        assert [p.start for p in places[1:]] == [p.end for p in places[:-1]]
-        assert read_all(journal, places[9].end) == payloads[10:]
+        assert set(places) == {journal.end}, "one group, one sync"
+        last = await journal.append(b"last")
+        assert read_all(journal, places[0]) == [b"last"]
+        assert last == journal.end
 
 
 async def test_a_restart_goes_on_in_a_new_segment_of_the_same_journal(tmp_path: Path) -> None:
@@ -68,14 +69,14 @@ async def test_segments_rotate_and_go_when_they_are_drained(tmp_path: Path) -> N
         places = [await journal.append(b"x" * 80) for _ in range(12)]
         count = len(segments(tmp_path))
         assert count >= 4
-        assert journal.release(places[0].end) == 0, "the first segment holds more than was drained"
-        freed = journal.release(places[6].end)
+        assert journal.release(places[0]) == 0, "the first segment holds more than was drained"
+        freed = journal.release(places[6])
         assert freed > 0
         assert len(segments(tmp_path)) < count
-        assert read_all(journal, places[6].end) == [b"x" * 80] * 5
+        assert read_all(journal, places[6]) == [b"x" * 80] * 5
         journal.release(journal.end)
         assert len(segments(tmp_path)) == 1, "the open segment stays: it carries the journal's id"
-        assert journal.size == segments(tmp_path)[0].stat().st_size
+    assert journal.size == segments(tmp_path)[0].stat().st_size
 
 
 async def test_the_byte_limit_refuses_before_anything_is_taken(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ async def test_the_byte_limit_refuses_before_anything_is_taken(tmp_path: Path) -
         await asyncio.sleep(0)
         assert read_all(journal) == [b"x" * 100]
         await journal.append(b"z" * 10)
-        journal.release(kept.end)
+        journal.release(kept)
         await journal.append(b"w" * 20)
 
 
@@ -98,6 +99,7 @@ class Disk:
         self.fail_sync: int | None = None
         self.fail_cut: int | None = None
         self.short = False
+        self.room: int | None = None  # bytes that a file may have
         self._pwrite, self._fdatasync, self._ftruncate = os.pwrite, os.fdatasync, os.ftruncate
         monkeypatch.setattr(os, "pwrite", self.pwrite)
         monkeypatch.setattr(os, "fdatasync", self.fdatasync)
@@ -107,6 +109,8 @@ class Disk:
         if self.fail_write is not None:
             self._pwrite(file, bytes(data)[: len(data) // 2], at)
             raise OSError(self.fail_write, os.strerror(self.fail_write))
+        if self.room is not None and at + len(data) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self.short and len(data) > 7:
             return self._pwrite(file, bytes(data)[:7], at)
         return self._pwrite(file, data, at)
@@ -173,7 +177,7 @@ async def test_a_tail_torn_at_any_byte_costs_only_what_was_not_whole(tmp_path: P
     origin = tmp_path / "origin"
     payloads = [b"first", b"second payload", b"third"]
     async with running(origin) as journal:
-        ends = [(await journal.append(p)).end.offset for p in payloads]
+        ends = [(await journal.append(p)).offset for p in payloads]
     data = segments(origin)[0].read_bytes()
     for cut in range(segment.HEADER_BYTES, len(data) + 1):
         folder = tmp_path / f"cut-{cut}"
@@ -183,9 +187,42 @@ async def test_a_tail_torn_at_any_byte_costs_only_what_was_not_whole(tmp_path: P
             kept = sum(end <= cut for end in ends)
             assert read_all(journal) == payloads[:kept]
             told = sum(damage.length for _, damage in journal.dropped)
-            assert told == cut - [segment.HEADER_BYTES, *ends][kept]
+            torn = data[[segment.HEADER_BYTES, *ends][kept] : cut]
+            assert told == len(torn.rstrip(b"\0")), "zeros may as well be bytes that were prepared"
             await journal.append(b"goes on")
             assert read_all(journal) == [*payloads[:kept], b"goes on"]
+
+
+@pytest.mark.parametrize("torn", [b"", segment.RECORD_MAGIC, segment.encode_records([b"never whole"], 1)[:-3]])
+async def test_bytes_prepared_and_not_used_are_no_damage(tmp_path: Path, torn: bytes) -> None:
+    payloads = [b"one", b"ends in zeros\0\0\0"]
+    crashed = tmp_path / "crashed"
+    async with running(tmp_path / "origin") as journal:
+        ends = [await journal.append(p) for p in payloads]
+        crashed.mkdir()
+        data = segments(tmp_path / "origin")[0].read_bytes()
+    assert len(data) > ends[-1].offset, "zeros are written ahead"
+    torn_at = ends[-1].offset
+    data = data[:torn_at] + torn + data[torn_at + len(torn) :]
+    (crashed / segment.file_name(1)).write_bytes(data)
+    found = survey(crashed)
+    assert found is not None
+    assert torn_at + len(torn) <= found.sizes[1] < torn_at + 100
+    async with running(crashed) as journal:
+        assert read_all(journal) == payloads
+        assert [damage.offset for _, damage in journal.dropped] == ([torn_at] if torn else [])
+        assert segments(crashed)[0].stat().st_size == torn_at
+        await journal.append(b"goes on")
+        assert read_all(journal) == [*payloads, b"goes on"]
+
+
+async def test_without_room_to_prepare_it_appends(tmp_path: Path, disk: Disk) -> None:
+    async with running(tmp_path) as journal:
+        disk.room = 4096
+        for n in range(20):
+            await journal.append(b"%d" % n)
+        assert journal.failure is None
+        assert read_all(journal) == [b"%d" % n for n in range(20)]
 
 
 async def test_a_segment_cut_inside_its_header_is_told_and_left(tmp_path: Path) -> None:
@@ -231,5 +268,5 @@ async def test_a_survey_from_outside_sees_what_is_not_drained(tmp_path: Path) ->
         found = survey(tmp_path)
         assert found is not None
         assert found.journal_id == journal.journal_id == bytes.fromhex((tmp_path / ID_FILE).read_text())
-        assert found.bytes_after(one.end) == segment.RECORD_BYTES + len(b"second")
+        assert found.bytes_after(one) == segment.RECORD_BYTES + len(b"second")
         assert found.bytes_after(journal.end) == 0

@@ -13,7 +13,7 @@ from appliance.ingest.segment import (
     SegmentHeader,
     decode_header,
     encode_header,
-    encode_record,
+    encode_records,
     file_name,
     number_of,
     records,
@@ -27,7 +27,7 @@ def written(payloads: list[bytes] = PAYLOADS, number: int = NUMBER) -> tuple[byt
     """A segment's records as one piece of bytes, and the offset after each."""
     data, ends = b"", []
     for payload in payloads:
-        data += encode_record(payload, number)
+        data += encode_records([payload], number)
         ends.append(len(data))
     return data, ends
 
@@ -119,6 +119,6 @@ def test_random_damage_never_invents_a_record() -> None:
 
 
 def test_a_length_that_reaches_over_the_end_is_a_torn_tail() -> None:
-    data = encode_record(b"x" * 1000, NUMBER)[: RECORD_BYTES + 10]
+    data = encode_records([b"x" * 1000], NUMBER)[: RECORD_BYTES + 10]
     (damage,) = records(data, NUMBER, 0, len(data))
     assert damage == Damage(0, len(data), "torn tail")
