@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from appliance import __version__, telemetry
 from appliance.app import Appliance
 from appliance.config import Settings
+from appliance.ingest.protocol import IngestProtocol
 from appliance.storage import accounts
 
 GRACE_SECONDS = 5  # for requests under way when the process is asked to end
@@ -67,7 +68,7 @@ async def _serve(settings: Settings, more_routes: Sequence[BaseRoute]) -> None:
             appliance.endpoint,
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=IngestProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from appliance.errors import Forbidden, Unauthorized
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.page import read_page
-from appliance.ingest.registry import Registry
 from appliance.ingest.sent import Decoded, Rejection
 from appliance.model import Project
+from appliance.storage.catalogue import Catalogue
 
 PRIVATE_PREFIX = "sa_priv_"
 
@@ -23,15 +23,19 @@ class Grant(NamedTuple):
     keyless: bool
 
 
-async def admit(arrival: Arrival, decoded: Decoded, registry: Registry) -> Grant:
-    """Raises Unauthorized (no or wrong key), Forbidden (scope). The origin is checked apart: by then it is known in
-    whose feed a refusal belongs."""
+class UnknownSender(Unauthorized):
+    """A key or site that the catalogue does not have; it may be newer than the catalogue."""
+
+
+def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue) -> Grant:
+    """Raises Unauthorized (no or wrong key), UnknownSender, Forbidden (scope). The origin is checked apart: by then it
+    is known in whose feed a refusal belongs."""
     browser = decoded.browser or arrival.from_browser
     if key := header_key(arrival):
-        return Grant(await _by_key(key, registry, in_header=True, browser=browser), browser, keyless=False)
+        return Grant(_by_key(key, catalogue, in_header=True, browser=browser), browser, keyless=False)
     if decoded.key:
-        return Grant(await _by_key(decoded.key, registry, in_header=False, browser=browser), browser, keyless=False)
-    return Grant(await _by_name(decoded, registry), browser, keyless=True)
+        return Grant(_by_key(decoded.key, catalogue, in_header=False, browser=browser), browser, keyless=False)
+    return Grant(_by_name(decoded, catalogue), browser, keyless=True)
 
 
 def header_key(arrival: Arrival) -> str:
@@ -53,7 +57,7 @@ def header_key(arrival: Arrival) -> str:
     return value.strip() or scheme
 
 
-async def _by_key(key: str, registry: Registry, *, in_header: bool, browser: bool) -> Project:
+def _by_key(key: str, catalogue: Catalogue, *, in_header: bool, browser: bool) -> Project:
     # sa_priv_ begins as sa_ does, so it is tested first.
     if key.startswith(PRIVATE_PREFIX):
         if browser:
@@ -63,31 +67,32 @@ async def _by_key(key: str, registry: Registry, *, in_header: bool, browser: boo
             )
         if not in_header:
             raise Unauthorized("a private key may not stand in a URL or body", code="private_key_misplaced")
-        project, scopes = await registry.by_private_key(key)
-        if project is None:
-            raise Unauthorized("the key is not known or was revoked", code="unknown_key")
+        private = catalogue.by_private_key(key)
+        if private is None:
+            raise UnknownSender("the key is not known or was revoked", code="unknown_key")
+        project, _, scopes = private
         if "send" not in scopes:
             raise Forbidden("the key may not send events", code="missing_scope")
         return project
-    found = await registry.by_public_key(key)
+    found = catalogue.public_keys.get(key)
     if found is None:
-        raise Unauthorized("the key is not known or was revoked", code="unknown_key")
-    return found
+        raise UnknownSender("the key is not known or was revoked", code="unknown_key")
+    return found[0]
 
 
-async def _by_name(decoded: Decoded, registry: Registry) -> Project:
+def _by_name(decoded: Decoded, catalogue: Catalogue) -> Project:
     """Without a key: the project that the request names, else the one that has the first event's host as a domain."""
     if decoded.project:
-        project = await registry.by_public_id(decoded.project)
+        project = catalogue.public_ids.get(decoded.project)
         named = f"project {decoded.project!r}"
     else:
         domain = decoded.domain or _first_hostname(decoded)
         if not domain:
             raise Unauthorized("no key was sent, and no event says on which site it happened", code="missing_key")
-        project = await registry.by_domain(bare_domain(domain))
+        project = catalogue.by_hostname(bare_domain(domain))
         named = f"domain {domain!r}"
     if project is None:
-        raise Unauthorized(f"no key was sent, and {named} belongs to no project", code="unknown_project")
+        raise UnknownSender(f"no key was sent, and {named} belongs to no project", code="unknown_project")
     return project
 
 

@@ -1,4 +1,4 @@
-"""Answers of the ingest paths, sent without a framework: one start message, one body."""
+"""Answers of the ingest paths, made without a framework."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -36,29 +36,33 @@ def request_id() -> bytes:
     return b"%s-%x" % (_INSTANCE, next(_requests))
 
 
-async def send_answer(send: Send, arrival: Arrival, answer: Answer) -> None:
-    """Send an answer, with the CORS headers that let the page that asked read it."""
-    status, body, headers = answer
-    all_headers: Headers = [
-        *headers,
+def all_headers(arrival: Arrival, answer: Answer) -> Headers:
+    """The headers of an answer, with those that let the page that asked read it (CORS)."""
+    headers: Headers = [
+        *answer.headers,
         NO_STORE,
-        (b"content-length", b"%d" % len(body)),
+        (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id()),
     ]
     if (origin := arrival.headers.get(b"origin")) is not None:
-        all_headers += [
+        headers += [
             (b"access-control-allow-origin", origin),
             (b"access-control-expose-headers", b"retry-after, x-request-id, x-appliance-dropped"),
             (b"vary", b"origin"),
         ]
-    await send({"type": "http.response.start", "status": status, "headers": all_headers})
-    await send({"type": "http.response.body", "body": body})
+    return headers
+
+
+async def send_answer(send: Send, arrival: Arrival, answer: Answer) -> None:
+    """Send an answer over ASGI."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": all_headers(arrival, answer)})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def preflight(send: Send, arrival: Arrival, methods: tuple[str, ...]) -> None:
     """Answer a browser's question whether it may send: anybody may ask, the request itself is judged."""
     headers = arrival.headers
-    all_headers: Headers = [
+    allowed: Headers = [
         (b"access-control-allow-origin", headers.get(b"origin", b"*")),
         (b"access-control-allow-methods", ", ".join((*methods, "OPTIONS")).encode()),
         (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"content-type")),
@@ -67,8 +71,8 @@ async def preflight(send: Send, arrival: Arrival, methods: tuple[str, ...]) -> N
         (b"content-length", b"0"),
     ]
     if b"access-control-request-private-network" in headers:
-        all_headers.append((b"access-control-allow-private-network", b"true"))
-    await send({"type": "http.response.start", "status": 204, "headers": all_headers})
+        allowed.append((b"access-control-allow-private-network", b"true"))
+    await send({"type": "http.response.start", "status": 204, "headers": allowed})
     await send({"type": "http.response.body", "body": b""})
 
 

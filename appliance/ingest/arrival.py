@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from appliance.errors import Invalid, TooLarge
@@ -15,17 +15,41 @@ class Arrival:
 
     __slots__ = ("address", "body", "headers", "method", "path", "peer", "query_string", "received", "secure")
 
-    def __init__(self, scope: MutableMapping[str, Any], received: int) -> None:
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.query_string: bytes = scope["query_string"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        client = scope.get("client")
-        self.peer: str = client[0] if client else ""
-        self.address = self.peer  # the client's, once trusted proxies were asked
-        self.secure: bool = scope.get("scheme") == "https"
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query_string: bytes,
+        headers: dict[bytes, bytes],
+        *,
+        peer: str,
+        secure: bool,
+        received: int,
+        body: bytes = b"",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query_string = query_string
+        self.headers = headers
+        self.peer = peer
+        self.address = peer  # the client's, once trusted proxies were asked
+        self.secure = secure
         self.received = received
-        self.body = b""
+        self.body = body
+
+    @classmethod
+    def of_scope(cls, scope: MutableMapping[str, Any], received: int) -> Self:
+        """An ASGI request whose body is still to be read."""
+        client = scope.get("client")
+        return cls(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            dict(scope["headers"]),
+            peer=client[0] if client else "",
+            secure=scope.get("scheme") == "https",
+            received=received,
+        )
 
     def header(self, name: bytes) -> str:
         """A header's value, '' when absent."""
@@ -65,6 +89,10 @@ class Arrival:
                 if size > bytes_max:
                     raise _too_large(bytes_max)
             body = b"".join(parts)
+        self.take_body(body, bytes_max)
+
+    def take_body(self, body: bytes, bytes_max: int) -> None:
+        """Keep a whole body, decompressed. Raises TooLarge, Invalid."""
         if len(body) > bytes_max:
             raise _too_large(bytes_max)
         encoding = self.headers.get(b"content-encoding")

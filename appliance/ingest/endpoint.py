@@ -2,16 +2,21 @@
 
 A router and middleware would cost more than all the work done here, so there are none: a table of paths, one dialect
 each, and the same six steps for every request: read, decode, admit, enrich, journal, answer.
+
+All but the reading and the waiting is plain functions (`take`, `conclude`), so that `protocol` can serve the usual
+request without a task and an ASGI cycle of its own, and both ways do the same.
 """
 
+from asyncio import Future, shield
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
 from appliance.clock import now
-from appliance.errors import ApplianceError, Invalid
-from appliance.ingest.admission import Grant, admit, check_origin
+from appliance.errors import ApplianceError, Invalid, JournalFailed
+from appliance.ingest.admission import Grant, UnknownSender, admit, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
@@ -29,6 +34,9 @@ from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
 from appliance.model import Event, Flag, Project
+from appliance.storage.interface import Position
+
+MINTED = int(Flag.MINTED)
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +65,17 @@ class Dialect(Protocol):
 DIALECTS: Sequence[Any] = (native, pixel)  # modules; mypy does not see them as the protocol they follow
 
 
+class Taken(NamedTuple):
+    """A request whose events wait for the journal."""
+
+    dialect: Any
+    arrival: Arrival
+    grant: Grant
+    outcome: Outcome
+    keys: list[tuple[int, str]]
+    journaled: Future[Position]
+
+
 class Endpoint:
     """The front of the application. `app` answers what is no ingest path."""
 
@@ -81,7 +100,7 @@ class Endpoint:
         self._locator = locator
         self._refusals = refusals
         self._trusted_proxies = trusted_proxies
-        self._body_bytes_max = body_bytes_max
+        self.body_bytes_max = body_bytes_max
         self._recent = RecentIds()
         self.requests = 0
         self.accepted = 0
@@ -89,6 +108,10 @@ class Endpoint:
         for dialect in DIALECTS:
             for path in dialect.PATHS:
                 self._dialects[path] = self._dialects[path + "/"] = dialect
+
+    def dialect_of(self, path: str) -> Any | None:
+        """The dialect that is spoken at a path; None for what is no ingest path."""
+        return self._dialects.get(path)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -99,34 +122,58 @@ class Endpoint:
         await self._app(scope, receive, send)
 
     async def _serve(self, dialect: Any, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        arrival = Arrival(scope, now())
+        arrival = Arrival.of_scope(scope, now())
         self.requests += 1
+        if arrival.method == "OPTIONS":
+            await preflight(send, arrival, dialect.METHODS)
+            return
+        try:
+            if arrival.method == "POST":
+                await arrival.read_body(receive, self.body_bytes_max)
+            taken = self.take(dialect, arrival)
+            if taken is None:
+                await self._registry.look_again()
+                taken = self.take(dialect, arrival, final=True)
+        except ApplianceError as error:
+            taken = self.refuse(dialect, arrival, error)
+        assert taken is not None
+        if isinstance(taken, Taken):
+            with suppress(JournalFailed):
+                await shield(taken.journaled)  # others wait for the same future
+            taken = self.conclude(taken)
+        await send_answer(send, arrival, taken)
+
+    def take(self, dialect: Any, arrival: Arrival, *, final: bool = False) -> Taken | Answer | None:
+        """Decode, admit, enrich and give to the journal. The answer, when there is nothing to wait for; None for a
+        key or site that is not known, unless `final`: the registry is to look again. Never raises."""
         grant: Grant | None = None
         try:
             if arrival.method not in dialect.METHODS:
-                await self._other_method(dialect, arrival, send)
-                return
-            if arrival.method == "POST":
-                await arrival.read_body(receive, self._body_bytes_max)
+                return self._other_method(dialect, arrival)
             if self._trusted_proxies:
                 arrival.address = self._trusted_proxies.client(arrival.peer, arrival.header(b"x-forwarded-for"))
             decoded = dialect.decode(arrival)
-            grant = await admit(arrival, decoded, self._registry)
+            grant = admit(arrival, decoded, self._registry.catalogue)
             check_origin(arrival, grant)
-            outcome = await self._take(dialect, arrival, decoded, grant)
+            taken = self._enrich_and_journal(dialect, arrival, decoded, grant)
+        except UnknownSender as error:
+            if not final:
+                return None
+            return self.refuse(dialect, arrival, error, grant)
         except ApplianceError as error:
-            await self._refuse(dialect, arrival, grant, error, send)
-            return
+            return self.refuse(dialect, arrival, error, grant)
         except Exception:
             log.exception("an ingest request failed", path=arrival.path)
-            await self._refuse(
-                dialect, arrival, grant, ApplianceError("the appliance made a mistake; it is logged"), send
-            )
-            return
-        await send_answer(send, arrival, dialect.encode(outcome))
+            mistake = ApplianceError("the appliance made a mistake; it is logged")
+            return self.refuse(dialect, arrival, mistake, grant)
+        if isinstance(taken, Taken):
+            return taken
+        answer: Answer = dialect.encode(taken)
+        return answer
 
-    async def _take(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant) -> Outcome:
-        """Enrich the events, put them into the journal, and say what became of each."""
+    def _enrich_and_journal(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant) -> Taken | Outcome:
+        """Enrich the events, put them into the journal, and say what became of each. Raises JournalFull,
+        JournalFailed."""
         sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator)
         outcome = Outcome(len(decoded.events), decoded.single, 0, 0, [], [])
         events: list[Event] = []
@@ -143,36 +190,48 @@ class Endpoint:
             except Dropped as drop:
                 outcome.dropped.append(Drop(index, drop.reason))
                 self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
-        if events:
-            # Known duplicates are journaled as well: the drain decides, and it notices other content under the same id.
-            keys = [(e.project_id, e.event_id) for e in events if not e.flags & Flag.MINTED]
-            outcome.duplicates = self._recent.count_known(keys)
-            outcome.accepted = len(events) - outcome.duplicates
-            await self._journal.append(encode_events(events))
-            self._recent.add(keys)
-            self._drain.changed()
-            self.accepted += outcome.accepted
-        return outcome
+        if not events:
+            return outcome
+        # Known duplicates are journaled as well: the drain decides, and it notices other content under the same id.
+        keys = [(e.project_id, e.event_id) for e in events if not e.flags & MINTED]
+        outcome.duplicates = self._recent.count_known(keys)
+        outcome.accepted = len(events) - outcome.duplicates
+        return Taken(dialect, arrival, grant, outcome, keys, self._journal.append(encode_events(events)))
+
+    def conclude(self, taken: Taken) -> Answer:
+        """The answer, once `taken.journaled` is done."""
+        if taken.journaled.exception() is not None:
+            return self.refuse(taken.dialect, taken.arrival, JournalFailed(), taken.grant)
+        self._settle(taken)
+        answer: Answer = taken.dialect.encode(taken.outcome)
+        return answer
+
+    def _settle(self, taken: Taken) -> None:
+        self._recent.add(taken.keys)
+        self._drain.changed()
+        self.accepted += taken.outcome.accepted
 
     async def submit(self, project: Project, sent: Sent) -> Outcome:
         """An event of our own, through the same steps as everybody's. Raises JournalFull, JournalFailed."""
-        arrival = Arrival({"method": "POST", "path": "", "query_string": b"", "headers": []}, now())
+        arrival = Arrival("POST", "", b"", {}, peer="", secure=False, received=now())
         decoded = Decoded([sent], single=True)
-        return await self._take(native, arrival, decoded, Grant(project, browser=False, keyless=False))
+        taken = self._enrich_and_journal(native, arrival, decoded, Grant(project, browser=False, keyless=False))
+        if isinstance(taken, Outcome):
+            return taken
+        await shield(taken.journaled)
+        self._settle(taken)
+        return taken.outcome
 
-    async def _other_method(self, dialect: Any, arrival: Arrival, send: Send) -> None:
-        if arrival.method == "OPTIONS":
-            await preflight(send, arrival, dialect.METHODS)
-            return
+    def _other_method(self, dialect: Any, arrival: Arrival) -> Answer:
         allowed = ", ".join((*dialect.METHODS, "OPTIONS"))
         status, body, headers = problem(Invalid(f"use {allowed}", code="method_not_allowed", status=405))
-        await send_answer(send, arrival, Answer(status, body, [*headers, (b"allow", allowed.encode())]))
+        return Answer(status, body, [*headers, (b"allow", allowed.encode())])
 
-    async def _refuse(
-        self, dialect: Any, arrival: Arrival, grant: Grant | None, error: ApplianceError, send: Send
-    ) -> None:
+    def refuse(self, dialect: Any, arrival: Arrival, error: ApplianceError, grant: Grant | None = None) -> Answer:
+        """The answer to a request of which nothing was taken; it is counted and shown with its reason."""
         self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
-        await send_answer(send, arrival, dialect.refuse(error))
+        answer: Answer = dialect.refuse(error)
+        return answer
 
     def _note(
         self,

@@ -7,6 +7,7 @@ a new rule is one function and one line. Chance and clock are decided here, so t
 
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,13 +28,26 @@ NAME_CHARACTERS_MAX = 255
 ID_CHARACTERS_MAX = 255
 TITLE_CHARACTERS_MAX = 500
 LABEL_CHARACTERS_MAX = 255
+LANGUAGE_CHARACTERS_MAX = 35
 PROPERTIES_BYTES_MAX = 64 << 10
 PROPERTIES_DEPTH_MAX = 20
 AHEAD_MAX = 5 * MINUTE
 BROWSER_AGE_MAX = 7 * DAY
 
-_PAGEVIEWS = frozenset(("pageview", "page_view", "$pageview"))
-_KINDS = {"engagement": Kind.ENGAGEMENT, "identify": Kind.IDENTIFY, "reset": Kind.RESET}
+# Looking up members of enumerations is slow in Python 3.11.
+_CUSTOM = int(Kind.CUSTOM)
+_ENGAGEMENT = int(Kind.ENGAGEMENT)
+_IDENTIFY = int(Kind.IDENTIFY)
+_PASSIVE_FLAG = int(Flag.PASSIVE)
+_SKEWED_FLAG = int(Flag.SKEWED)
+_MINTED_FLAG = int(Flag.MINTED)
+_BROWSER_FLAG = int(Flag.BROWSER)
+_KINDS = {
+    **dict.fromkeys(("pageview", "page_view", "$pageview"), int(Kind.PAGEVIEW)),
+    "engagement": _ENGAGEMENT,
+    "identify": _IDENTIFY,
+    "reset": int(Kind.RESET),
+}
 _PASSIVE = frozenset(("404", "scroll"))
 
 
@@ -56,7 +70,7 @@ class Rejected(Exception):
 
 def enrich(sent: Sent, sender: Sender) -> Event:
     """The event that goes into the journal. Raises Dropped, Rejected."""
-    event = Event(sender.project.id, "", Kind.CUSTOM, "", 0, sender.received, 0, None)
+    event = Event(sender.project.id, "", _CUSTOM, "", 0, sender.received, 0, None)
     for step in STEPS:
         step(event, sent, sender)
     return event
@@ -86,11 +100,11 @@ def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
             "too_long", "event", f"event: the name has {len(name)} characters; at most {NAME_CHARACTERS_MAX}"
         )
     event.name = name
-    event.kind = Kind.PAGEVIEW if name in _PAGEVIEWS else _KINDS.get(name, Kind.CUSTOM)
+    event.kind = _KINDS.get(name, _CUSTOM)
     if sent.interactive is False or name in _PASSIVE:
-        event.flags |= Flag.PASSIVE
+        event.flags |= _PASSIVE_FLAG
     if sender.browser:
-        event.flags |= Flag.BROWSER
+        event.flags |= _BROWSER_FLAG
     event.source = _label(sent.source or sent.event_source)
 
 
@@ -104,7 +118,7 @@ def event_time(event: Event, sent: Sent, sender: Sender) -> None:
             raise Rejected("not_a_time", "timestamp", f"timestamp: {error}") from None
     if time > received + AHEAD_MAX or (sender.browser and time < received - BROWSER_AGE_MAX) or time < 0:
         time = received
-        event.flags |= Flag.SKEWED
+        event.flags |= _SKEWED_FLAG
     event.time = time
 
 
@@ -114,7 +128,7 @@ def event_id(event: Event, sent: Sent, sender: Sender) -> None:
         event.event_id = sent_id
     else:
         event.event_id = mint(event.time // 1000)
-        event.flags |= Flag.MINTED
+        event.flags |= _MINTED_FLAG
 
 
 def page(event: Event, sent: Sent, sender: Sender) -> None:
@@ -137,7 +151,7 @@ def page(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def acquisition(event: Event, sent: Sent, sender: Sender) -> None:
-    if event.kind > Kind.CUSTOM:
+    if event.kind > _CUSTOM:
         return
     url = sent.url or sent.page_url
     place = read_page(url) if url else _NO_PAGE
@@ -154,7 +168,7 @@ def acquisition(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
-    if event.kind > Kind.CUSTOM:
+    if event.kind > _CUSTOM:
         return
     agent = sender.agent(sent)
     event.browser = agent.browser
@@ -166,7 +180,9 @@ def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
     event.country = place.country
     event.region = place.region
     event.city = place.city
-    event.language = _language(sent.language or sender.language)
+    language = sent.language or sender.language
+    if language:
+        event.language = _language(language[:LANGUAGE_CHARACTERS_MAX])
     if sent.screen:
         event.screen = _label(sent.screen)
 
@@ -176,8 +192,9 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
     user = _identifier(sent.user_id if sent.user_id is not None else sent.distinct_id, "user_id")
     anonymous = _identifier(sent.anonymous_id, "anonymous_id")
     session = _identifier(sent.session_id, "session_id")
-    event.user_id, event.session_id = user, session
+    event.session_id = session
     if user:
+        event.user_id = user
         event.visitor = sender.persistent("user", user)
         if not anonymous and not sender.browser:
             return  # a server's user inherits no visit of somebody behind the same address
@@ -199,13 +216,13 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def identify(event: Event, sent: Sent, sender: Sender) -> None:
-    if event.kind == Kind.IDENTIFY and not event.user_id:
+    if event.kind == _IDENTIFY and not event.user_id:
         raise Rejected("missing", "user_id", "user_id: identify needs the user's id")
     event.traits = _object(sent.traits, "traits")
 
 
 def engagement(event: Event, sent: Sent, sender: Sender) -> None:
-    if event.kind != Kind.ENGAGEMENT:
+    if event.kind != _ENGAGEMENT:
         return
     event.pageview_id = _identifier(sent.pageview_id, "pageview_id")
     if not event.pageview_id:
@@ -261,6 +278,8 @@ STEPS: tuple[Step, ...] = (
 )
 
 _NO_PAGE = read_page("")
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 def _clean(text: str) -> str:
@@ -282,9 +301,10 @@ def _identifier(value: Scalar, field: str) -> str:
     return text
 
 
+@lru_cache(1024)
 def _language(tag: str) -> str:
     """A BCP 47 tag as language and region: 'de-de' -> 'de-DE', 'zh-Hans-CN' -> 'zh-CN'."""
-    parts = tag[:35].replace("_", "-").split("-")
+    parts = tag.replace("_", "-").split("-")
     language = parts[0].strip().lower()
     if not language.isalpha() or not 2 <= len(language) <= 3:
         return ""
@@ -296,23 +316,27 @@ def _object(raw: msgspec.Raw, field: str) -> str:
     """A JSON object in compact form, '' for none or an empty one."""
     if not raw:
         return ""
-    data = memoryview(raw)
-    if len(data) > PROPERTIES_BYTES_MAX:
-        raise Rejected("too_large", field, f"{field}: {len(data)} bytes; at most {PROPERTIES_BYTES_MAX}")
+    raw_bytes = bytes(raw)
+    if len(raw_bytes) > PROPERTIES_BYTES_MAX:
+        raise Rejected("too_large", field, f"{field}: {len(raw_bytes)} bytes; at most {PROPERTIES_BYTES_MAX}")
     try:
-        value = msgspec.json.decode(data)
+        value = _decode(raw_bytes)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Rejected("malformed", field, f"{field}: not valid JSON") from None
     except RecursionError:
         raise Rejected("too_deep", field, f"{field}: nested deeper than {PROPERTIES_DEPTH_MAX} levels") from None
-    if value is None or value == {}:
-        return ""
     if not isinstance(value, dict):
+        if value is None:
+            return ""
         raise Rejected("wrong_type", field, f"{field}: an object is needed")
-    if _depth(value, PROPERTIES_DEPTH_MAX) < 0:
+    if not value:
+        return ""
+    # Fewer brackets than levels cannot be too deep.
+    brackets = raw_bytes.count(b"{") + raw_bytes.count(b"[")
+    if brackets > PROPERTIES_DEPTH_MAX and _depth(value, PROPERTIES_DEPTH_MAX) < 0:
         raise Rejected("too_deep", field, f"{field}: nested deeper than {PROPERTIES_DEPTH_MAX} levels")
-    text = msgspec.json.encode(value).decode()
-    return msgspec.json.encode(_without_nul(value)).decode() if "\\u0000" in text else text
+    text = _encode(value).decode()
+    return _encode(_without_nul(value)).decode() if "\\u0000" in text else text
 
 
 def _depth(value: Any, left: int) -> int:

@@ -91,7 +91,7 @@ def decode_header(data: bytes) -> SegmentHeader:
 
 def encode_records(payloads: Iterable[bytes], number: int) -> bytes:
     """Payloads as records of segment `number`."""
-    parts = []
+    parts: list[bytes] = []
     for payload in payloads:
         head = _RECORD.pack(RECORD_MAGIC, len(payload), zlib.crc32(payload, number))
         parts += (head, _CRC.pack(zlib.crc32(head, number)), payload)
@@ -122,12 +122,13 @@ def records(data: bytes | memoryview, number: int, start: int, end: int) -> Iter
 
 def content_end(data: bytes | memoryview, number: int) -> int:
     """Offset behind what was written to segment `number`: a writer prepares zeros behind its end."""
-    last: Record | Damage | None = None
-    for last in records(data, number, min(HEADER_BYTES, len(data)), len(data)):
-        pass
-    if isinstance(last, Damage):
-        return last.offset + len(bytes(memoryview(data)[last.offset :]).rstrip(b"\0"))
-    return len(data)
+    end = min(HEADER_BYTES, len(data))
+    for found in records(data, number, end, len(data)):
+        if isinstance(found, Record):
+            end = found.end
+        else:
+            end = found.offset + len(bytes(memoryview(data)[found.offset : found.offset + found.length]).rstrip(b"\0"))
+    return end
 
 
 def _payload_length(view: memoryview, at: int, number: int) -> int | None:

@@ -1,5 +1,6 @@
 """What is the same for every event of one request: the project, the client's address and agent, the clock's skew."""
 
+from appliance.clock import DAY
 from appliance.ingest.admission import Grant, bare_domain
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.geo import Locator, Place
@@ -10,6 +11,7 @@ from appliance.ingest.visitor import Salts, persistent, rotating
 from appliance.model import Project
 
 NOWHERE = Place("", "", "")
+_NO_AGENT = Agent("", "", "", "", "", bot=False)
 
 _OWN_HOSTS: dict[tuple[str, ...], frozenset[str]] = {}
 
@@ -19,7 +21,7 @@ class Sender:
     request is a browser's, else those that the event states, if the project honours that."""
 
     __slots__ = (
-        "_address", "_agent", "_locator", "_rotating", "_salts", "_user_agent",
+        "_address", "_agent", "_agent_text", "_locator", "_salts", "_user_agent",
         "browser", "keyless", "language", "own_hosts", "project", "received", "signal", "skew",
     )  # fmt: skip
 
@@ -42,8 +44,8 @@ class Sender:
             self.language = arrival.header(b"accept-language").partition(",")[0].partition(";")[0]
         self._salts = salts
         self._locator = locator
-        self._agent: Agent | None = None
-        self._rotating: dict[tuple[int, str, str, str], tuple[int, int]] = {}
+        self._agent = _NO_AGENT
+        self._agent_text: str | None = None  # whose `_agent` is
 
     def address(self, sent: Sent) -> str:
         if self.browser or not sent.ip or not self.project.settings.trust_stated_address:
@@ -55,10 +57,9 @@ class Sender:
 
     def agent(self, sent: Sent) -> Agent:
         """Device and whether it is a bot."""
-        if not self.browser:
-            return read_agent(self.user_agent(sent))
-        if self._agent is None:
-            self._agent = read_agent(self._user_agent)
+        text = self.user_agent(sent)
+        if text != self._agent_text:
+            self._agent, self._agent_text = read_agent(text), text
         return self._agent
 
     def place(self, sent: Sent) -> Place:
@@ -69,17 +70,12 @@ class Sender:
         """The visitor's rotating id for a local day, and the day whose salt was used: the receipt day's when that
         day's salt is gone. A server that says nothing of its visitor but a session id is believed in that."""
         address, agent = self.address(sent), self.user_agent(sent)
-        key = (day, address, agent, "" if address or agent else session)
-        found = self._rotating.get(key)
-        if found is None:
-            salt = self._salts.of(day)
-            used = day
-            if salt is None:
-                used = self.received // 86_400_000_000
-                salt = self._salts.of(used) or b""
-            found = rotating(salt, self.project.id, address or key[3], agent), used
-            self._rotating[key] = found
-        return found
+        used = day
+        salt = self._salts.of(day)
+        if salt is None:
+            used = self.received // DAY
+            salt = self._salts.of(used) or b""
+        return rotating(salt, self.project.id, address or ("" if agent else session), agent), used
 
     def persistent(self, kind: str, identity: str) -> int:
         return persistent(self._salts.secret, self.project.id, kind, identity)

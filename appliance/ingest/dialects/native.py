@@ -37,8 +37,10 @@ _ONE_ACCEPTED = Answer(
 
 def decode(arrival: Arrival) -> Decoded:
     """The events of a request. Raises Invalid (400 malformed, 422 empty or no object), TooLarge (over 1,000)."""
-    query = arrival.query()
-    key, domain, project = query.get("key", ""), query.get("domain", ""), query.get("project", "")
+    key = domain = project = ""
+    if arrival.query_string:
+        query = arrival.query()
+        key, domain, project = query.get("key", ""), query.get("domain", ""), query.get("project", "")
     text = mend_surrogates(arrival.body)
     try:
         body = _decode(text)

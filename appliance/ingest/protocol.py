@@ -1,0 +1,154 @@
+"""uvicorn's HTTP/1.1 protocol with a short way for the request that this product exists for.
+
+A POST on an ingest path whose length is known goes from the parser to `Endpoint.take` and, when the journal has synced
+it, back to the socket: without a task, an ASGI cycle and its messages, which together cost more than all the work that
+is done here. Everything else, and everything unusual (no length, Expect, a pipelined request, a client that does not
+read its answers, a key that must be looked up), takes uvicorn's own way and finds the same `Endpoint` there.
+
+To uvicorn a request on the short way looks like a cycle of its own, so that keep-alive, pipelining, graceful shutdown
+and lost connections stay its business (docs/decisions/0006).
+"""
+
+from asyncio import Future
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from appliance.clock import now
+from appliance.errors import ApplianceError
+from appliance.ingest.answers import Answer, all_headers
+from appliance.ingest.arrival import Arrival
+from appliance.ingest.endpoint import Endpoint, Taken
+from appliance.storage.interface import Position
+
+
+class _Nobody:
+    """The event that a cycle's reader waits for; here nobody does."""
+
+    def set(self) -> None:
+        pass
+
+
+class _Exchange:
+    """What uvicorn's protocol asks of the request that is under way (its RequestResponseCycle)."""
+
+    __slots__ = ("arrival", "dialect", "disconnected", "keep_alive", "response_complete")
+    message_event = _Nobody()
+
+    def __init__(self, dialect: Any, arrival: Arrival, *, keep_alive: bool) -> None:
+        self.dialect = dialect
+        self.arrival = arrival
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self.disconnected = False
+
+
+class IngestProtocol(HttpToolsProtocol):
+    """For `uvicorn.Config(http=IngestProtocol)` with an `Endpoint` as its application."""
+
+    app: Endpoint
+    _exchange: _Exchange | None = None  # while its body arrives
+    _pieces: list[bytes]
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        # The scope is made when it is needed (`_begin_cycle`).
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        path, _, query = self.url.partition(b"?")
+        dialect = self.app.dialect_of(path.decode("latin-1"))
+        if dialect is None or not self._is_usual():
+            self._begin_cycle()
+            return
+        headers = dict(self.headers)
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit() or int(length) > self.app.body_bytes_max:
+            self._begin_cycle()
+            return
+        peer = self.client[0] if self.client else ""
+        arrival = Arrival(
+            "POST", path.decode("latin-1"), query, headers, peer=peer, secure=self.scheme == "https", received=now()
+        )
+        self._pieces = []
+        self._exchange = _Exchange(dialect, arrival, keep_alive=self.parser.should_keep_alive())
+        self.cycle = self._exchange  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        if self._exchange is None:
+            super().on_body(body)
+        else:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            super().on_message_complete()
+            return
+        pieces, self._pieces = self._pieces, []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        arrival = exchange.arrival
+        taken: Taken | Answer | None
+        try:
+            arrival.take_body(body, self.app.body_bytes_max)
+            taken = self.app.take(exchange.dialect, arrival)
+        except ApplianceError as error:
+            taken = self.app.refuse(exchange.dialect, arrival, error)
+        if taken is None:
+            exchange.response_complete = True  # it goes on as a cycle
+            self._begin_cycle()
+            super().on_body(body)
+            super().on_message_complete()
+            return
+        self.app.requests += 1
+        if isinstance(taken, Taken):
+            taken.journaled.add_done_callback(partial(self._journaled, exchange, taken))
+        else:
+            self._answer(exchange, taken)
+
+    # The short way
+
+    def _is_usual(self) -> bool:
+        """Whether the request is one for the short way, as far as its headers do not say."""
+        parser = self.parser
+        return (
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+        )
+
+    def _journaled(self, exchange: _Exchange, taken: Taken, _: "Future[Position]") -> None:
+        self._answer(exchange, self.app.conclude(taken))
+
+    def _answer(self, exchange: _Exchange, answer: Answer) -> None:
+        exchange.response_complete = True
+        transport = self.transport
+        if transport.is_closing():
+            return
+        parts = [STATUS_LINE[answer.status]]
+        for name, value in self.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in all_headers(exchange.arrival, answer):
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n", answer.body)
+        transport.write(b"".join(parts))
+        if not exchange.keep_alive:
+            transport.close()
+        self.on_response_complete()
+
+    # uvicorn's way
+
+    def _begin_cycle(self) -> None:
+        """Do what uvicorn does at the beginning of a message and at the end of its headers."""
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)
+        super().on_headers_complete()
