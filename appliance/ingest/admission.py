@@ -2,8 +2,9 @@
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from appliance.errors import Forbidden, Unauthorized
 from appliance.ingest.arrival import Arrival
@@ -15,7 +16,7 @@ from appliance.storage.catalogue import Catalogue
 PRIVATE_PREFIX = "sa_priv_"
 
 
-class Grant(NamedTuple):
+class Grant(msgspec.Struct, gc=False):
     """Whose project a request names. `keyless`: each event's host must be one of the project's domains."""
 
     project: Project

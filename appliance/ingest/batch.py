@@ -22,7 +22,11 @@ _CONTEXT = DICTIONARIES["context"]
 _ALL_FIRST = tuple((index, name, DICTIONARIES[name]) for index, name in enumerate(ACQUISITION_FIELDS))
 _DEVICE_AND_PLACE = _ALL_FIRST[ACQUISITION_FIELDS.index("country") :]
 _device_of = attrgetter(*(name for _, name, _ in _DEVICE_AND_PLACE))
+_all_of = attrgetter(*ACQUISITION_FIELDS)
 SAID_MAX = 20_000
+# Looking up members of enumerations is slow in Python 3.11.
+_MINTED = int(Flag.MINTED)
+_ENGAGEMENT, _IDENTIFY, _RESET = int(Kind.ENGAGEMENT), int(Kind.IDENTIFY), int(Kind.RESET)
 
 # Texts that repeat together from event to event; their codes are remembered together.
 _TOGETHER = ("name", "source", "hostname", "path", "title", "currency")
@@ -65,7 +69,7 @@ class Batch:
         self._book = VisitBook()
         self._sources: set[tuple[int, str]] = set()  # those that are known to be stored
         self._codes: dict[tuple[object, ...], tuple[int, ...]] = {}
-        self._said: dict[int, tuple[str, ...]] = {}  # by visit: place and device that are known to be the visit's own
+        self._said: dict[int, tuple[str, ...]] = {}  # by visit: what an event said last that said nothing more
 
     def forget(self) -> None:
         """The transaction was rolled back."""
@@ -77,9 +81,9 @@ class Batch:
         """Store the events that are new. Runs on the writer thread, inside its transaction."""
         events = list(events)
         keys: list[IdKey | None] = [
-            None if event.flags & Flag.MINTED else (event.project_id, pack(event.event_id)) for event in events
+            None if event.flags & _MINTED else (event.project_id, pack(event.event_id)) for event in events
         ]
-        pageviews = [(event.project_id, pack(event.pageview_id)) for event in events if event.kind == Kind.ENGAGEMENT]
+        pageviews = [(event.project_id, pack(event.pageview_id)) for event in events if event.kind == _ENGAGEMENT]
         known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
         self._book.begin(tx)
         applied = Applied([], 0, 0, [])
@@ -103,7 +107,7 @@ class Batch:
                 known[key] = Known(day, fingerprint, row.id if row else 0, row.visit_id if row else 0)
                 seen.append((*key, day, fingerprint, row.id if row else 0))
         tx.add_events(rows)
-        tx.save_visits(list(self._book.new.values()), list(self._book.changed.values()))
+        self._book.save()
         tx.remember(seen)
         return applied
 
@@ -125,13 +129,13 @@ class Batch:
         if event.traits and event.user_id:
             user = tx.code(event.project_id, _USER, event.user_id)
             tx.merge_traits(event.project_id, user, event.traits, event.time)
-        if event.kind == Kind.IDENTIFY:
+        if event.kind == _IDENTIFY:
             self._book.identify(event, timeout)
             return None
-        if event.kind == Kind.RESET:
+        if event.kind == _RESET:
             self._book.reset(event)
             return None
-        if event.kind == Kind.ENGAGEMENT:
+        if event.kind == _ENGAGEMENT:
             self._engage(tx, event, known, row_of, timeout, applied)
             return None
         if event.source and (source := (event.project_id, event.source)) not in self._sources:
@@ -180,22 +184,22 @@ class Batch:
     def _context(self, tx: DrainTransaction, event: Event, visit: Visit) -> int:
         """Code of what the event says of acquisition, place and device beyond what its visit says, 0 when it says
         nothing more. It is kept so that an export gives back what was sent."""
-        device = _device_of(event)
-        direct = event.channel in ("", "Direct")
-        if visit.events == 1 or (direct and not any(device)):
+        if visit.events == 1:
             return 0
-        if direct and self._said.get(visit.id) == device:
+        direct = event.channel in ("", "Direct")
+        said: tuple[str, ...] = _device_of(event) if direct else _all_of(event)
+        if self._said.get(visit.id) == said or (direct and not any(said)):
             return 0
         project_id = event.project_id
         own = {
             name: text
-            for index, name, dimension in (_DEVICE_AND_PLACE if direct else _ALL_FIRST)
-            if (text := getattr(event, name)) and tx.code(project_id, dimension, text) != visit.first[index]
+            for (index, name, dimension), text in zip(_DEVICE_AND_PLACE if direct else _ALL_FIRST, said, strict=True)
+            if text and tx.code(project_id, dimension, text) != visit.first[index]
         }
         if not own:
             if len(self._said) > SAID_MAX:
                 self._said.clear()
-            self._said[visit.id] = device
+            self._said[visit.id] = said
             return 0
         return tx.code(project_id, _CONTEXT, msgspec.json.encode(own).decode())
 

@@ -31,6 +31,7 @@ SETTLE_BYTES = 48 << 20
 SETTLE_SECONDS = 30.0
 LOCK_FILE = "drain.lock"
 GC_OBJECTS = 50_000  # new objects between two looks for cycles, of which a batch makes hardly any
+NICE = 5  # where CPUs are few, answering comes before storing
 
 
 class Gone(Exception):
@@ -134,6 +135,7 @@ def main(arguments: list[str]) -> None:
     # Asked to end, the whole group gets the signal; but the serving process decides when the drain is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(NICE)
     gc.set_threshold(GC_OBJECTS, 20, 100)
     telemetry.configure_logs(arguments[3] if len(arguments) > 3 else "json")
     with (folder / LOCK_FILE).open("a") as lock:

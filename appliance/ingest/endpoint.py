@@ -10,8 +10,9 @@ request without a task and an ASGI cycle of its own, and both ways do the same.
 from asyncio import Future, shield
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from appliance.clock import now
@@ -65,7 +66,7 @@ class Dialect(Protocol):
 DIALECTS: Sequence[Any] = (native, pixel)  # modules; mypy does not see them as the protocol they follow
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, gc=False):
     """A request whose events wait for the journal."""
 
     dialect: Any

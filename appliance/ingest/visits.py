@@ -38,17 +38,24 @@ class VisitBook:
     def __init__(self) -> None:
         self._known: dict[VisitorKey, _Known] = {}
         self._by_id: dict[int, Visit] = {}
-        self.new: dict[int, Visit] = {}
-        self.changed: dict[int, Visit] = {}
+        self._new: dict[int, Visit] = {}
+        self._grown: dict[int, Visit] = {}
+        self._changed: dict[int, Visit] = {}  # in more than a next event usually changes
         self._tx: DrainTransaction
 
     def begin(self, tx: DrainTransaction) -> None:
         """Start a batch inside a transaction."""
         self._tx = tx
-        self.new = {}
-        self.changed = {}
+        self._new = {}
+        self._grown = {}
+        self._changed = {}
         if len(self._known) > VISITORS_KEPT_MAX:
             self._forget_oldest()
+
+    def save(self) -> None:
+        """Store what this batch did to visits."""
+        grown = [visit for visit in self._grown.values() if visit.id not in self._changed]
+        self._tx.save_visits(list(self._new.values()), grown, list(self._changed.values()))
 
     def forget(self) -> None:
         """Drop everything: the batch was rolled back."""
@@ -172,7 +179,7 @@ class VisitBook:
             rate=event.rate,
             first=tuple([code(project_id, dimension, getattr(event, name)) for name, dimension in _FIRST]),
         )
-        self.new[visit.id] = visit
+        self._new[visit.id] = visit
         self._by_id[visit.id] = visit
         self._known[(project_id, event.visitor)].visits.append(visit)
         if event.anonymous is not None:
@@ -183,11 +190,13 @@ class VisitBook:
         time = event.time
         if time < visit.start:
             visit.start = time
+            self._change(visit)
         if time > visit.end:
             visit.end = time
         visit.events += 1
         if event.user_id and visit.user == 0 and visit.visitor == event.visitor:
             visit.user = self._tx.code(visit.project_id, _USER, event.user_id)
+            self._change(visit)
         if event.kind != Kind.PAGEVIEW:
             visit.interactive += not event.flags & Flag.PASSIVE
             return
@@ -195,6 +204,7 @@ class VisitBook:
         # Of pageviews at the same time the first in the journal is the entry, the last the exit.
         if visit.entry_at is None or time < visit.entry_at:
             visit.entry_at = time
+            self._change(visit)
             visit.entry_path, visit.entry_hostname = self._page(event)
         if visit.exit_at is None or time >= visit.exit_at:
             visit.exit_at = time
@@ -216,7 +226,7 @@ class VisitBook:
         visit.salt_day = None
         visit.user = self._tx.code(visit.project_id, _USER, event.user_id)
         self._known[(visit.project_id, event.visitor)].visits.append(visit)
-        self._touch(visit)
+        self._change(visit)
 
     def _set_alias(self, project_id: int, visitor: int, visit: Visit) -> None:
         known = self._known.get((project_id, visitor))
@@ -227,8 +237,12 @@ class VisitBook:
         self._tx.add_alias(project_id, visitor, visit.id)
 
     def _touch(self, visit: Visit) -> None:
-        if visit.id not in self.new:
-            self.changed[visit.id] = visit
+        if visit.id not in self._new:
+            self._grown[visit.id] = visit
+
+    def _change(self, visit: Visit) -> None:
+        if visit.id not in self._new:
+            self._changed[visit.id] = visit
 
     def _forget_oldest(self) -> None:
         """Make room: half of the visitors go, those whose visits ended first. The database still has them."""

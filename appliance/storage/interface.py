@@ -95,7 +95,9 @@ class DrainTransaction(Protocol):
         """Deduplication rows: project, packed event id, day received, fingerprint, event row (0: none)."""
         ...
 
-    def save_visits(self, new: Sequence[Visit], changed: Sequence[Visit]) -> None: ...
+    def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
+        """Of the grown, only the end, the exit page and the counts are other than stored."""
+        ...
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
         """Raise a stored pageview's scroll depth (percent) to at least this, and add visible milliseconds."""

@@ -111,7 +111,7 @@ class Store:
         columns = self._counters(project, visit)
         assignments = ", ".join(f'"{name}" = ?' for name in columns)
         self.connection.execute(f"UPDATE visit SET {assignments} WHERE id = ?", (*columns.values(), visit_id))
-        self.connection.execute("INSERT INTO change (visit_id) VALUES (?)", (visit_id,))
+        self.connection.execute("INSERT INTO change (visits) VALUES (json_array(?))", (visit_id,))
 
     def code(self, project: int, column: str, text: str) -> int:
         if not text:

@@ -158,7 +158,7 @@ class Table:
         names = ", ".join(f'r."{name}"' for name in stored)
         select = (
             f'SELECT {names} FROM "{self._name}" r WHERE r.project_id = ? AND r.id <= ?'
-            f' AND r.id IN (SELECT c."{changed}" FROM change c WHERE c.seq > ? AND c."{changed}" > 0) ORDER BY r.id'
+            f' AND r.id IN (SELECT j.value FROM change c, json_each(c."{changed}") j WHERE c.seq > ?) ORDER BY r.id'
         )
         rows = connection.execute(select, (self._project_id, self.last_id, since)).fetchall()
         if not rows:
@@ -238,11 +238,11 @@ class HotRows:
         if seen is None or marks.change == seen.change:
             return nothing
         if len(self.events):
-            self.events.patch(connection, "event", seen.change)
+            self.events.patch(connection, "events", seen.change)
         if not len(self.visits):
             return nothing
         before = self.visits["visitor"].copy() if "visitor" in self.visits.columns else None
-        places = self.visits.patch(connection, "visit_id", seen.change)
+        places = self.visits.patch(connection, "visits", seen.change)
         if before is None or not len(places):
             return nothing
         moved = places[before[places] != self.visits["visitor"][places]]

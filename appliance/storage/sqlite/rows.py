@@ -15,25 +15,33 @@ from appliance.storage.sqlite.writer import storage_error
 
 # Codes kept in memory. A text costs some 150 bytes; paths and referrers are what there is much of.
 CODES_CACHED_MAX = 60_000
+# Transactions whose changes are kept for readers; a reader that is further behind reads everything anew.
+CHANGES_KEPT = 2_000
 
 _EVENT_COLUMNS = StoredEvent.__struct_fields__
 _VISIT_COLUMNS = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
-_MUTABLE = (
-    "visitor", "salt_day", "user", "start", "end", "entry_at", "exit_at", "entry_path", "entry_hostname",
-    "exit_path", "exit_hostname", "pageviews", "events", "interactive",
-)  # fmt: skip
+# What a visit's next event changes nearly always, and what else may change. `visitor` and `start` are in an index.
+_GROWING = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
+_MUTABLE = (*_GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
 
 
 def _names(columns: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 
+def _assignments(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{name}" = ?' for name in columns)
+
+
 _INSERT_EVENT = f"INSERT INTO event ({_names(_EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(_EVENT_COLUMNS))})"
 _INSERT_VISIT = f"INSERT INTO visit ({_names(_VISIT_COLUMNS)}) VALUES ({', '.join('?' * len(_VISIT_COLUMNS))})"
-_UPDATE_VISIT = f"UPDATE visit SET ({_names(_MUTABLE)}) = ({', '.join('?' * len(_MUTABLE))}) WHERE id = ?"
+_GROW_VISIT = f"UPDATE visit SET {_assignments(_GROWING)} WHERE id = ?"
+_UPDATE_VISIT = f"UPDATE visit SET {_assignments(_MUTABLE)} WHERE id = ?"
 _SELECT_VISIT = f"SELECT {_names(_VISIT_COLUMNS)} FROM visit"
 _FIRST = len(Visit.__struct_fields__) - 1
+_growth = attrgetter(*_GROWING, "id")
 _changes = attrgetter(*_MUTABLE, "id")
+_ids = attrgetter("id")
 
 
 def _visit(row: tuple) -> Visit:  # type: ignore[type-arg]
@@ -53,11 +61,15 @@ class HotRows:
         self._newest: dict[tuple[int, int], int] = {}
         self._visit_ids: count[int] | None = None
         self._event_ids: count[int] | None = None
+        self._changed_visits: list[int] = []  # in this transaction
+        self._changed_events: list[int] = []
         self._connection: sqlite3.Connection
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Work on this connection, inside the transaction that is open on it."""
         self._connection = connection
+        self._changed_visits.clear()
+        self._changed_events.clear()
         if self._cached > CODES_CACHED_MAX:
             self._codes.clear()
             self._cached = 0
@@ -123,18 +135,20 @@ class HotRows:
         columns = "project_id, event_id, received_day, fingerprint, event"
         self._connection.executemany(f"INSERT OR REPLACE INTO seen ({columns}) VALUES (?, ?, ?, ?, ?)", seen)
 
-    def save_visits(self, new: Sequence[Visit], changed: Sequence[Visit]) -> None:
+    def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
         rows = ((*(row := msgspec.structs.astuple(visit))[:-1], *row[-1]) for visit in new)
         self._connection.executemany(_INSERT_VISIT, rows)
+        self._connection.executemany(_GROW_VISIT, map(_growth, grown))
         self._connection.executemany(_UPDATE_VISIT, map(_changes, changed))
-        self._connection.executemany("INSERT INTO change (visit_id) VALUES (?)", ((visit.id,) for visit in changed))
+        self._changed_visits += map(_ids, grown)
+        self._changed_visits += map(_ids, changed)
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
         self._connection.execute(
             "UPDATE event SET scroll_depth = max(scroll_depth, ?), engaged_ms = engaged_ms + ? WHERE id = ?",
             (scroll_depth, engaged_ms, event),
         )
-        self._connection.execute("INSERT INTO change (event) VALUES (?)", (event,))
+        self._changed_events.append(event)
 
     def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None:
         self._connection.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", (project_id, visitor, visit_id))
@@ -182,6 +196,14 @@ class HotRows:
             "INSERT OR REPLACE INTO checkpoint (journal_id, segment, position, at) VALUES (?, ?, ?, ?)",
             (journal_id, after.segment, after.offset, at),
         )
+        if self._changed_visits or self._changed_events:
+            self._note_changes()
+
+    def _note_changes(self) -> None:
+        visits, events = (msgspec.json.encode(ids).decode() for ids in (self._changed_visits, self._changed_events))
+        insert = "INSERT INTO change (visits, events) VALUES (?, ?)"
+        newest = self._connection.execute(insert, (visits, events)).lastrowid or 0
+        self._connection.execute("DELETE FROM change WHERE seq <= ?", (newest - CHANGES_KEPT,))
 
     def _ids_after(self, table: str) -> "count[int]":
         newest: int = self._connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]

@@ -187,10 +187,10 @@ CREATE TABLE event (
   properties  TEXT                                -- JSON object, NULL: none
 );
 
-CREATE TABLE change (                             -- what changed in place, for readers that keep rows in memory
+CREATE TABLE change (                             -- rows changed in place, for readers that keep rows in memory
   seq         INTEGER PRIMARY KEY AUTOINCREMENT,
-  visit_id    INTEGER NOT NULL DEFAULT 0,
-  event       INTEGER NOT NULL DEFAULT 0
+  visits      TEXT    NOT NULL DEFAULT '[]',      -- ids, JSON
+  events      TEXT    NOT NULL DEFAULT '[]'
 );
 
 CREATE TABLE user_trait (
