@@ -1,6 +1,10 @@
-"""HTML forms: what was sent as clean text, and routes that take no more than a form may weigh."""
+"""HTML in and out: pages from their templates, what a form sent as clean text, and routes that take no more than a
+form may weigh."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -13,6 +17,9 @@ from appliance.web.parts import parts_of
 
 FORM_BYTES_MAX = 64 * 1024
 NO_STORE = {"cache-control": "no-store"}
+
+# One thread: pages take turns with each other, and with the loop every half a millisecond.
+_RENDERING = ThreadPoolExecutor(1, thread_name_prefix="rendering")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -64,7 +71,7 @@ def post(path: str, handler: Handler) -> Route:
     return Route(path, handler, methods=["POST"], max_body_size=FORM_BYTES_MAX)
 
 
-def page(
+async def page(
     request: Request,
     template: str,
     view: Any,
@@ -72,7 +79,13 @@ def page(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A page from its template and view."""
-    return HTMLResponse(parts_of(request).render(template, view), status, headers)
+    return HTMLResponse(await rendered(request, template, view), status, headers)
+
+
+async def rendered(request: Request, template: str, view: Any, **context: object) -> str:
+    """A template's text, made in a thread: events that arrive meanwhile do not wait for it."""
+    work = partial(parts_of(request).render, template, view, **context)
+    return await asyncio.get_running_loop().run_in_executor(_RENDERING, work)
 
 
 def see(location: str) -> Response:

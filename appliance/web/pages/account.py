@@ -79,7 +79,7 @@ async def _account_page(
         sessions=tuple(_row(login, session) for session in found),
         sign_out_everywhere_action=urls.ACCOUNT_SIGN_OUT,
     )
-    return page(request, "admin/account.html", view, status, NO_STORE)
+    return await page(request, "admin/account.html", view, status, NO_STORE)
 
 
 def _row(login: Login, session: LoginSession) -> SessionRow:

@@ -116,7 +116,7 @@ async def _accounts_page(
         form=Form(action=urls.ADMIN_ACCOUNTS, values=values, errors=errors or {}),
         roles=_roles(login),
     )
-    return page(request, "admin/users.html", view, status)
+    return await page(request, "admin/users.html", view, status)
 
 
 def _row(login: Login, account: Account, seen_at: int | None) -> UserRow:

@@ -110,7 +110,7 @@ async def _keys_page(
         created=made.token if made else None,
         created_kind=made.key.kind if made else "private",
     )
-    return page(request, "admin/keys.html", view, status, NO_STORE)
+    return await page(request, "admin/keys.html", view, status, NO_STORE)
 
 
 def _row(project: Project, key: Key) -> KeyRow:

@@ -52,7 +52,7 @@ async def show_health(request: Request) -> Response:
         refresh_href=urls.ADMIN_SYSTEM,
     )
     template = "admin/_health.html" if wants_fragment(request.headers) else "admin/health.html"
-    return page(request, template, view, headers={"cache-control": "no-store", "vary": "HX-Request"})
+    return await page(request, template, view, headers={"cache-control": "no-store", "vary": "HX-Request"})
 
 
 def _gauges(parts: Parts, health: Health) -> tuple[Gauge, ...]:
@@ -142,7 +142,7 @@ async def show_audit(request: Request) -> Response:
         rows=tuple(_audit_row(entry) for entry in found),
         pager=_pager(number, offset, len(found), total) if total > AUDIT_ROWS else None,
     )
-    return page(request, "admin/audit.html", view)
+    return await page(request, "admin/audit.html", view)
 
 
 def _pager(number: int, offset: int, rows: int, total: int) -> Pager:

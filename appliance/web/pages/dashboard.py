@@ -21,7 +21,7 @@ from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import Counted, dashboard_view, panel_view
-from appliance.web.forms import get, page, see
+from appliance.web.forms import get, page, rendered, see
 from appliance.web.pages.setup import install_of
 from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
@@ -63,7 +63,7 @@ async def show(request: Request) -> Response:
         return await _failed(request, error)
     frame = await frame_of(request, access)
     install = None if has_data else await _install(request, access)
-    return _answer(request, dashboard_view(frame, state, counted, install=install))
+    return await _answer(request, dashboard_view(frame, state, counted, install=install))
 
 
 async def show_main(request: Request) -> Response:
@@ -73,7 +73,7 @@ async def show_main(request: Request) -> Response:
         return see(state.href())
     counted = await count(request, state)
     view = dashboard_view(shell.bare(request, shell.label(access.project)), state, counted)
-    return page(request, "dashboard/_main.html", view, headers=FRAGMENT_HEADERS)
+    return await page(request, "dashboard/_main.html", view, headers=FRAGMENT_HEADERS)
 
 
 async def show_panel(request: Request) -> Response:
@@ -91,10 +91,10 @@ async def show_panel(request: Request) -> Response:
     except Unavailable as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
         panel = panel_view(_state_in_doubt(request, access), card, None, None, failed=True)
-        return _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
+        return await _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return _panel(request, panel_view(state, card, table, whole.figures()["visitors"]), FRAGMENT_HEADERS)
+    return await _panel(request, panel_view(state, card, table, whole.figures()["visitors"]), FRAGMENT_HEADERS)
 
 
 async def count(request: Request, state: State, panels: Sequence[cards.Card] = ()) -> Counted:
@@ -157,7 +157,7 @@ async def _failed(request: Request, error: Unavailable) -> Response:
     log.warning("the dashboard could not be counted", code=error.code, error=str(error))
     access = await project_for(request)
     view = dashboard_view(await frame_of(request, access), _state_in_doubt(request, access), None, failed=True)
-    response = _answer(request, view, status=503)
+    response = await _answer(request, view, status=503)
     response.headers["cache-control"] = "no-store"
     response.headers["retry-after"] = str(error.retry_after_seconds)
     return response
@@ -168,12 +168,12 @@ def _state_in_doubt(request: Request, access: SiteAccess) -> State:
     return dashboard_state.read(request.query_params.multi_items(), access.project, clock.now(), 0)
 
 
-def _answer(request: Request, view: DashboardView, status: int = 200) -> Response:
+async def _answer(request: Request, view: DashboardView, status: int = 200) -> Response:
     if wants_fragment(request.headers):
-        html = parts_of(request).render("dashboard/_dash.html", view, fragment=True)
+        html = await rendered(request, "dashboard/_dash.html", view, fragment=True)
         return HTMLResponse(html, status, FRAGMENT_HEADERS)
-    return page(request, "dashboard/page.html", view, status, PAGE_HEADERS)
+    return await page(request, "dashboard/page.html", view, status, PAGE_HEADERS)
 
 
-def _panel(request: Request, panel: Panel, headers: dict[str, str]) -> Response:
-    return HTMLResponse(parts_of(request).render("dashboard/_panel.html", None, panel=panel), headers=headers)
+async def _panel(request: Request, panel: Panel, headers: dict[str, str]) -> Response:
+    return HTMLResponse(await rendered(request, "dashboard/_panel.html", None, panel=panel), headers=headers)

@@ -16,7 +16,7 @@ from appliance.web import cards, dashboard_state, listing, shell, urls
 from appliance.web.controls import chips, period_menu
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import row
-from appliance.web.forms import get, page
+from appliance.web.forms import get, page, rendered
 from appliance.web.listing import BY_VALUE, PAGE_ROWS, Page, Wanted
 from appliance.web.pages.dashboard import PAGE_HEADERS, asked
 from appliance.web.parts import parts_of
@@ -39,10 +39,10 @@ async def show(request: Request) -> Response:
     title = f"{tab_label(dimension)} · {shell.label(access.project)}"
     if wants_fragment(request.headers):
         view = details_view(shell.bare(request, title), state, wanted, found)
-        html = parts_of(request).render("details/_dialog.html", view)
+        html = await rendered(request, "details/_dialog.html", view)
         return HTMLResponse(html, headers=FRAGMENT_HEADERS)
     frame = await shell.shell(request, title, access.project)
-    return page(request, "details/page.html", details_view(frame, state, wanted, found), headers=PAGE_HEADERS)
+    return await page(request, "details/page.html", details_view(frame, state, wanted, found), headers=PAGE_HEADERS)
 
 
 def dimension_in(request: Request) -> str:

@@ -39,4 +39,4 @@ async def show(request: Request) -> Response:
         datasets=("events", "visits"),
         file_formats=tuple(FORMATS),
     )
-    return page(request, "admin/export.html", view, status=422 if errors else 200)
+    return await page(request, "admin/export.html", view, status=422 if errors else 200)

@@ -22,7 +22,7 @@ from appliance.queries.question import LIMIT_MAX, Report
 from appliance.queries.reports import Reports
 from appliance.web import cards, dashboard_state, labels, shell, urls
 from appliance.web.dashboard_state import State
-from appliance.web.forms import get, page, see
+from appliance.web.forms import get, page, rendered, see
 from appliance.web.pages.dashboard import PAGE_HEADERS, asked
 from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
@@ -56,9 +56,9 @@ async def show(request: Request) -> Response:
     title = f"{words('filter.add')} · {shell.label(access.project)}"
     if wants_fragment(request.headers):
         view = _view(shell.bare(request, title), state, draft, found)
-        return HTMLResponse(parts_of(request).render("filter/_dialog.html", view), headers=FRAGMENT_HEADERS)
+        return HTMLResponse(await rendered(request, "filter/_dialog.html", view), headers=FRAGMENT_HEADERS)
     frame = await shell.shell(request, title, access.project)
-    return page(request, "filter/page.html", _view(frame, state, draft, found), headers=PAGE_HEADERS)
+    return await page(request, "filter/page.html", _view(frame, state, draft, found), headers=PAGE_HEADERS)
 
 
 async def show_values(request: Request) -> Response:
@@ -69,7 +69,7 @@ async def show_values(request: Request) -> Response:
     draft = _draft(request.query_params, state)
     found = await _suggestions(parts_of(request).reports, state, draft)
     view = _view(shell.bare(request, ""), state, draft, found)
-    return HTMLResponse(parts_of(request).render("filter/_values.html", view), headers=FRAGMENT_HEADERS)
+    return HTMLResponse(await rendered(request, "filter/_values.html", view), headers=FRAGMENT_HEADERS)
 
 
 async def apply(request: Request) -> Response:

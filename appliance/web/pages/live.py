@@ -41,13 +41,15 @@ def routes() -> list[Route]:
 
 async def show(request: Request) -> Response:
     access = await project_for(request)
-    return page(request, "live/page.html", await _view(request, access.project), headers={"cache-control": "no-store"})
+    return await page(
+        request, "live/page.html", await _view(request, access.project), headers={"cache-control": "no-store"}
+    )
 
 
 async def show_now(request: Request) -> Response:
     access = await project_for(request)
     view = await _view(request, access.project)
-    return page(request, "live/_now.html", view, headers={"cache-control": "no-store", "vary": "HX-Request"})
+    return await page(request, "live/_now.html", view, headers={"cache-control": "no-store", "vary": "HX-Request"})
 
 
 async def _view(request: Request, project: Project) -> LiveView:

@@ -39,7 +39,7 @@ async def show_login(request: Request) -> Response:
         return see(target)
     if not await accounts.any_exist(state_of(request).db):
         return see(urls.SETUP)
-    return _login_page(request, target)
+    return await _login_page(request, target)
 
 
 async def sign_in(request: Request) -> Response:
@@ -50,10 +50,10 @@ async def sign_in(request: Request) -> Response:
     name, address = email.strip().lower()[: accounts.EMAIL_CHARACTERS_MAX], address_of(request)
     if wait_seconds := state.login_throttle.attempt(name, address, now):
         await _report_throttled(request, name, address, now)
-        return _throttled_page(request, target, email, wait_seconds)
+        return await _throttled_page(request, target, email, wait_seconds)
     account = await accounts.authenticate(state.db, name, form.text("password"))
     if account is None:
-        return _login_page(request, target, email, WRONG, 401)
+        return await _login_page(request, target, email, WRONG, 401)
     state.login_throttle.succeeded(name, address)
     await log_in(request, account)
     await audit.record(state.db, now, account.email, "login", detail=coarse_address_of(request))
@@ -81,18 +81,18 @@ async def _report_throttled(request: Request, name: str, address: str, now: int)
         await audit.record(state.db, now, "login", "login.throttled", name, coarse_address_of(request))
 
 
-def _throttled_page(request: Request, target: str, email: str, wait_seconds: int) -> Response:
+async def _throttled_page(request: Request, target: str, email: str, wait_seconds: int) -> Response:
     unit = "second" if wait_seconds == 1 else "seconds"
     error = f"Too many attempts. Try again in {wait_seconds} {unit}."
-    response = _login_page(request, target, email, error, 429)
+    response = await _login_page(request, target, email, error, 429)
     response.headers["retry-after"] = str(wait_seconds)
     return response
 
 
-def _login_page(request: Request, target: str, email: str = "", error: str = "", status: int = 200) -> Response:
+async def _login_page(request: Request, target: str, email: str = "", error: str = "", status: int = 200) -> Response:
     view = LoginView(
         shell=shell.bare(request, text("login.title")),
         form=Form(action=urls.LOGIN, values={"email": email}, errors={"": error} if error else {}),
         next="" if target == urls.HOME else target,
     )
-    return page(request, "login.html", view, status, NO_STORE)
+    return await page(request, "login.html", view, status, NO_STORE)

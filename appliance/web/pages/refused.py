@@ -52,4 +52,4 @@ async def show(request: Request) -> Response:
         reason=chosen,
         all_href=here,
     )
-    return page(request, "admin/refused.html", view)
+    return await page(request, "admin/refused.html", view)

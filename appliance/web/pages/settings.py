@@ -71,7 +71,7 @@ async def _new_page(
         timezones=timezone_options(values["timezone"]),
         currencies=currency_options(),
     )
-    return page(request, "admin/project.html", view, status)
+    return await page(request, "admin/project.html", view, status)
 
 
 # ---------------------------------------------------------------- a known one
@@ -190,4 +190,4 @@ async def _settings_page(
         install=await install_of(request, project),
         delete=confirm if may_delete else None,
     )
-    return page(request, "admin/project.html", view, status)
+    return await page(request, "admin/project.html", view, status)

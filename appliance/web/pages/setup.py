@@ -43,8 +43,8 @@ async def show_account(request: Request) -> Response:
         return see(urls.HOME)
     token = request.query_params.get("token", "")
     if token and not _is_token(request, token):
-        return _account_page(request, "", errors={"token": NOT_RIGHT}, status=403)
-    return _account_page(request, token)
+        return await _account_page(request, "", errors={"token": NOT_RIGHT}, status=403)
+    return await _account_page(request, token)
 
 
 async def create_account(request: Request) -> Response:
@@ -55,7 +55,7 @@ async def create_account(request: Request) -> Response:
     form = await read_form(request)
     token = request.query_params.get("token") or form.text("token").strip()
     if not _is_token(request, token):
-        return _account_page(request, "", form, {"token": NOT_RIGHT}, 403)
+        return await _account_page(request, "", form, {"token": NOT_RIGHT}, 403)
     try:
         account = await accounts.create(
             db,
@@ -71,7 +71,7 @@ async def create_account(request: Request) -> Response:
         return see(urls.LOGIN)
     except Invalid as error:
         errors = errors_of(error, known=("name", "email", "password"))
-        return _account_page(request, token, form, errors, error.status)
+        return await _account_page(request, token, form, errors, error.status)
     await log_in(request, account)
     return see(urls.SETUP_SITE)
 
@@ -81,7 +81,7 @@ def _is_token(request: Request, token: str) -> bool:
     return bool(expected) and credentials.same(token, expected)
 
 
-def _account_page(
+async def _account_page(
     request: Request,
     token: str,
     form: Fields | None = None,
@@ -96,7 +96,7 @@ def _account_page(
         form=Form(action=f"{urls.SETUP}?token={token}" if token else urls.SETUP, values=values, errors=errors or {}),
         token_needed=not token,
     )
-    return page(request, "setup/page.html", view, status, NO_STORE)
+    return await page(request, "setup/page.html", view, status, NO_STORE)
 
 
 # ---------------------------------------------------------------- site
@@ -106,7 +106,7 @@ async def show_site(request: Request) -> Response:
     await require_role(request, "admin")
     if await projects.list_all(state_of(request).db):
         return see(urls.SITE_NEW)
-    return _site_page(request, {"currency": DEFAULT_CURRENCY, "timezone": "UTC"})
+    return await _site_page(request, {"currency": DEFAULT_CURRENCY, "timezone": "UTC"})
 
 
 async def create_site(request: Request) -> Response:
@@ -125,11 +125,11 @@ async def create_site(request: Request) -> Response:
         )
     except Invalid as error:
         errors = errors_of(error, {"domains": "domain"}, known=("domain", "timezone", "currency"))
-        return _site_page(request, values, errors, error.status)
+        return await _site_page(request, values, errors, error.status)
     return see(urls.install(made.project))
 
 
-def _site_page(
+async def _site_page(
     request: Request, values: dict[str, str], errors: dict[str, str] | None = None, status: int = 200
 ) -> Response:
     view = SetupView(
@@ -139,7 +139,7 @@ def _site_page(
         timezones=timezone_options(values["timezone"]),
         currencies=currency_options(),
     )
-    return page(request, "setup/page.html", view, status)
+    return await page(request, "setup/page.html", view, status)
 
 
 # ---------------------------------------------------------------- install
@@ -153,7 +153,7 @@ async def show_install(request: Request) -> Response:
         step="install",
         install=await install_of(request, project),
     )
-    return page(request, "setup/page.html", view)
+    return await page(request, "setup/page.html", view)
 
 
 async def send_test(request: Request) -> Response:

@@ -40,7 +40,7 @@ async def show_sites(request: Request) -> Response:
         cards=tuple(_card(project, numbers[project.id]) for project in mine),
         create_href=urls.SITE_NEW if viewer.may("admin") else None,
     )
-    return page(request, "sites.html", view)
+    return await page(request, "sites.html", view)
 
 
 async def show_projects(request: Request) -> Response:
@@ -51,7 +51,7 @@ async def show_projects(request: Request) -> Response:
         rows=tuple(_row(project) for project in await projects.list_all(state_of(request).db)),
         create_href=urls.SITE_NEW,
     )
-    return page(request, "admin/projects.html", view)
+    return await page(request, "admin/projects.html", view)
 
 
 async def _visible(request: Request, viewer: Viewer) -> list[Project]:
