@@ -3,6 +3,8 @@
 Withdrawn codes of the last years (HRK, SLL, ZWL and the like) stay, because events of those years carry them.
 """
 
+from decimal import Decimal
+
 _NO_DIGITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _TWO_DIGITS = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
@@ -20,3 +22,8 @@ MINOR_DIGITS: dict[str, int] = {
     for digits, codes in ((0, _NO_DIGITS), (2, _TWO_DIGITS), (3, _THREE_DIGITS), (4, _FOUR_DIGITS))
     for code in codes.split()
 }
+
+
+def units(minor: int, currency: str) -> Decimal:
+    """An amount in minor units as one in units: 1250 EUR -> 12.50."""
+    return Decimal(minor).scaleb(-MINOR_DIGITS.get(currency, 2))

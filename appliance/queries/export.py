@@ -1,6 +1,7 @@
 """Stored events and visits as rows, streamed: what a CSV or NDJSON export holds.
 
-Columns carry the native field names (docs/api.md). Rows come in the order in which they were stored.
+Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. Rows come in the
+order in which they were stored.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.currencies import units
 from appliance.model import ACQUISITION_FIELDS, Flag
 from appliance.storage.dimensions import dictionary_of
 from appliance.storage.event_ids import unpack
@@ -119,14 +121,14 @@ def _event(row: Row) -> tuple[Any, ...]:
         user,
         session_id,
         visit_id,
-        str(visitor),
+        _visitor(visitor),
         hostname,
         path,
         title,
         *first,
         scroll,
         engaged,
-        revenue,
+        None if revenue is None else units(revenue, currency),
         currency,
         rate / 1_000_000,
         0 if flags & Flag.PASSIVE else 1,
@@ -140,7 +142,7 @@ def _visit(row: Row) -> tuple[Any, ...]:
     bounce = 1 if pageviews == 1 and not interactive else 0
     return (
         visit_id,
-        str(visitor),
+        _visitor(visitor),
         user,
         session_id,
         _iso(start),
@@ -155,6 +157,11 @@ def _visit(row: Row) -> tuple[Any, ...]:
         exit_path,
         *first,
     )
+
+
+def _visitor(number: int) -> str:
+    """16 hexadecimal digits: no sign that looks like a formula, no digits that a spreadsheet or JSON would round."""
+    return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
 
 def _iso(time: int) -> str:

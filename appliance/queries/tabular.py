@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-Cell = str | int | float | None
+Cell = str | int | float | Decimal | None
 
 
 def csv_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:

@@ -12,7 +12,7 @@ def lock_data_folder(folder: Path) -> IO[str]:
 
     A lock of the operating system goes with its process, however that ends; a file with a process id would not.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = (folder / "lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

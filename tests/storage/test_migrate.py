@@ -33,6 +33,11 @@ def test_a_new_file_has_the_version_of_this_release(tmp_path: Path) -> None:
     assert migrate(tmp_path / "a.db", tmp_path) == BASELINE + len(available()) == version(tmp_path / "a.db")
 
 
+def test_what_visitors_did_is_for_the_owners_eyes(tmp_path: Path) -> None:
+    migrate(tmp_path / "a.db", tmp_path)
+    assert {file.stat().st_mode & 0o077 for file in tmp_path.glob("a.db*") if file.suffix != ".migrating"} == {0}
+
+
 def test_an_older_file_is_brought_up_and_backed_up_before(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     old_database(path)

@@ -50,6 +50,7 @@ def migrate(path: Path, backups: Path, migrations: list[Migration] | None = None
     """
     migrations = available() if migrations is None else migrations
     newest = BASELINE + len(migrations)
+    path.touch(mode=0o600)  # a new file is the owner's alone; so are those that SQLite puts beside it
     connection = connect(path)
     try:
         if _version(connection) != newest:
