@@ -99,7 +99,7 @@ def test_every_field_of_an_event_is_documented() -> None:
 
 def test_columns_of_exports_that_are_no_fields_of_events_are_explained_where_they_need_it() -> None:
     assert {"revenue", "visit_id"} <= set(DATASETS["events"])
-    assert "smallest unit" in page("docs/api.md")
+    assert "in units of its currency" in page("docs/api.md")
 
 
 # ---------------------------------------------------------------- links
