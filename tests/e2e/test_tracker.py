@@ -252,7 +252,7 @@ async def test_events_with_properties_and_revenue(page: Page, tracked: Tracked) 
         [Visit(1, 4, "/events.html", "/events.html")],
     )
     revenue = [(row["event"], row["revenue"], row["currency"]) for row in rows if "revenue" in row]
-    assert revenue == [("Order", "19.90", "USD")], "in cents"
+    assert revenue == [("Order", "19.90", "USD")]
 
 
 async def test_an_outbound_link_that_is_followed(page: Page, tracked: Tracked) -> None:
