@@ -13,7 +13,9 @@ from appliance.storage.interface import Database
 
 NOW = 5 * MINUTE
 MINUTES_KEPT = 30
+# What is late is counted in its minute, but of a crowded minute long ago only the number is kept.
 MINUTES_OPEN = 6
+CROWD = 5_000
 FEED_KEPT = 50
 
 
@@ -44,7 +46,7 @@ class _Site:
     def __init__(self) -> None:
         self.visitors: dict[int, Seen] = {}
         self.minutes: dict[int, set[int]] = {}  # visitors of each of the last minutes
-        self.closed: dict[int, int] = {}  # of the minutes before, only how many they were
+        self.closed: dict[int, int] = {}  # of crowded minutes before, how many they were
         self.feed: deque[FeedItem] = deque(maxlen=FEED_KEPT)
         self.last_event_at: int | None = None
 
@@ -71,6 +73,16 @@ class Presence:
         )
         for project_id, visitor, end, path, source, country in rows:
             self._site(project_id).visitors[visitor] = Seen(end, path, source, country)
+        rows = await database.read(
+            """
+            SELECT e.project_id, e.time / 60000000, v.visitor
+            FROM event e JOIN visit v ON v.id = e.visit_id
+            WHERE e.id > (SELECT coalesce(max(id), 0) FROM event) - 100000 AND e.time > :since
+            """,
+            {"since": now - MINUTES_KEPT * MINUTE},
+        )
+        for project_id, minute, visitor in rows:
+            self._site(project_id).minutes.setdefault(minute, set()).add(visitor)
 
     def add(self, stored: Stored, now: int) -> None:
         """A batch was stored. What happened long ago (imports, late deliveries) is nobody's presence."""
@@ -79,7 +91,9 @@ class Presence:
             site.last_event_at = max(site.last_event_at or 0, person.time)
             if person.time <= now - MINUTES_KEPT * MINUTE:
                 continue
-            self._count_minute(site, person.time // MINUTE, person.visitor, now // MINUTE)
+            minute = person.time // MINUTE
+            if minute not in site.closed:
+                site.minutes.setdefault(minute, set()).add(person.visitor)
             if person.time > now - NOW:
                 before = site.visitors.get(person.visitor)
                 source, path = person.source, person.path
@@ -89,13 +103,6 @@ class Presence:
         for item in stored.feed:
             if item.time > now - MINUTES_KEPT * MINUTE:
                 self._site(item.project_id).feed.append(item)
-
-    def _count_minute(self, site: _Site, minute: int, visitor: int, running: int) -> None:
-        """Minutes stay open for as long as their events may come late; then a number is kept of them, no set."""
-        if minute > running - MINUTES_OPEN:
-            site.minutes.setdefault(minute, set()).add(visitor)
-        else:
-            site.closed.setdefault(minute, 1)
 
     def people(self, project_id: int, now: int) -> int:
         """Number of visitors with an event in the last five minutes."""
@@ -136,10 +143,11 @@ class Presence:
         for visitor in gone:
             del site.visitors[visitor]
         running = now // MINUTE
-        for minute in [m for m in site.minutes if m <= running - MINUTES_OPEN]:
+        for minute in [m for m, there in site.minutes.items() if m <= running - MINUTES_OPEN and len(there) > CROWD]:
             site.closed[minute] = len(site.minutes.pop(minute))
-        for minute in [m for m in site.closed if m <= running - MINUTES_KEPT]:
-            del site.closed[minute]
+        for kept in (site.minutes, site.closed):
+            for minute in [m for m in kept if m <= running - MINUTES_KEPT]:
+                del kept[minute]
 
 
 def _visitors(site: _Site, minute: int) -> int:

@@ -87,7 +87,7 @@ class _SourceLine(_Line):
 
     @staticmethod
     def icon(value: str) -> Icon | None:
-        return Icon(kind="brand", code=value) if value else None
+        return Icon(kind="brand", code=value) if value else Icon(kind="ui", code="arrow-right")
 
 
 class _CountryLine(_Line):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance import clock
 from appliance.clock import DAY, HOUR, MINUTE
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.money import minor_units
@@ -16,6 +17,7 @@ from appliance.ingest.recent import RecentIds
 from appliance.ingest.times import read_time
 from appliance.ingest.visitor import local_day, persistent, rotating
 from appliance.storage.interface import Position
+from tests.running import Running
 
 
 def utc(text: str) -> int:
@@ -186,8 +188,31 @@ def test_the_last_half_hour_in_minutes() -> None:
     assert (later[19], later[18]) == (2, 1)
 
 
+def test_everybody_of_a_minute_counts_however_late_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    presence = Presence()
+    presence.add(batch(person(1, 20), person(2, 20)), NOW)
+    presence.add(batch(person(2, 20), person(3, 20)), NOW)
+    assert presence.look(1, NOW).minutes[9] == 3
+    monkeypatch.setattr("appliance.ingest.presence.CROWD", 2)
+    assert presence.look(1, NOW).minutes[9] == 3
+    presence.add(batch(person(4, 20)), NOW)
+    assert presence.look(1, NOW).minutes[9] == 3, "of a crowded minute long ago only the number is kept"
+
+
 def test_imports_are_nobodys_presence() -> None:
     presence = Presence()
     presence.add(batch(person(1, 60 * 24)), NOW)
     assert presence.people(1, NOW) == 0
     assert presence.feed(1) == []
+
+
+async def test_who_was_there_is_known_after_a_restart(running: Running) -> None:
+    await running.send({"event": "pageview", "url": "https://example.com/", "user_id": "somebody"})
+    await running.send({"event": "pageview", "url": "https://example.com/b", "user_id": "somebody else"})
+    await running.drained()
+    now = clock.now()
+    kept, loaded = running.appliance.presence.look(running.project.id, now), Presence()
+    await loaded.load(running.appliance.database, now)
+    assert sum(kept.minutes) >= 2
+    assert loaded.look(running.project.id, now).minutes == kept.minutes
+    assert loaded.people(running.project.id, now) == kept.people
