@@ -197,7 +197,7 @@ async def find_project(db: Database, site: str) -> Project | None:
 async def require_key(connection: HTTPConnection, scope: Scope) -> Grant:
     """The project and private key of a request, if the key has the scope.
 
-    Raises Unauthorized for no key (`key_missing`), an unknown or revoked one (`key_unknown`), a private key
+    Raises Unauthorized for no key (`missing_key`), an unknown or revoked one (`unknown_key`), a private key
     in the query string (`private_key_in_query`) or from a browser (`private_key_from_browser`); Forbidden for
     a public key (`public_key`) or one without the scope (`scope`).
     """
@@ -206,14 +206,14 @@ async def require_key(connection: HTTPConnection, scope: Scope) -> Grant:
         raise Unauthorized("A private key must not stand in a URL.", code="private_key_in_query")
     token = _key_token(connection)
     if token is None:
-        raise Unauthorized("Send a private key: Authorization: Bearer sa_priv_…", code="key_missing")
+        raise Unauthorized("Send a private key: Authorization: Bearer sa_priv_…", code="missing_key")
     kind = credentials.key_kind(token)
     if kind == "private" and _from_browser(connection):
         await _report(connection, token, "browser")
         raise Unauthorized("A private key must not be used in a browser.", code="private_key_from_browser")
     found = await _live(connection, token)
     if found is None:
-        raise Unauthorized("This key does not exist or was revoked.", code="key_unknown")
+        raise Unauthorized("This key does not exist or was revoked.", code="unknown_key")
     if kind == "public":
         raise Forbidden("This is a public key, which may only send. Use a private one.", code="public_key")
     if scope not in found.key.scopes:

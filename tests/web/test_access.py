@@ -151,17 +151,17 @@ async def test_a_private_key_is_taken_from_each_place_it_may_stand(administratio
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({}, 401, "key_missing"),
-        ({"authorization": "Bearer"}, 401, "key_missing"),
-        ({"authorization": "Basic !!!"}, 401, "key_missing"),
-        ({"authorization": "Basic /////w=="}, 401, "key_missing"),
-        ({"authorization": "Bearer nonsense"}, 401, "key_unknown"),
-        ({"authorization": "Bearer sa_unknownunknownunknownunknownunkn"}, 401, "key_unknown"),
-        ({"authorization": "Bearer sa_priv_unknown"}, 401, "key_unknown"),
+        ({}, 401, "missing_key"),
+        ({"authorization": "Bearer"}, 401, "missing_key"),
+        ({"authorization": "Basic !!!"}, 401, "missing_key"),
+        ({"authorization": "Basic /////w=="}, 401, "missing_key"),
+        ({"authorization": "Bearer nonsense"}, 401, "unknown_key"),
+        ({"authorization": "Bearer sa_unknownunknownunknownunknownunkn"}, 401, "unknown_key"),
+        ({"authorization": "Bearer sa_priv_unknown"}, 401, "unknown_key"),
         ({"authorization": "Bearer {public}"}, 403, "public_key"),
         ({"authorization": "Bearer {private}", "origin": "https://example.com"}, 401, "private_key_from_browser"),
         ({"authorization": "Bearer {private}", "sec-fetch-mode": "cors"}, 401, "private_key_from_browser"),
-        ({"authorization": "Bearer {private}x"}, 401, "key_unknown"),
+        ({"authorization": "Bearer {private}x"}, 401, "unknown_key"),
     ],
 )
 async def test_another_key_is_refused_with_its_reason(administration, made, headers, status, code):
@@ -220,11 +220,11 @@ async def test_a_revoked_key_and_the_key_of_a_deleted_project_open_nothing(admin
     headers = {"x-api-key": made.private_key}
     key = await keys.by_token(database, made.private_key)
     await projects.delete(database, made.project, actor="cli", at=1)
-    assert (await ask(administration, headers)).json()["code"] == "key_unknown"
+    assert (await ask(administration, headers)).json()["code"] == "unknown_key"
     await projects.restore(database, made.project.public_id, actor="cli", at=2)
     assert (await ask(administration, headers)).status_code == 200
     await keys.revoke(database, made.project.id, key.id, actor="cli", at=3)
-    assert (await ask(administration, headers)).json()["code"] == "key_unknown"
+    assert (await ask(administration, headers)).json()["code"] == "unknown_key"
 
 
 async def test_a_keys_use_is_noted(administration, made):
