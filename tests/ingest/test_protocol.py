@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from appliance.ingest.sent import Sent
 from tests.process import Server
 
 PATH = "/api/v1/events/ingest"
 EVENT = json.dumps({"event": "pageview", "url": "https://example.com/a"}).encode()
+FIELDS = ["events", "sent_at", *Sent.__struct_fields__]
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -113,6 +117,27 @@ def test_both_ways_answer_the_same(server: Server, wire: Wire, key: str, name: s
             assert headers.pop(varying)
         answers.append((status, headers, body))
     assert answers[0] == answers[1]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=6),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass")))
+def test_whatever_is_sent_both_ways_agree_and_the_connection_lives(server: Server, key: str, body: bytes) -> None:
+    wire = Wire(server)
+    statuses = []
+    for data in (request(key, body), chunked(request(key, body))):
+        wire.send(data)
+        status, _, answer = wire.answer()
+        assert json.loads(answer)
+        statuses.append(status)
+    wire.socket.close()
+    assert statuses[0] == statuses[1] in (202, 400, 401, 413, 415, 422)
 
 
 def test_a_body_may_come_in_pieces(server: Server, wire: Wire, key: str) -> None:
