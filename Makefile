@@ -17,7 +17,7 @@ setup: $(VENV)/.run   ## virtual environment with the locked dependencies
 
 test: $(VENV)/.dev    ## everything but the long soaks
 	@tools/system_packages.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 test-long: $(VENV)/.dev ## the soaks: minutes of kills and random worlds
 	@tools/system_packages.sh

@@ -21,6 +21,7 @@ async def dashboards(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         patch.setattr(clock, "now", lambda: NOW)
         async with opened(tmp_path_factory.mktemp("dashboards")) as ready:
             await ready.site()
+            await ready.owner()  # without an account every page leads to the set-up
             yield ready
 
 
