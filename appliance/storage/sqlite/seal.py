@@ -1,0 +1,187 @@
+"""Sealing: visits of days that are over move from rows into chunks, and back when something late changes them.
+`python -m appliance.storage.sqlite.seal DATABASE` seals what is settled, and ends early when its stdin closes.
+
+A visit belongs to the project-local day of its start, and goes with all its events. Every step is one transaction of
+bounded size, in which the rows go and the chunk comes, so that it may be killed at any instant and run again. A step is
+right whenever it is taken; when a day is due is only a matter of cost, because the drain unseals what it has to change.
+"""
+
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from appliance.clock import DAY, MICROSECONDS, MINUTE, now
+from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
+from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
+from appliance.storage.sqlite.writer import WriteConnection
+
+T = TypeVar("T")
+
+# A chunk holds no more unless one visit does. Small parts of a day that came late are joined with those before.
+CHUNK_EVENTS_MAX: Final = 50_000
+SMALL_EVENTS: Final = CHUNK_EVENTS_MAX // 4
+# After its last event a visit is left alone for as long as events on time may look for it: the drain asks for visits of
+# the last 48 hours, and aliases are kept as long.
+SETTLED_AFTER: Final = 2 * DAY
+NICENESS: Final = 10
+PAUSE_SECONDS: Final = 0.05  # between two chunks, so that the drain gets its turn
+
+_EPOCH: Final = date(1970, 1, 1)
+_QUARTER: Final = 15 * MINUTE  # local days begin at one of them
+
+
+def _quoted(names: tuple[str, ...], alias: str = "") -> str:
+    return ", ".join(f'{alias}"{name}"' for name in names)
+
+
+_VISITS: Final = (
+    f"SELECT {_quoted(VISIT_COLUMNS, 'v.')} FROM visit v"
+    " WHERE v.project_id = ? AND v.start >= ? AND v.start < ? AND v.events > 0 ORDER BY v.id LIMIT ?"
+)
+_EVENTS: Final = (
+    f"SELECT {_quoted(EVENT_COLUMNS, 'e.')} FROM event e"
+    " WHERE e.project_id = ? AND e.visit_id IN (SELECT j.value FROM json_each(?) j) ORDER BY e.visit_id, e.id"
+)
+_DELETE: Final = "DELETE FROM {} WHERE id IN (SELECT j.value FROM json_each(?) j)"
+_NOTE_NEWEST: Final = (
+    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name)"
+    " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+)
+
+
+def seal_settled(transact: Callable[[Callable[[sqlite3.Connection], T]], T], now: int) -> Iterator[Chunk]:
+    """Seal every day whose visits all ended long enough before `now` (UTC microseconds), step by step.
+
+    `transact` runs work in a write transaction; each chunk that comes out is committed.
+    """
+    run: Any = transact
+    projects = run(lambda connection: connection.execute("SELECT id, timezone FROM project ORDER BY id").fetchall())
+    for project_id, timezone in projects:
+        zone = ZoneInfo(timezone)
+        for day in run(partial(due_days, project_id=project_id, zone=zone, before=now - SETTLED_AFTER)):
+            run(partial(join_parts, project_id=project_id, day=day))
+            while chunk := run(partial(seal, project_id=project_id, day=day, zone=zone)):
+                yield chunk
+
+
+def due_days(connection: sqlite3.Connection, project_id: int, zone: ZoneInfo, before: int) -> list[int]:
+    """Local days (since 1970) with rows of visits that all ended before that time, in order."""
+    select = f'SELECT v.start / {_QUARTER}, max(v."end") FROM visit v WHERE v.project_id = ? GROUP BY 1'
+    ends: dict[int, int] = {}
+    for quarter, end in connection.execute(select, (project_id,)):
+        day = local_day(quarter * _QUARTER, zone)
+        ends[day] = max(end, ends.get(day, end))
+    return sorted(day for day, end in ends.items() if end < before)
+
+
+def join_parts(connection: sqlite3.Connection, project_id: int, day: int) -> None:
+    """Bring the small chunks of a day back to rows, to be sealed together with what came late."""
+    where = "c.project_id = ? AND c.day = ? AND c.events < ?"
+    for chunk in chunks(connection, where, (project_id, day, SMALL_EVENTS)):
+        unseal(connection, chunk)
+
+
+def seal(connection: sqlite3.Connection, project_id: int, day: int, zone: ZoneInfo) -> Chunk | None:
+    """Move visits that started on a local day, as many as a chunk takes, inside the transaction that is open.
+
+    None when there are none: the day is sealed.
+    """
+    span = (day_start(day, zone), day_start(day + 1, zone))
+    found = connection.execute(_VISITS, (project_id, *span, CHUNK_EVENTS_MAX)).fetchall()
+    visits = found[: _fitting([row[_EVENT_COUNT] for row in found])]
+    visit_ids = [row[0] for row in visits]
+    events = connection.execute(_EVENTS, (project_id, _json(visit_ids))).fetchall()
+    if not events:
+        return None
+    with_events = {row[_VISIT_ID] for row in events}
+    visits = [row for row in visits if row[0] in with_events]
+    chunk = write_chunk(connection, project_id, day, _columns(VISIT_COLUMNS, visits), _columns(EVENT_COLUMNS, events))
+    for table, rows in (("visit", visits), ("event", events)):
+        ids = [row[0] for row in rows]
+        # Ids are never given twice, also when the newest rows have become columns.
+        connection.execute(_NOTE_NEWEST, (f"newest_{table}", str(max(ids))))
+        connection.execute(_DELETE.format(table), (_json(ids),))
+    return chunk
+
+
+def unseal(connection: sqlite3.Connection, chunk: Chunk) -> None:
+    """Make a chunk's visits and events rows again, inside the transaction that is open. Raises ChunkDamaged."""
+    copy_rows(connection, chunk, "main")
+    delete_chunk(connection, chunk.id)
+
+
+def copy_rows(connection: sqlite3.Connection, chunk: Chunk, schema: Literal["main", "temp"]) -> None:
+    """Insert a chunk's visits and events as rows into the tables of a schema. Raises ChunkDamaged."""
+    reader = ChunkReader(connection, chunk)
+    for table, columns in (("visit", VISIT_COLUMNS), ("event", EVENT_COLUMNS)):
+        names, marks = _quoted(("project_id", *columns)), ", ".join("?" * (len(columns) + 1))
+        rows = ((chunk.project_id, *row) for row in reader.rows(table))
+        connection.executemany(f"INSERT INTO {schema}.{table} ({names}) VALUES ({marks})", rows)
+
+
+def local_day(time: int, zone: ZoneInfo) -> int:
+    """Days since 1970 of the local date at UTC microseconds."""
+    wall = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
+    return (wall.astimezone(zone).date() - _EPOCH).days
+
+
+def day_start(day: int, zone: ZoneInfo) -> int:
+    """UTC microseconds at which a local day (since 1970) begins."""
+    midnight = datetime.combine(_EPOCH + timedelta(days=day), datetime.min.time(), zone)
+    return int(midnight.timestamp()) * MICROSECONDS
+
+
+_EVENT_COUNT: Final = VISIT_COLUMNS.index("events")
+_VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
+
+
+def _fitting(counts: list[int]) -> int:
+    """How many of the first visits fit in a chunk by their numbers of events; at least one."""
+    total = 0
+    for place, count in enumerate(counts):
+        total += count
+        if total > CHUNK_EVENTS_MAX and place:
+            return place
+    return len(counts)
+
+
+def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def _json(ids: list[int]) -> str:
+    return msgspec.json.encode(ids).decode()
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # nothing is ever sent; the interpreter could not end while a buffered read waits
+    os._exit(1)
+
+
+def main(arguments: list[str]) -> None:
+    (database,) = arguments
+    # Asked to end, the whole group gets the signal; but the serving process decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    connection = WriteConnection(Path(database))
+    try:
+        for _ in seal_settled(lambda work: connection.transaction(work, durable=False), now()):
+            time.sleep(PAUSE_SECONDS)
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
