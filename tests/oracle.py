@@ -4,6 +4,7 @@ Slow and obvious on purpose: it follows SEMANTICS.md "Results" and "Time" word b
 engines. Times are UTC microseconds.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from zoneinfo import ZoneInfo
 DAY = 86_400_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-OF_EVENTS = ("event:name", "event:page", "event:hostname", "event:source")
+OF_EVENTS = ("event:name", "event:page", "event:hostname", "event:source", "event:currency")
+PROPERTY = "event:props:"
 PAGES = {
     "visit:entry_page": (0, "event:page"),
     "visit:entry_page_hostname": (0, "event:hostname"),
@@ -31,17 +33,32 @@ MISSING = {
 
 @dataclass
 class Event:
-    """A stored event. `values` maps dimensions `event:*` to texts; one that is not there is missing."""
+    """A stored event. `values` maps dimensions `event:*` to texts; one that is not there is missing.
+
+    `scroll_depth` is in per cent, `revenue` in minor units of `currency`, '' without revenue.
+    """
 
     time: int
     pageview: bool = True
     name: str = "pageview"
     interactive: bool = True
     values: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+    engaged_ms: int = 0
+    scroll_depth: int = 0
+    revenue: int = 0
+    currency: str = ""
 
     def text(self, dimension: str) -> str:
         if dimension == "event:name":
             return "pageview" if self.pageview else self.name
+        if dimension == "event:currency":
+            return self.currency
+        if dimension.startswith(PROPERTY):
+            value = self.properties.get(dimension.removeprefix(PROPERTY))
+            if value is None or isinstance(value, str):
+                return value or ""
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return self.values.get(dimension, "")
 
 
@@ -86,20 +103,28 @@ def text(dimension: str, visit: Visit, event: Event | None) -> str:
 
 
 def label(dimension: str, visit: Visit, event: Event | None) -> str:
-    return text(dimension, visit, event) or MISSING.get(dimension, "(not set)")
+    missing = "(none)" if dimension.startswith(PROPERTY) else MISSING.get(dimension, "(not set)")
+    return text(dimension, visit, event) or missing
 
 
 # ---------------------------------------------------------------------- filters, as the Stats API's JSON
 
 
-def holds(tree: list[Any], visit: Visit, event: Event | None) -> bool:
+InRange = Sequence[tuple[Visit, Event]]
+
+
+def holds(tree: list[Any], visit: Visit, event: Event | None, in_range: InRange) -> bool:
+    """Whether a filter holds; `in_range` are all events in range, to look what the visitor has done there."""
     operator = tree[0]
     if operator == "and":
-        return all(holds(part, visit, event) for part in tree[1])
+        return all(holds(part, visit, event, in_range) for part in tree[1])
     if operator == "or":
-        return any(holds(part, visit, event) for part in tree[1])
+        return any(holds(part, visit, event, in_range) for part in tree[1])
     if operator == "not":
-        return not holds(tree[1], visit, event)
+        return not holds(tree[1], visit, event, in_range)
+    if operator in ("has_done", "has_not_done"):
+        done = any(v.visitor == visit.visitor and holds(tree[1], v, e, in_range) for v, e in in_range)
+        return done == (operator == "has_done")
     dimension, values = tree[1], tree[2]
     fold: Callable[[str], str] = str
     if len(tree) > 3 and tree[3]["case_sensitive"] is False:
@@ -115,11 +140,38 @@ def holds(tree: list[Any], visit: Visit, event: Event | None) -> bool:
 
 
 def looks_at_events(tree: list[Any]) -> bool:
+    if tree[0] in ("has_done", "has_not_done"):
+        return False
     if tree[0] in ("and", "or"):
         return any(looks_at_events(part) for part in tree[1])
     if tree[0] == "not":
         return looks_at_events(tree[1])
     return str(tree[1]).startswith("event:")
+
+
+# ---------------------------------------------------------------------- goals: names, with the filter that reaches each
+
+
+def reaching(tree: list[Any], goals: dict[str, list[Any]]) -> list[Any]:
+    """A filter with comparisons with goals put as what reaches them."""
+    if tree[0] in ("and", "or"):
+        return [tree[0], [reaching(part, goals) for part in tree[1]]]
+    if tree[0] in ("not", "has_done", "has_not_done"):
+        return [tree[0], reaching(tree[1], goals)]
+    return ["or", [goals[name] for name in named(tree, goals)]] if tree[1] == "event:goal" else tree
+
+
+def named(leaf: list[Any], goals: dict[str, list[Any]]) -> list[str]:
+    operator, _, values = leaf[:3]
+    return [name for name in goals if (name in values if operator == "is" else any(value in name for value in values))]
+
+
+def names_goals(tree: list[Any]) -> bool:
+    if tree[0] in ("has_done", "has_not_done"):
+        return False
+    if tree[0] in ("and", "or"):
+        return any(names_goals(part) for part in tree[1])
+    return names_goals(tree[1]) if tree[0] == "not" else tree[1] == "event:goal"
 
 
 # ---------------------------------------------------------------------- time
@@ -155,9 +207,24 @@ class Group:
     visitors: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
+    pages: dict[tuple[int, str], list[Event]] = field(default_factory=dict)  # pageviews by visit and page
+
+    @property
+    def currency(self) -> str:
+        """The one currency of the revenue; '' when there is none or several."""
+        found = {event.currency for event in self.events if event.currency}
+        return found.pop() if len(found) == 1 else ""
+
+    base: set[int] = field(default_factory=set)  # visitors of the bucket of time, whatever goals they reach
+    whole: set[int] = field(default_factory=set)  # of the group
 
     def value(self, metric: str, everybody: int) -> Fraction | int | None:
         """The exact figure."""
+        if metric in MONEY and not self.currency:
+            return None
+        revenue, paying = sum(e.revenue for e in self.events), sum(e.currency != "" for e in self.events)
+        engaged = sum(sum(e.engaged_ms for e in views) for views in self.pages.values())
+        scrolled = sum(max(e.scroll_depth for e in views) for views in self.pages.values())
         bounces = sum(visit.is_bounce for visit in self.visits)
         figures: dict[str, Callable[[], Fraction | int | None]] = {
             "visitors": lambda: len(self.visitors),
@@ -168,11 +235,22 @@ class Group:
             "bounce_rate": lambda: over(100 * bounces, len(self.visits)),
             "visit_duration": lambda: over(sum(v.end - v.start for v in self.visits), 1_000_000 * len(self.visits)),
             "percentage": lambda: over(100 * len(self.visitors), everybody),
+            "conversion_rate": lambda: over(100 * len(self.visitors), len(self.base)),
+            "group_conversion_rate": lambda: over(100 * len(self.visitors), len(self.whole)),
+            "time_on_page": lambda: over(engaged, 1000 * len(self.pages)),
+            "scroll_depth": lambda: over(scrolled, len(self.pages)),
+            "total_revenue": lambda: revenue,
+            "average_revenue": lambda: over(revenue, paying),
         }
         return figures[metric]()
 
 
-DECIMALS = {"views_per_visit": 2, "percentage": 1}
+MONEY = ("total_revenue", "average_revenue")
+CONVERSION = ("conversion_rate", "group_conversion_rate")
+OF_EVENT = ("visitors", "events", "pageviews", "percentage", *CONVERSION, *MONEY)
+OF_VISIT = ("visits", "views_per_visit", "bounce_rate", "visit_duration")
+OF_PAGE = ("time_on_page", "scroll_depth")
+DECIMALS = {"conversion_rate": 2, "group_conversion_rate": 2, "views_per_visit": 2, "percentage": 1}
 
 
 def over(numerator: int, denominator: int) -> Fraction | None:
@@ -199,45 +277,79 @@ def answer(
     dimensions: Sequence[str] = (),
     filters: Sequence[Any] = (),
     order: Sequence[tuple[str, bool]] = (),
-) -> list[tuple[list[str], list[int | float | None]]]:
-    """Rows of labels and values of a report over `start` <= time < `end`. `order`: keys, and whether descending."""
-    tree = ["and", list(filters)]
+    goals: dict[str, list[Any]] | None = None,
+) -> list[tuple[list[str], list[Any]]]:
+    """Rows of labels and values of a report over `start` <= time < `end`. `order`: keys, and whether descending.
+
+    Money is a pair of minor units and currency.
+    """
+    goals = goals or {}
+    tree = reaching(["and", list(filters)], goals)
+    base = reaching(["and", [part for part in filters if not names_goals(part)]], goals)
+    shown_goals = list(goals)
+    for part in filters:
+        if part[1] == "event:goal":
+            shown_goals = [name for name in shown_goals if name in named(part, goals)]
     by_event = any(name.startswith("event:") for name in dimensions)
     groups: dict[tuple[Any, ...], Group] = {}
     everybody: set[int] = set()
 
-    def key(visit: Visit, event: Event | None, time: int) -> tuple[Any, ...]:
-        parts: list[Any] = []
+    def keys_of(visit: Visit, event: Event | None, time: int) -> list[tuple[Any, ...]]:
+        """The groups that an event or visit is in: several where it reaches several goals."""
+        keys: list[tuple[Any, ...]] = [()]
         for name in dimensions:
             if name.startswith("time:"):
-                parts.append(bucket(time, name.removeprefix("time:"), ZoneInfo(zone), start))
+                parts: list[tuple[Any, str]] = [bucket(time, name.removeprefix("time:"), ZoneInfo(zone), start)]
             else:
-                shown = label(name, visit, event)
-                parts.append((shown.encode(), shown))
-        return tuple(parts)
+                labels = [label(name, visit, event)]
+                if name == "event:goal":
+                    labels = [goal for goal in shown_goals if holds(goals[goal], visit, event, in_range)]
+                parts = [(shown.encode(), shown) for shown in labels]
+            keys = [(*key, part) for key in keys for part in parts]
+        return keys
 
-    asked_of_events = any(name in ("visitors", "events", "pageviews", "percentage") for name in metrics)
-    asked_of_visits = any(name in ("visits", "views_per_visit", "bounce_rate", "visit_duration") for name in metrics)
-    for visit in visits:
-        matching = [event for event in visit.events if start <= event.time < end and holds(tree, visit, event)]
+    asked_of_events, asked_of_visits, asked_of_pages = (
+        any(name in kind for name in metrics) for kind in (OF_EVENT, OF_VISIT, OF_PAGE)
+    )
+    in_range = [(visit, event) for visit in visits for event in visit.events if start <= event.time < end]
+    for number, visit in enumerate(visits):
+        matching = [e for e in visit.events if start <= e.time < end and holds(tree, visit, e, in_range)]
+        if asked_of_pages:
+            for event in matching:
+                for place in keys_of(visit, event, event.time) if event.pageview else []:
+                    group = groups.setdefault(place, Group())
+                    group.pages.setdefault((number, event.text("event:page")), []).append(event)
         if asked_of_events:
             for event in matching:
                 everybody.add(visit.visitor)
-                group = groups.setdefault(key(visit, event, event.time), Group())
-                group.visitors.add(visit.visitor)
-                group.events.append(event)
+                for place in keys_of(visit, event, event.time):
+                    group = groups.setdefault(place, Group())
+                    group.visitors.add(visit.visitor)
+                    group.events.append(event)
         if not asked_of_visits or not start <= visit.start < end:
             continue
         if by_event:
-            keys = {key(visit, event, visit.start) for event in matching}
+            keys = {place for event in matching for place in keys_of(visit, event, visit.start)}
         elif looks_at_events(tree):
-            keys = {key(visit, None, visit.start)} if matching else set()
+            keys = set(keys_of(visit, None, visit.start)) if matching else set()
         else:
-            keys = {key(visit, None, visit.start)} if holds(tree, visit, None) else set()
+            keys = set(keys_of(visit, None, visit.start)) if holds(tree, visit, None, in_range) else set()
         for place in keys:
             groups.setdefault(place, Group()).visits.append(visit)
     if not dimensions:
         groups.setdefault((), Group())
+
+    if any(name in CONVERSION for name in metrics):
+        kept = [place for place, name in enumerate(dimensions) if name != "event:goal"]
+        times = [place for place, name in enumerate(dimensions) if name.startswith("time:")]
+        dimensions_asked, dimensions = dimensions, [dimensions[place] for place in kept]
+        among = [(v, e, keys_of(v, e, e.time)[0]) for v, e in in_range if holds(base, v, e, in_range)]
+        dimensions = dimensions_asked
+        for place, group in groups.items():
+            whole = tuple(place[index] for index in kept)
+            group.whole = {visit.visitor for visit, _, key in among if key == whole}
+            when = [kept.index(index) for index in times]
+            group.base = {v.visitor for v, _, key in among if all(key[i] == whole[i] for i in when)}
 
     rows = [(place, {m: group.value(m, len(everybody)) for m in metrics}) for place, group in groups.items()]
     rows.sort(key=lambda row: row[0])
@@ -250,4 +362,9 @@ def answer(
             full = [row for row in rows if row[1][name] is not None]
             full.sort(key=lambda row: row[1][name] or 0, reverse=descending)
             rows = full + empty
-    return [([part[1] for part in place], [rounded(m, values[m]) for m in metrics]) for place, values in rows]
+
+    def shown(place: tuple[Any, ...], metric: str, value: Fraction | int | None) -> Any:
+        figure = rounded(metric, value)
+        return (figure, groups[place].currency) if metric in MONEY and figure is not None else figure
+
+    return [([part[1] for part in place], [shown(place, m, values[m]) for m in metrics]) for place, values in rows]

@@ -1,10 +1,12 @@
 """Random projects from a seed, and a SQLite file that holds them: the same visits for the oracle and the engine."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from appliance.storage.dimensions import DICTIONARIES, dictionary_of
@@ -28,6 +30,12 @@ TEXTS = {
     "visit:country": ["DE", "US", "IN", "WS", ""],
     "visit:device": ["Desktop", "Mobile", "Tablet"],
     "visit:channel": ["Direct", "Organic Search", "Referral"],
+}
+# Custom properties: how often each is there, and its values.
+PROPERTIES: dict[str, tuple[float, list[Any]]] = {
+    "plan": (0.5, ["free", "pro", "Pro", "", None]),
+    'si"ze \\:|': (0.3, [1, 2.5, True, False, -3]),
+    "tags": (0.1, [["a", "ä"], {"b": 1}, "pro"]),
 }
 NAMES = ["signup", "Signup", "download", "404"]
 
@@ -63,16 +71,28 @@ def _moment(random: Random, start: int, end: int) -> int:
 
 def _visit(random: Random, visitor: int, start: int) -> Visit:
     time, events = start, []
+    more = Random(visitor ^ start)  # of its own, so that what is added here moves nothing else
     for _ in range(random.choice([1, 1, 1, 2, 3, 6])):
         values = {name: random.choice(TEXTS[name]) for name in OF_EVENT}
         pageview = random.random() < 0.7
         name = random.choice(["pageview", "page_view"]) if pageview else random.choice(NAMES)
-        events.append(Event(time, pageview, name, random.random() < 0.7, values))
+        event = Event(time, pageview, name, random.random() < 0.7, values)
+        event.properties = {n: more.choice(v) for n, (share, v) in PROPERTIES.items() if more.random() < share}
+        if pageview and more.random() < 0.7:
+            event.engaged_ms, event.scroll_depth = more.randrange(90_000), more.randrange(101)
+        elif more.random() < 0.3:
+            event.revenue, event.currency = more.randrange(-500, 10_000), more.choice(["EUR", "EUR", "EUR", "JPY"])
+        events.append(event)
         time += random.choice([0, random.randrange(60_000_000), random.randrange(7_200_000_000)])
     random.shuffle(events)  # late events are stored after later ones
     values = {name: random.choice(TEXTS.get(name, ["a", "b", "c", ""])) for name in OF_VISIT}
     engaged = random.choice([0, 0, time + random.randrange(1_800_000_000)])
     return Visit(visitor, events, values, engaged)
+
+
+def compact(value: object) -> str:
+    """JSON as ingestion writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class Store:
@@ -102,6 +122,10 @@ class Store:
             "project_id": project, "event_id": b"", "visit_id": visit_id, "time": event.time, "received": event.time,
             "kind": 0 if event.pageview else 1, "flags": 0 if event.interactive else 1, "rate": 1_000_000,
             "name": self.code(project, "name", event.name), "title": 0, "user": 0,
+            "engaged_ms": event.engaged_ms, "scroll_depth": event.scroll_depth,
+            "revenue": event.revenue if event.currency else None,
+            "currency": self.code(project, "currency", event.currency),
+            "properties": compact(event.properties) if event.properties else None,
         }  # fmt: skip
         columns |= {column: self.code(project, column, event.text(name)) for name, column in OF_EVENT.items()}
         return self._insert("event", columns)

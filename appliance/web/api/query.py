@@ -3,25 +3,39 @@
 Who may ask, and how errors are written, is the caller's part: every fault is `Invalid` with status 400 and a pointer.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from appliance.currencies import units
 from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project
-from appliance.queries import question
+from appliance.queries import beside, question
+from appliance.queries.comparison import compared
 from appliance.queries.filters import conjuncts, to_json
 from appliance.queries.localtime import to_aware
+from appliance.queries.metrics import Money, Value, change, metric
 from appliance.queries.period import Range
-from appliance.queries.question import Query
+from appliance.queries.question import Query, Report, Scope
 from appliance.queries.reports import Reports
 from appliance.queries.results import Table
+from appliance.storage.goals import Goal
+from appliance.web import formats
 
 _NOT_IMPORTED = "no_imported_data"
+_SEVERAL_CURRENCIES = {
+    "code": "no_single_revenue_currency",
+    "warning": "Revenue in different currencies is not added up: group by event:currency, or filter for one.",
+}
+_NO_REVENUE = {"code": "no_revenue_goals_matching", "warning": "No matching event carries revenue."}
 
 
-async def answer(body: bytes, project: Project, reports: Reports, now: int) -> dict[str, Any]:
-    """The answer to one query, ready for JSON. `project` is the key's, `now` in UTC microseconds.
+async def answer(
+    body: bytes, project: Project, reports: Reports, now: int, goals: Sequence[Goal] = ()
+) -> dict[str, Any]:
+    """The answer to one query, ready for JSON. `project` is the key's, with its `goals`; `now` in UTC microseconds.
 
     Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable.
     """
@@ -29,19 +43,41 @@ async def answer(body: bytes, project: Project, reports: Reports, now: int) -> d
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"the body is no JSON: {error}", code="invalid_json", pointer="#", status=400) from None
-    query = question.parse(fields)
+    query = question.parse(fields, goals)
     if query.site_id is not None and not names_project(query.site_id, project):
         raise Unauthorized(f"the key is not one of site {query.site_id!r}", pointer="#/site_id")
-    scope = await reports.scope(project, query.period, now, query.filter)
+    scope = await reports.scope(project, query.period, now, query.filter, goals)
+    asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
+    before = None
+    if query.include.comparisons is not None:
+        before = compared(scope.range, query.include.comparisons)
+        asked.append((replace(scope, range=before), [beside.counterpart(query.report)]))
     try:
-        table = await reports.answer(scope, query.report)
+        (table,), *others = await reports.ask(asked)
     except Invalid as error:
         # What only the range tells: too many buckets.
         raise Invalid(str(error), code=error.code, pointer=error.pointer or "#/dimensions", status=400) from None
+    results = [_result(row.labels, row.values) for row in table.rows]
+    if others:
+        for result, row, other in zip(results, table.rows, beside.matched(table, others[0][0]), strict=True):
+            changes = [change(now, then) for now, then in zip(row.values, other.values, strict=True)]
+            result["comparison"] = {**_result(other.labels, other.values), "change": changes}
+    return {"results": results, "meta": _meta(query, table), "query": _echo(query, project, scope.range, before)}
+
+
+def _result(labels: tuple[str, ...], values: tuple[Value, ...]) -> dict[str, Any]:
+    return {"dimensions": list(labels), "metrics": [figure(value) for value in values]}
+
+
+def figure(value: Value) -> Any:
+    """A figure for JSON; money is an object."""
+    if not isinstance(value, Money):
+        return value
     return {
-        "results": [{"dimensions": list(row.labels), "metrics": list(row.values)} for row in table.rows],
-        "meta": _meta(query, table),
-        "query": _echo(query, project, scope.range),
+        "value": float(units(*value)),
+        "currency": value.currency,
+        "short": formats.money(value, compact=True),
+        "long": formats.money(value),
     }
 
 
@@ -58,18 +94,46 @@ def _meta(query: Query, table: Table) -> dict[str, Any]:
         meta["time_labels"] = [bucket.label for bucket in table.buckets]
     if query.include.total_rows:
         meta["total_rows"] = table.total_rows
+    if warnings := _warnings(table):
+        meta["metric_warnings"] = warnings
     return meta
 
 
-def _echo(query: Query, project: Project, there: Range) -> dict[str, Any]:
+def _warnings(table: Table) -> dict[str, dict[str, str]]:
+    """Why revenue is null: some of it has several currencies, or there is none at all."""
+    warnings = {}
+    for place, name in enumerate(table.metrics):
+        if not metric(name).is_money:
+            continue
+        if table.mixed_currencies:
+            warnings[name] = _SEVERAL_CURRENCIES
+        elif all(row.values[place] is None for row in table.rows):
+            warnings[name] = _NO_REVENUE
+    return warnings
+
+
+def _echo(query: Query, project: Project, there: Range, before: Range | None) -> dict[str, Any]:
     report = query.report
-    return {
+    include = msgspec.to_builtins(query.include)
+    del include["comparisons"]
+    if query.include.comparisons is not None:
+        asked = query.include.comparisons
+        comparisons: dict[str, Any] = {"mode": asked.mode, "match_day_of_week": asked.match_weekday}
+        if asked.dates is not None:
+            comparisons["date_range"] = [asked.dates.first.isoformat(), asked.dates.last.isoformat()]
+        include["comparisons"] = comparisons
+    echo = {
         "site_id": query.site_id or project.public_id,
         "metrics": list(report.metrics),
-        "date_range": [to_aware(edge, there.zone).isoformat() for edge in (there.start, there.end)],
+        "date_range": _written(there),
         "filters": [to_json(part) for part in conjuncts(query.filter)],
         "dimensions": list(report.dimensions),
         "order_by": [[order.key, "desc" if order.descending else "asc"] for order in report.ordering()],
-        "include": msgspec.to_builtins(query.include),
+        "include": include,
         "pagination": {"limit": report.limit, "offset": report.offset},
     }
+    return echo if before is None else {**echo, "comparison_date_range": _written(before)}
+
+
+def _written(there: Range) -> list[str]:
+    return [to_aware(edge, there.zone).isoformat() for edge in (there.start, there.end)]

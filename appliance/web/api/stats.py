@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from appliance import clock
 from appliance.errors import Invalid
+from appliance.storage import goals
 from appliance.web.access import require_key
 from appliance.web.api import query
 from appliance.web.parts import parts_of
@@ -15,8 +16,10 @@ BODY_BYTES_MAX = 256 * 1024
 
 async def ask(request: Request) -> Response:
     grant = await require_key(request, "read")
+    parts = parts_of(request)
+    known = await goals.of_project(parts.db, grant.project.id)
     try:
-        answer = await query.answer(await request.body(), grant.project, parts_of(request).reports, clock.now())
+        answer = await query.answer(await request.body(), grant.project, parts.reports, clock.now(), known)
     except Invalid as error:
         if error.status != 400:
             raise

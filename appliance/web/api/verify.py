@@ -1,0 +1,86 @@
+"""`GET /api/v1/verify`: figures as they are answered, and counted again over the stored events.
+
+`metrics`, `dimensions` (with commas between), `date_range` (a name, or two dates or timestamps with a comma), `filters`
+(the JSON of a query), `limit`: what a query of the Stats API says, in a URL.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from appliance import clock
+from appliance.errors import Invalid
+from appliance.model import Project
+from appliance.queries import overview, question
+from appliance.queries.reports import Reports
+from appliance.queries.verify import verify
+from appliance.storage import goals
+from appliance.storage.interface import Database
+from appliance.web.access import require_key
+from appliance.web.api.query import figure
+from appliance.web.parts import parts_of
+
+ROWS = 100  # without a limit
+
+
+async def show(request: Request) -> Response:
+    grant = await require_key(request, "read")
+    parts = parts_of(request)
+    return JSONResponse(await verified(parts.db, parts.reports, grant.project, request.query_params, clock.now()))
+
+
+async def verified(
+    database: Database, reports: Reports, project: Project, wanted: Mapping[str, str], now: int
+) -> dict[str, Any]:
+    """The answer, ready for JSON. `equal` is whether all rows are. Raises Invalid (400) like a query."""
+    known = await goals.of_project(database, project.id)
+    query = question.parse(_body(wanted), known)
+    scope = await reports.scope(project, query.period, now, query.filter, known)
+    found = await verify(reports, database, scope, query.report)
+    return {
+        "equal": found.is_equal,
+        "settled": found.is_settled,
+        "metrics": list(query.report.metrics),
+        "dimensions": list(query.report.dimensions),
+        "results": [
+            {
+                "dimensions": list(line.labels),
+                "metrics": None if line.values is None else [figure(value) for value in line.values],
+                "recounted": None if line.recounted is None else [figure(value) for value in line.recounted],
+                "equal": line.is_equal,
+            }
+            for line in found.lines
+        ],
+    }
+
+
+def _body(wanted: Mapping[str, str]) -> dict[str, Any]:
+    metrics = wanted.get("metrics")
+    date_range = wanted.get("date_range") or "30d"
+    try:
+        filters = msgspec.json.decode(wanted.get("filters") or "[]")
+    except msgspec.DecodeError as error:
+        raise _fault(f"the filters are no JSON: {error}", "filters") from None
+    try:
+        limit = int(wanted.get("limit") or ROWS)
+    except ValueError:
+        raise _fault("a number is expected", "limit") from None
+    return {
+        "metrics": metrics.split(",") if metrics else list(overview.METRICS),
+        "dimensions": [name for name in (wanted.get("dimensions") or "").split(",") if name],
+        "date_range": date_range.split(",") if "," in date_range else date_range,
+        "filters": filters,
+        "pagination": {"limit": limit},
+    }
+
+
+def _fault(message: str, field: str) -> Invalid:
+    return Invalid(message, code="invalid_query", field=field, status=400)
+
+
+def routes() -> list[Route]:
+    return [Route("/api/v1/verify", show, methods=["GET"])]
