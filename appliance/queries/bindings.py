@@ -10,26 +10,27 @@ class Bindings:
     """Bound values by name, and the columns and dictionaries that the text uses. Equal values share a name."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         self._numbers: dict[int, str] = {}
         self._texts: dict[tuple[str, ...], str] = {}
         self._sets: dict[CodeSet, str] = {}
         self.columns: dict[str, set[str]] = {"event": set(), "visit": set()}
-        self.dictionaries: set[int] = set()
+        self.dictionaries: set[int | str] = set()
+        self.properties: set[str] = set()
 
     def number(self, value: int) -> str:
         name = self._numbers.setdefault(value, f"n{len(self._numbers)}")
-        return self._dialect.parameter(name)
+        return self.dialect.parameter(name)
 
     def texts(self, values: tuple[str, ...]) -> str:
         """Rows of one column, in order; a set-returning expression for a SELECT list."""
         name = self._texts.setdefault(values, f"t{len(self._texts)}")
-        return f"unnest(CAST({self._dialect.parameter(name)} AS TEXT[]))"
+        return f"unnest(CAST({self.dialect.parameter(name)} AS TEXT[]))"
 
     def codes(self, wanted: CodeSet) -> str:
         """A list of codes to stand after IN."""
         name = self._sets.setdefault(wanted, f"s{len(self._sets)}")
-        return f"(SELECT unnest(CAST({self._dialect.parameter(name)} AS INTEGER[])))"
+        return f"(SELECT unnest(CAST({self.dialect.parameter(name)} AS INTEGER[])))"
 
     def event(self, column: str) -> str:
         """A column of `event`, whose alias is e."""
@@ -41,9 +42,9 @@ class Bindings:
         self.columns["visit"].add(column)
         return f'v."{column}"'
 
-    def dictionary(self, number: int) -> str:
+    def dictionary(self, number: int | str) -> str:
         self.dictionaries.add(number)
-        return self._dialect.dictionary(number)
+        return self.dialect.dictionary(number)
 
     def parameters(self) -> dict[str, int]:
         return {name: value for value, name in self._numbers.items()}

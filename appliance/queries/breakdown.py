@@ -2,7 +2,7 @@
 
 import msgspec
 
-from appliance.queries.metrics import Value, ratio
+from appliance.queries.metrics import Money, Value, ratio
 from appliance.queries.question import Order, Report
 from appliance.queries.results import Table
 
@@ -15,7 +15,7 @@ class Line(msgspec.Struct, frozen=True):
     label: str
     values: tuple[Value, ...]
     share: float
-    percent: Value
+    percent: int | float | None
 
 
 def panel(dimension: str, *, only_set: bool = False) -> Report:
@@ -44,7 +44,7 @@ def suggestions(dimension: str, search: str = "", limit: int = 20) -> Report:
 
 def lines(table: Table, total: Value) -> tuple[Line, ...]:
     """The rows of a list; `total` is the first metric of all, for the percentages (None: there are none)."""
-    firsts = [row.values[0] or 0 for row in table.rows]
+    firsts = [_size(row.values[0]) for row in table.rows]
     largest = max(firsts, default=0)
     return tuple(
         Line(
@@ -55,3 +55,7 @@ def lines(table: Table, total: Value) -> tuple[Line, ...]:
         )
         for row, first in zip(table.rows, firsts, strict=True)
     )
+
+
+def _size(value: Value) -> int | float:
+    return value.minor if isinstance(value, Money) else value or 0

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from appliance.errors import Invalid
 from appliance.queries.bindings import Bindings
 from appliance.queries.dialects import Dialect
-from appliance.queries.dimensions import Dimension, dimension
-from appliance.queries.filters import AllOf, Filter, Leaf, Not, leaves
+from appliance.queries.dimensions import PROPERTY, Dimension, dimension
+from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, looks_at
 from appliance.queries.intervals import Bucket
-from appliance.storage.dimensions import dictionary_of
+from appliance.queries.period import Range
+from appliance.storage.dimensions import dictionary_of, is_property
 from appliance.storage.evaluation import CodeSet, Matching
 from appliance.storage.matching import matcher
 
@@ -33,7 +35,7 @@ class Conditions(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, tree: Filter) -> "Conditions":
         parts = list(_conjuncts(tree))
-        event = tuple(part for part in parts if "event" in {dimension(leaf.dimension).scope for leaf in leaves(part)})
+        event = tuple(part for part in parts if "event" in {dimension(leaf.dimension).scope for leaf in looks_at(part)})
         return cls(tuple(part for part in parts if part not in event), event)
 
 
@@ -47,23 +49,43 @@ def code_of(what: Dimension, bindings: Bindings) -> str:
     """The code of a dimension of an event e or its visit v."""
     if what.scope == "visit":
         return bindings.visit(what.column)
+    if is_property(what.column):
+        bindings.properties.add(what.name.removeprefix(PROPERTY))
     code = bindings.event(what.column)
     if what.shows != "event_name":
         return code
     return f"CASE WHEN {bindings.event('kind')} = {PAGEVIEW_KIND} THEN {PAGEVIEW_CODE} ELSE {code} END"
 
 
-def condition(tree: Filter, bindings: Bindings, names: Names) -> str:
-    """The tree over an event e and its visit v."""
+def condition(tree: Filter, bindings: Bindings, names: Names, there: Range | None = None) -> str:
+    """The tree over an event e and its visit v; what a visitor has done is looked for in the range `there`.
+
+    Raises Invalid when that is asked without a range.
+    """
     if isinstance(tree, Leaf):
         what = dimension(tree.dimension)
         matching, negative = _matching(tree)
         wanted = code_set(what, matching, tree.values, tree.case_sensitive, names)
         return f"{code_of(what, bindings)} {'NOT IN' if negative else 'IN'} {bindings.codes(wanted)}"
     if isinstance(tree, Not):
-        return f"NOT ({condition(tree.part, bindings, names)})"
+        return f"NOT ({condition(tree.part, bindings, names, there)})"
+    if isinstance(tree, HasDone):
+        return f"{bindings.visit('visitor')} {'IN' if tree.done else 'NOT IN'} {_doers(tree, bindings, names, there)}"
     joint = " AND " if isinstance(tree, AllOf) else " OR "
-    return joint.join(f"({condition(part, bindings, names)})" for part in tree.parts) or "1 = 1"
+    return joint.join(f"({condition(part, bindings, names, there)})" for part in tree.parts) or "1 = 1"
+
+
+def _doers(tree: HasDone, bindings: Bindings, names: Names, there: Range | None) -> str:
+    """The visitors with an event in range that the part holds for. Its e and v hide those around it."""
+    if there is None:
+        raise Invalid("what a visitor has done cannot be asked here")
+    time, table = bindings.event("time"), bindings.dialect.table
+    return (
+        f"(SELECT {bindings.visit('visitor')} FROM {table('event')} e"
+        f" JOIN {table('visit')} v ON {bindings.visit('id')} = {bindings.event('visit_id')}"
+        f" WHERE {time} >= {bindings.number(there.start)} AND {time} < {bindings.number(there.end)}"
+        f" AND ({condition(tree.part, bindings, names)}))"
+    )
 
 
 def _matching(leaf: Leaf) -> tuple[Matching, bool]:

@@ -14,7 +14,7 @@ class Dialect(Protocol):
         """`event` or `visit`, with the rows of the project asked about alone; takes an alias."""
         ...
 
-    def dictionary(self, number: int) -> str:
+    def dictionary(self, number: int | str) -> str:
         """Relation (code, text) of a dictionary; takes an alias."""
         ...
 
@@ -36,8 +36,8 @@ class DuckDB:
     def table(self, name: str) -> str:
         return f'"{name}"'
 
-    def dictionary(self, number: int) -> str:
-        return f"dictionary_{number:d}"
+    def dictionary(self, number: int | str) -> str:
+        return f"dictionary_{number}"
 
     def quotient(self, dividend: str, divisor: str) -> str:
         return f"{dividend} // {divisor}"

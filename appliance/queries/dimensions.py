@@ -6,10 +6,14 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries.intervals import INTERVALS, Interval
+from appliance.storage.dimensions import is_property, property_column
 
 DIRECT: Final = "Direct / None"
 NOT_SET: Final = "(not set)"
 NONE: Final = "(none)"
+
+PROPERTY: Final = "event:props:"  # before the name of a custom property
+PROPERTY_NAME_MAX: Final = 300
 
 
 class Dimension(msgspec.Struct, frozen=True):
@@ -27,7 +31,7 @@ class Dimension(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """Name of the column in SQL results."""
-        return self.name.replace(":", "_")
+        return self.column if is_property(self.column) else self.name.replace(":", "_")
 
 
 class TimeDimension(msgspec.Struct, frozen=True):
@@ -37,11 +41,20 @@ class TimeDimension(msgspec.Struct, frozen=True):
     interval: Interval | None
 
 
+class GoalDimension(msgspec.Struct, frozen=True):
+    """The goals that an event reaches: any number of them, so that it can be in several groups."""
+
+    name: str = "event:goal"
+
+
+Grouping = Dimension | TimeDimension | GoalDimension
+
 _EVENT: Final = (
     Dimension("event:name", "event", "name", NONE, "event_name"),
     Dimension("event:page", "event", "path", NONE),
     Dimension("event:hostname", "event", "hostname", NONE),
     Dimension("event:source", "event", "source", NONE),
+    Dimension("event:currency", "event", "currency", NONE),
 )
 _VISIT: Final = (
     Dimension("visit:source", "visit", "referrer_source", DIRECT),
@@ -80,12 +93,23 @@ TIME_DIMENSIONS: Final[dict[str, TimeDimension]] = {
 
 def dimension(name: str) -> Dimension:
     """Raises Invalid for a name that no value dimension has."""
+    if name.startswith(PROPERTY):
+        return _property(name)
     try:
         return DIMENSIONS[name]
     except KeyError:
         raise Invalid(f"{name!r} is not a dimension that can be asked for") from None
 
 
-def group(name: str) -> Dimension | TimeDimension:
+def _property(name: str) -> Dimension:
+    key = name.removeprefix(PROPERTY)
+    if not 1 <= len(key) <= PROPERTY_NAME_MAX:
+        raise Invalid(f"the name of a property has 1 to {PROPERTY_NAME_MAX} characters")
+    return Dimension(name, "event", property_column(key), NONE)
+
+
+def group(name: str) -> Grouping:
     """What a result may be grouped by. Raises Invalid."""
+    if name == "event:goal":
+        return GoalDimension()
     return TIME_DIMENSIONS.get(name) or dimension(name)

@@ -1,7 +1,7 @@
 """Stored events and visits as rows, streamed: what a CSV or NDJSON export holds.
 
-Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. Rows come in the
-order in which they were stored.
+Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. Visits keep
+their events together once their day is sealed; what came last comes in the order in which it was stored.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -40,7 +40,7 @@ async def rows(
 ) -> AsyncIterator[list[tuple[Any, ...]]]:
     """Batches of rows of DATASETS[dataset] with a time in [start, end), in UTC microseconds."""
     select, shape = (_EVENTS, _event) if dataset == "events" else (_VISITS, _visit)
-    async for batch in database.stream(select, {"project_id": project_id, "start": start, "end": end}):
+    async for batch in database.stream_stored(select, project_id, start, end):
         yield [shape(row) for row in batch]
 
 

@@ -1,20 +1,22 @@
 """The filter tree: read from the Stats API's JSON or from a URL, written back to both.
 
-JSON: `[op, dimension, [value, ...], {"case_sensitive": false}?]`, `["and" | "or", [filter, ...]]`, `["not", filter]`.
+JSON: `[op, dimension, [value, ...], {"case_sensitive": false}?]`, `["and" | "or", [filter, ...]]`, `["not", filter]`,
+`["has_done" | "has_not_done", filter]`.
 URL: a parameter `f` for each filter of the top level, which is an AND:
 
     f=is:visit:country:DE|FR        f=contains~:event:page:/blog        (~: without case)
 
-`|` between values, `\\` before a `|` or `\\` that belongs to a value. A tree of and, or, not is `f=json:` and its JSON.
+`|` between values, `\\` before a `|` or `\\` that belongs to a value, and before a `:` or `\\` in a property's name
+(`f=is:event:props:plan:pro`). Everything but a comparison is `f=json:` and its JSON.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
 
 import msgspec
 
 from appliance.errors import Invalid
-from appliance.queries.dimensions import TIME_DIMENSIONS, dimension
+from appliance.queries.dimensions import PROPERTY, TIME_DIMENSIONS, dimension
 from appliance.storage.matching import check_pattern
 
 Operator = Literal["is", "is_not", "contains", "contains_not", "matches", "matches_not"]
@@ -50,19 +52,49 @@ class Not(msgspec.Struct, frozen=True):
     part: "Filter"
 
 
-Filter = Leaf | AllOf | AnyOf | Not
+class HasDone(msgspec.Struct, frozen=True):
+    """The visitor has an event in range that the part holds for; has none, where `done` is false."""
+
+    part: "Filter"
+    done: bool = True
+
+
+Filter = Leaf | AllOf | AnyOf | Not | HasDone
 EVERYTHING: Final = AllOf()
 
 
 def leaves(tree: Filter) -> Iterator[Leaf]:
-    """AllOf comparisons in a tree."""
+    """All comparisons in a tree, those of what a visitor has done included."""
+    for part in walk(tree):
+        if isinstance(part, Leaf):
+            yield part
+
+
+def looks_at(tree: Filter) -> Iterator[Leaf]:
+    """The comparisons that an event or visit is itself compared by."""
     if isinstance(tree, Leaf):
         yield tree
-    elif isinstance(tree, Not):
-        yield from leaves(tree.part)
-    else:
-        for part in tree.parts:
-            yield from leaves(part)
+    elif not isinstance(tree, HasDone):
+        for part in _parts(tree):
+            yield from looks_at(part)
+
+
+def asks_for_visitors(tree: Filter) -> bool:
+    """Whether the tree asks what a visitor has done."""
+    return any(isinstance(part, HasDone) for part in walk(tree))
+
+
+def walk(tree: Filter) -> Iterator[Filter]:
+    """A tree and all its parts."""
+    yield tree
+    for part in _parts(tree):
+        yield from walk(part)
+
+
+def _parts(tree: Filter) -> tuple[Filter, ...]:
+    if isinstance(tree, Leaf):
+        return ()
+    return (tree.part,) if isinstance(tree, Not | HasDone) else tree.parts
 
 
 def conjuncts(tree: Filter) -> list[Filter]:
@@ -73,9 +105,15 @@ def conjuncts(tree: Filter) -> list[Filter]:
 # ---------------------------------------------------------------------- JSON
 
 
-def parse(value: object, pointer: str = "#/filters") -> AllOf:
-    """The list of filters that the API takes. Raises Invalid with a JSON pointer to the fault."""
-    tree = AllOf(tuple(_parse_list(value, pointer, 0)))
+Check = Callable[[Leaf, str], Leaf]
+
+
+def parse(value: object, pointer: str = "#/filters", check: Check | None = None) -> AllOf:
+    """The list of filters that the API takes; `check` is `checked` unless another is given.
+
+    Raises Invalid with a JSON pointer to the fault.
+    """
+    tree = AllOf(tuple(_parse_list(value, pointer, 0, check or checked)))
     if sum(1 for _ in leaves(tree)) > LEAVES_MAX:
         raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
     return tree
@@ -88,31 +126,38 @@ def to_json(tree: Filter) -> list[Any]:
         return written if tree.case_sensitive else [*written, {"case_sensitive": False}]
     if isinstance(tree, Not):
         return ["not", to_json(tree.part)]
+    if isinstance(tree, HasDone):
+        return ["has_done" if tree.done else "has_not_done", to_json(tree.part)]
     return ["and" if isinstance(tree, AllOf) else "or", [to_json(part) for part in tree.parts]]
 
 
-def _parse_list(value: object, pointer: str, depth: int) -> Iterator[Filter]:
+def _parse_list(value: object, pointer: str, depth: int, check: Check) -> Iterator[Filter]:
     if not isinstance(value, list):
         raise _invalid("a list of filters is expected", pointer)
     for index, part in enumerate(value):
-        yield _parse_one(part, f"{pointer}/{index}", depth)
+        yield _parse_one(part, f"{pointer}/{index}", depth, check)
 
 
-def _parse_one(value: object, pointer: str, depth: int) -> Filter:
+def _parse_one(value: object, pointer: str, depth: int, check: Check) -> Filter:
     if depth > DEPTH_MAX:
         raise _invalid(f"filters are nested deeper than {DEPTH_MAX}", pointer)
     if not isinstance(value, list) or not value:
         raise _invalid("a filter is a list that begins with its operator", pointer)
     operator = value[0]
     if operator in OPERATORS:
-        return _parse_leaf(value, pointer)
-    if operator not in ("and", "or", "not"):
+        return check(_parse_leaf(value, pointer), pointer)
+    if operator not in ("and", "or", "not", "has_done", "has_not_done"):
         raise _invalid(f"{operator!r} is not an operator of filters", f"{pointer}/0")
     if len(value) != 2:
         raise _invalid(f"{operator!r} takes one argument", pointer)
     if operator == "not":
-        return Not(_parse_one(value[1], f"{pointer}/1", depth + 1))
-    parts = tuple(_parse_list(value[1], f"{pointer}/1", depth + 1))
+        return Not(_parse_one(value[1], f"{pointer}/1", depth + 1, check))
+    if operator in ("has_done", "has_not_done"):
+        part = _parse_one(value[1], f"{pointer}/1", depth + 1, check)
+        if asks_for_visitors(part):
+            raise _invalid("has_done cannot stand inside has_done", f"{pointer}/1")
+        return HasDone(part, operator == "has_done")
+    parts = tuple(_parse_list(value[1], f"{pointer}/1", depth + 1, check))
     if not parts:
         raise _invalid(f"{operator!r} needs at least one filter", f"{pointer}/1")
     return AllOf(parts) if operator == "and" else AnyOf(parts)
@@ -130,7 +175,7 @@ def _parse_leaf(value: list[Any], pointer: str) -> Leaf:
         if not isinstance(item, str):
             raise _invalid("a text is expected", f"{pointer}/2/{index}")
     case_sensitive = _case_sensitive(value[3], f"{pointer}/3") if len(value) == 4 else True
-    return checked(Leaf(operator, name, tuple(values), case_sensitive), pointer)
+    return Leaf(operator, name, tuple(values), case_sensitive)
 
 
 def _case_sensitive(options: object, pointer: str) -> bool:
@@ -188,30 +233,41 @@ def from_url(parameters: Iterable[str]) -> AllOf:
 def _write(tree: Filter) -> str:
     if not isinstance(tree, Leaf):
         return "json:" + msgspec.json.encode(to_json(tree)).decode()
-    values = "|".join(value.replace("\\", "\\\\").replace("|", "\\|") for value in tree.values)
-    return f"{tree.operator}{'' if tree.case_sensitive else '~'}:{tree.dimension}:{values}"
+    values = "|".join(_escaped(value, "|") for value in tree.values)
+    name = tree.dimension
+    if name.startswith(PROPERTY):
+        name = PROPERTY + _escaped(name.removeprefix(PROPERTY), ":")
+    return f"{tree.operator}{'' if tree.case_sensitive else '~'}:{name}:{values}"
+
+
+def _escaped(text: str, separator: str) -> str:
+    return text.replace("\\", "\\\\").replace(separator, f"\\{separator}")
 
 
 def _read(text: str) -> Filter:
     operator, _, rest = text.partition(":")
     if operator == "json":
         try:
-            return _parse_one(msgspec.json.decode(rest), "#/f", 0)
+            return _parse_one(msgspec.json.decode(rest), "#/f", 0, checked)
         except msgspec.DecodeError:
             raise _invalid("the filter is no JSON", "#/f") from None
     scope, _, rest = rest.partition(":")
     name, colon, values = rest.partition(":")
+    if f"{scope}:{name}:" == PROPERTY:
+        (key, *others) = _split(values, ":", 1)
+        name, colon, values = f"{name}:{key}", ":" if others else "", "".join(others)
     folded = operator.endswith("~")
     operator = operator.removesuffix("~")
     if operator not in OPERATORS or not colon:
         raise _invalid(f"{text!r} is not operator:dimension:values", "#/f")
-    return checked(Leaf(operator, f"{scope}:{name}", tuple(_split(values)), not folded), "#/f")
+    return checked(Leaf(operator, f"{scope}:{name}", tuple(_split(values, "|")), not folded), "#/f")
 
 
-def _split(text: str) -> list[str]:
+def _split(text: str, separator: str, times: int = VALUES_MAX) -> list[str]:
+    """The parts between separators, read back from `_escaped`; after the last one to split at, the rest as it is."""
     values, current, escaped = [], "", False
-    for character in text:
-        if escaped or character not in "\\|":
+    for index, character in enumerate(text):
+        if escaped or character not in ("\\", separator):
             current += character
             escaped = False
         elif character == "\\":
@@ -219,4 +275,6 @@ def _split(text: str) -> list[str]:
         else:
             values.append(current)
             current = ""
+            if len(values) == times:
+                return [*values, text[index + 1 :]]
     return [*values, current]

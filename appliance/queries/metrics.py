@@ -1,37 +1,74 @@
-"""The figures: each is a count, or a ratio of two. SQL gives whole numbers; dividing and rounding happen here only."""
+"""The figures: each is a count or a sum, or a ratio of two.
+
+SQL gives whole numbers; dividing and rounding happen here only.
+"""
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from appliance.errors import Invalid
 
-Value = int | float | None
 
-# What SQL counts, and over what: events in range that match, or visits that match and start in range.
+class Money(NamedTuple):
+    """An amount in the smallest unit of its currency (cents, yen), as revenue is stored."""
+
+    minor: int
+    currency: str
+
+
+Value = int | float | Money | None
+
+# What SQL counts, and over what: events in range that match; visits that match and start in range; or a visit's
+# matching pageviews of one page together.
 Measure = Literal[
-    "visitors", "events", "pageviews", "visits", "bounces", "duration", "visit_pageviews", "total_visitors"
-]
-EVENT_MEASURES: Final[tuple[Measure, ...]] = ("visitors", "events", "pageviews")
+    "visitors", "events", "pageviews", "revenue", "paying", "currency_low", "currency_high",
+    "visits", "bounces", "duration", "visit_pageviews",
+    "page_visits", "engaged", "scrolled",
+    "total_visitors", "base_visitors", "group_visitors",
+]  # fmt: skip
+EVENT_MEASURES: Final[tuple[Measure, ...]] = (
+    "visitors", "events", "pageviews", "revenue", "paying", "currency_low", "currency_high",
+)  # fmt: skip
 VISIT_MEASURES: Final[tuple[Measure, ...]] = ("visits", "bounces", "duration", "visit_pageviews")
+PAGE_MEASURES: Final[tuple[Measure, ...]] = ("page_visits", "engaged", "scrolled")
+# Visitors that a figure is a part of: all; all but for what the filter says of goals, in the bucket of time, or in the
+# whole group.
+WHOLE_MEASURES: Final[tuple[Measure, ...]] = ("total_visitors", "base_visitors", "group_visitors")
+# Revenue, the events that carry any, and the lowest and highest code of their currencies.
+REVENUE_MEASURES: Final[tuple[Measure, ...]] = ("revenue", "paying", "currency_low", "currency_high")
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """`numerator` alone, or over `denominator`, times `scale[0]`/`scale[1]`, rounded half up to `decimals`."""
+    """`numerator` alone, or over `denominator`, times `scale[0]`/`scale[1]`, rounded half up to `decimals`.
+
+    `is_money`: whole minor units of the one currency of what was summed.
+    """
 
     name: str
     numerator: Measure
     denominator: Measure | None = None
     scale: tuple[int, int] = (1, 1)
     decimals: int = 0
+    is_money: bool = False
 
     @property
     def measures(self) -> tuple[Measure, ...]:
+        if self.is_money:
+            return REVENUE_MEASURES
         return (self.numerator,) if self.denominator is None else (self.numerator, self.denominator)
 
-    def value(self, counted: Mapping[Measure, int]) -> Value:
-        """The figure from what SQL counted; None for a ratio over 0."""
+    @property
+    def of_nothing(self) -> Value:
+        """What it is where nothing is counted."""
+        return None if self.is_money or self.denominator is not None else 0
+
+    def value(self, counted: Mapping[Measure, int], currency: str | None = None) -> Value:
+        """The figure from what SQL counted; None for a ratio over 0, and for money without its one currency."""
+        if self.is_money:
+            amount = counted["revenue"] if self.denominator is None else ratio(counted["revenue"], counted["paying"])
+            return Money(int(amount), currency) if amount is not None and currency else None
         if self.denominator is None:
             return counted[self.numerator]
         times, by = self.scale
@@ -48,6 +85,12 @@ METRICS: Final[dict[str, Metric]] = {
         Metric("views_per_visit", "visit_pageviews", "visits", decimals=2),
         Metric("bounce_rate", "bounces", "visits", (100, 1)),  # per cent
         Metric("visit_duration", "duration", "visits", (1, 1_000_000)),  # seconds
+        Metric("time_on_page", "engaged", "page_visits", (1, 1_000)),  # seconds
+        Metric("scroll_depth", "scrolled", "page_visits"),  # per cent of the page
+        Metric("total_revenue", "revenue", is_money=True),
+        Metric("average_revenue", "revenue", "paying", is_money=True),
+        Metric("conversion_rate", "visitors", "base_visitors", (100, 1), 2),  # per cent
+        Metric("group_conversion_rate", "visitors", "group_visitors", (100, 1), 2),  # per cent
         Metric("percentage", "visitors", "total_visitors", (100, 1), 1),  # per cent of all visitors
     )
 }
@@ -61,8 +104,8 @@ def metric(name: str) -> Metric:
         raise Invalid(f"{name!r} is not a metric; use one of {', '.join(METRICS)}") from None
 
 
-def ratio(numerator: int, denominator: int, decimals: int = 0) -> Value:
-    """A quotient of whole numbers >= 0 rounded half up, exactly; None over 0. A whole number without decimals."""
+def ratio(numerator: int, denominator: int, decimals: int = 0) -> int | float | None:
+    """A quotient of whole numbers rounded half up, exactly; None over 0. A whole number without decimals."""
     if denominator == 0:
         return None
     power: int = 10**decimals
@@ -71,8 +114,15 @@ def ratio(numerator: int, denominator: int, decimals: int = 0) -> Value:
 
 
 def change(current: Value, previous: Value) -> int | None:
-    """How many per cent more (or, below 0, less) than before, rounded half away from 0; None without a base."""
-    if current is None or not previous:
+    """How many per cent more (or, below 0, less) than before, rounded half away from 0.
+
+    None without a base, and between amounts of different currencies.
+    """
+    if isinstance(current, Money) and isinstance(previous, Money):
+        if current.currency != previous.currency:
+            return None
+        current, previous = current.minor, previous.minor
+    if isinstance(current, Money) or isinstance(previous, Money) or current is None or not previous:
         return None
     difference = 100 * (current - previous) / previous
     return int(abs(difference) + 0.5) * (1 if difference >= 0 else -1)

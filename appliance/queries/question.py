@@ -1,17 +1,20 @@
 """The query object: which part of a project's data, and what to say about it. Pages, JSON and CSV all ask with it."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries import filters
-from appliance.queries.dimensions import DIMENSIONS, Dimension, TimeDimension, group
-from appliance.queries.filters import EVERYTHING, Filter, leaves
+from appliance.queries.comparison import Comparison
+from appliance.queries.dimensions import GoalDimension, Grouping, TimeDimension, group
+from appliance.queries.filters import EVERYTHING, Filter, looks_at
+from appliance.queries.goals import checking, names_goals
 from appliance.queries.intervals import Interval, default_interval
 from appliance.queries.metrics import metric
-from appliance.queries.period import Period, Range, between, named
+from appliance.queries.period import Dates, Period, Range, between, named
+from appliance.storage.goals import Goal
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -21,11 +24,17 @@ DIMENSIONS_MAX: Final = 8
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """A project's data in a range, under a filter."""
+    """A project's data in a range, under a filter.
+
+    `goals` are what `event:goal` groups by, in the order of their names' bytes. `base` is the filter without what it
+    says of goals, whom conversions are compared with; None: the filter says nothing of them.
+    """
 
     project_id: int
     range: Range
     filter: Filter = EVERYTHING
+    goals: tuple[Goal, ...] = ()
+    base: Filter | None = None
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -52,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
     only_set: bool = False
     search: str = ""
 
-    def grouped(self) -> list[Dimension | TimeDimension]:
+    def grouped(self) -> list[Grouping]:
         """The dimensions themselves. Raises Invalid."""
         return [group(name) for name in self.dimensions]
 
@@ -77,6 +86,7 @@ class Include(msgspec.Struct, frozen=True):
     imports: bool = False
     time_labels: bool = False
     total_rows: bool = False
+    comparisons: Comparison | None = None
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -116,21 +126,28 @@ def check(report: Report) -> Report:
 
 def check_api_rules(report: Report, tree: Filter) -> None:
     """What the Stats API v2 refuses although it could be counted (PROTOCOLS.md, part 2, section 3). Raises Invalid."""
-    events = {name for name in report.dimensions if name in DIMENSIONS and DIMENSIONS[name].scope == "event"}
+    grouped = (item for item in report.grouped() if not isinstance(item, TimeDimension))
+    events = {item.name for item in grouped if isinstance(item, GoalDimension) or item.scope == "event"}
     pages = not events or events in ({"event:page"}, {"event:page", "event:hostname"})
+    of_goal = "event:goal" in events or names_goals(tree)
+    of_page = "event:page" in events or any(leaf.dimension == "event:page" for leaf in looks_at(tree))
     for index, name in enumerate(report.metrics):
         at = f"#/metrics/{index}"
         if name in ("bounce_rate", "views_per_visit", "visit_duration") and not pages:
             raise _fault(f"{name} is a figure of visits and cannot be grouped by {', '.join(sorted(events))}", at)
+        if name in ("conversion_rate", "group_conversion_rate") and not of_goal:
+            raise _fault(f"{name} needs a filter or dimension event:goal", at)
+        if name in ("time_on_page", "scroll_depth") and not of_page:
+            raise _fault(f"{name} needs a filter or dimension event:page", at)
         if name == "views_per_visit":
             if report.dimensions:
                 raise _fault("views_per_visit cannot be grouped by dimensions", at)
-            if any(leaf.dimension == "event:page" for leaf in leaves(tree)):
+            if any(leaf.dimension == "event:page" for leaf in looks_at(tree)):
                 raise _fault("views_per_visit cannot be filtered by event:page", at)
 
 
-def parse(body: object) -> Query:
-    """A Stats API v2 request from its decoded JSON.
+def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
+    """A Stats API v2 request from its decoded JSON, of a project with these goals.
 
     Raises Invalid with status 400 and a JSON pointer to the fault.
     """
@@ -152,11 +169,13 @@ def parse(body: object) -> Query:
         total_rows=include.total_rows,
     )
     check(report)
-    tree = filters.parse(fields.get("filters") or [])
+    if "event:goal" in report.dimensions and not goals:
+        raise _fault("this site has no goals", f"#/dimensions/{report.dimensions.index('event:goal')}")
+    tree = filters.parse(fields.get("filters") or [], check=checking(goals))
     check_api_rules(report, tree)
     if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
         raise _fault("time_labels needs a dimension of time", "#/include/time_labels")
-    return Query(site_id, _period(fields["date_range"]), tree, report, include)
+    return Query(site_id, _period(fields["date_range"], "#/date_range"), tree, report, include)
 
 
 _FIELDS: Final = (
@@ -164,12 +183,17 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def _period(value: object) -> Period:
+_MODES: Final[tuple[Literal["previous_period", "year_over_year", "custom"], ...]] = (
+    "previous_period", "year_over_year", "custom",
+)  # fmt: skip
+
+
+def _period(value: object, pointer: str) -> Period:
     if isinstance(value, str) and value != "30m":
-        return _located(named, value, "#/date_range")
+        return _located(named, value, pointer)
     if isinstance(value, list) and len(value) == 2 and all(isinstance(edge, str) for edge in value):
-        return _located(lambda pair: between(*pair), value, "#/date_range")
-    raise _fault("the name of a period, or a pair of dates or timestamps is expected", "#/date_range")
+        return _located(lambda pair: between(*pair), value, pointer)
+    raise _fault("the name of a period, or a pair of dates or timestamps is expected", pointer)
 
 
 def _texts(value: object, pointer: str) -> tuple[str, ...]:
@@ -193,11 +217,34 @@ def _orders(value: object) -> list[Order]:
 
 
 def _include(value: object) -> Include:
-    fields = _object(value, "#/include", Include.__struct_fields__)
+    fields = dict(_object(value, "#/include", Include.__struct_fields__))
+    comparisons = fields.pop("comparisons", None)
     for name, item in fields.items():
-        if not isinstance(item, bool):
-            raise _fault("true or false is expected", f"#/include/{name}")
-    return Include(**fields)
+        _boolean(item, f"#/include/{name}")
+    return Include(**fields, comparisons=_comparison(comparisons) if comparisons is not None else None)
+
+
+def _comparison(value: object) -> Comparison:
+    at = "#/include/comparisons"
+    fields = _object(value, at, ("mode", "date_range", "match_day_of_week"))
+    match_weekday = _boolean(fields.get("match_day_of_week", False), f"{at}/match_day_of_week")
+    mode, dates = fields.get("mode"), fields.get("date_range")
+    if mode not in _MODES:
+        raise _fault(f"one of {', '.join(_MODES)} is expected", f"{at}/mode")
+    if mode != "custom":
+        if dates is not None:
+            raise _fault("only a custom comparison has a date range", f"{at}/date_range")
+        return Comparison(mode, match_weekday)
+    period = _period(dates, f"{at}/date_range")
+    if not isinstance(period, Dates):
+        raise _fault("a pair of dates is expected", f"{at}/date_range")
+    return Comparison("custom", match_weekday, period)
+
+
+def _boolean(value: object, pointer: str) -> bool:
+    if not isinstance(value, bool):
+        raise _fault("true or false is expected", pointer)
+    return value
 
 
 def _pagination(value: object) -> tuple[int, int]:

@@ -1,8 +1,11 @@
 """The relations that stand between the stored rows and a report. Together they are SEMANTICS.md "Results".
 
-    hit    matching events in range: visit_id, visitor, events (1), pageviews (0 or 1), dimensions, buckets
+    hit    matching events in range: visit_id, visitor, events (1), pageviews (0 or 1), dimensions, buckets,
+           and the columns of events that a measure adds up
     seen   the same where no filter looks at events, but a visit that lies in one bucket and in the range is one row:
            its own counters say it, and only visits across an edge are counted by their events
+    reached   `hit` with the goal that the event reaches; once for each of them
+    base   `hit` without what the filter says of goals
     kept   matching visits that start in range: visit_id, bounce, duration, pageviews, dimensions, bucket of the start
 
 Events, pageviews and visitors are counted over `hit` or `seen`, figures of visits over `kept`.
@@ -10,15 +13,16 @@ Events, pageviews and visitors are counted over `hit` or `seen`, figures of visi
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import PAGEVIEW_KIND, Conditions, Names, bucket_of, code_of, condition
 from appliance.queries.dialects import Dialect
-from appliance.queries.dimensions import Dimension, TimeDimension, dimension
-from appliance.queries.filters import leaves
+from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension, dimension
+from appliance.queries.filters import asks_for_visitors, looks_at
+from appliance.queries.goals import as_filter
 from appliance.queries.intervals import Bucket, buckets, default_interval
 from appliance.queries.question import Scope
-
-Grouping = Dimension | TimeDimension
 
 
 class Relations:
@@ -30,13 +34,14 @@ class Relations:
         self.names = names
         self.bindings = bindings
         self.conditions = Conditions.of(scope.filter)
+        self.of_hit: set[str] = set()  # further columns of events that are asked for
         self._buckets: dict[str, tuple[Bucket, ...]] = {}
 
     def key(self, item: Grouping) -> str:
         """The name of a grouping's column."""
         if isinstance(item, TimeDimension):
             return f"bucket_{item.interval or default_interval(self.scope.range)}"
-        return item.key
+        return "goal" if isinstance(item, GoalDimension) else item.key
 
     def buckets(self, item: TimeDimension) -> tuple[Bucket, ...]:
         interval = item.interval or default_interval(self.scope.range)
@@ -51,7 +56,13 @@ class Relations:
         """
         if "kept" in used and self.conditions.event:
             used = {"hit": [], **used}
-        makers = {"hit": self._hit, "seen": self._seen, "kept": self._kept}
+        makers = {
+            "hit": self._hit,
+            "reached": self._reached,
+            "base": self._base,
+            "seen": self._seen,
+            "kept": self._kept,
+        }
         return [(name, make(used[name])) for name, make in makers.items() if name in used]
 
     def _in_range(self, time: str) -> str:
@@ -60,16 +71,16 @@ class Relations:
 
     def _conditions(self, *, of_events: bool) -> list[str]:
         trees = [*self.conditions.visit, *(self.conditions.event if of_events else ())]
-        return [f"({condition(tree, self.bindings, self.names)})" for tree in trees]
+        return [f"({condition(tree, self.bindings, self.names, self.scope.range)})" for tree in trees]
 
     def _columns(self, groupings: Sequence[Grouping], time: str) -> list[str]:
         columns = []
         for item in groupings:
             if isinstance(item, TimeDimension):
                 value = bucket_of(time, self.buckets(item), self.bindings, self.dialect)
-            else:
-                value = code_of(item, self.bindings)
-            columns.append(f"{value} AS {self.key(item)}")
+                columns.append(f"{value} AS {self.key(item)}")
+            elif isinstance(item, Dimension):  # goals are a column of `reached` alone
+                columns.append(f"{code_of(item, self.bindings)} AS {self.key(item)}")
         return columns
 
     def _events_with_visits(self) -> str:
@@ -84,19 +95,39 @@ class Relations:
         columns = [f"{bind.event('visitor')} AS visitor", "1 AS events", f"{is_pageview} AS pageviews"]
         return columns + self._columns(groupings, bind.event("time"))
 
-    def _hit(self, groupings: Sequence[Grouping]) -> str:
+    def _hit(self, groupings: Sequence[Grouping], goal: int | None = None) -> str:
+        """Matching events; with a goal, by its place in the scope, those that reach it."""
         bind = self.bindings
         columns = [f"{bind.event('visit_id')} AS visit_id", *self._event_columns(groupings)]
+        columns += [f"{bind.event(name)} AS {name}" for name in sorted(self.of_hit)]
         conditions = [self._in_range(bind.event("time")), *self._conditions(of_events=True)]
+        if goal is not None:
+            columns.append(f"CAST({bind.number(goal)} AS INTEGER) AS goal")
+            conditions.append(f"({condition(as_filter(self.scope.goals[goal]), bind, self.names)})")
         source = f"FROM {self.dialect.table('event')} e"
         if self._needs_visit(groupings):
             source = self._events_with_visits()
         return f"SELECT {', '.join(columns)} {source} WHERE {' AND '.join(conditions)}"
 
+    def _reached(self, groupings: Sequence[Grouping]) -> str:
+        if not self.scope.goals:
+            return f"SELECT n.*, 0 AS goal FROM ({self._hit(groupings)}) n WHERE 1 = 0"
+        return " UNION ALL ".join(self._hit(groupings, place) for place in range(len(self.scope.goals)))
+
+    def _base(self, groupings: Sequence[Grouping]) -> str:
+        whole = replace(self.scope, filter=self.scope.filter if self.scope.base is None else self.scope.base)
+        relations = Relations(whole, self.dialect, self.names, self.bindings)
+        return relations._hit(groupings)
+
     def _needs_visit(self, groupings: Sequence[Grouping]) -> bool:
+        trees = self.conditions.event
         used = [item for item in groupings if isinstance(item, Dimension)]
-        used += [dimension(leaf.dimension) for tree in self.conditions.event for leaf in leaves(tree)]
-        return bool(self.conditions.visit) or any(item.scope == "visit" for item in used)
+        used += [dimension(leaf.dimension) for tree in trees for leaf in looks_at(tree)]
+        return (
+            bool(self.conditions.visit)
+            or any(item.scope == "visit" for item in used)
+            or any(asks_for_visitors(tree) for tree in trees)
+        )
 
     def _seen(self, groupings: Sequence[Grouping]) -> str:
         bind, there = self.bindings, self.scope.range

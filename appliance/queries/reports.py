@@ -1,23 +1,30 @@
 """Asks the engine: reports in, tables out. The one door from pages and APIs to the figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
+from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import breakdown, overview, timeseries
 from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import Names
 from appliance.queries.dialects import DIALECTS
-from appliance.queries.dimensions import TimeDimension
-from appliance.queries.filters import EVERYTHING, Filter
+from appliance.queries.dimensions import GoalDimension, TimeDimension
+from appliance.queries.filters import EVERYTHING, Filter, leaves
+from appliance.queries.goals import expanded, grouped, names_goals, without
 from appliance.queries.intervals import Bucket, Interval, buckets
 from appliance.queries.metrics import Value, metric
 from appliance.queries.period import Named, Period, Range, resolve
 from appliance.queries.question import Report, Scope, check
+from appliance.queries.relations import Relations
 from appliance.queries.results import Row, Table
-from appliance.queries.sql import compile_step, measures_of
-from appliance.storage.evaluation import Cell, Plan, QueryEngine, Rows
+from appliance.queries.sql import compile_step, measures_of, shows_money
+from appliance.storage.evaluation import Cell, Plan, QueryEngine, Rows, Step
+from appliance.storage.goals import Goal
+
+COMPARISONS_MAX: Final = 1_000  # of a filter, when its goals are put as what reaches them
 
 
 class Dashboard(msgspec.Struct, frozen=True):
@@ -40,6 +47,17 @@ class Dashboard(msgspec.Struct, frozen=True):
         return breakdown.lines(table, self.value(table.metrics[0]))
 
 
+class Statements(NamedTuple):
+    """SQL over a scope: temporary tables (name, SELECT) in the order in which they are made, and what is asked.
+
+    `all_time`: they look also at visits that do not touch the scope's range.
+    """
+
+    selects: tuple[str, ...]
+    tables: tuple[tuple[str, str], ...] = ()
+    all_time: bool = False
+
+
 class Reports:
     """Answers questions about projects with a query engine.
 
@@ -51,12 +69,24 @@ class Reports:
         self._dialect = DIALECTS[engine.dialect]
         self._names = names
 
-    async def scope(self, project: Project, period: Period, now: int, tree: Filter = EVERYTHING) -> Scope:
-        """A project's data in a period, at `now` (UTC microseconds)."""
+    @property
+    def names(self) -> Names:
+        """What codes are called in answers."""
+        return self._names
+
+    async def scope(
+        self, project: Project, period: Period, now: int, tree: Filter = EVERYTHING, goals: Sequence[Goal] = ()
+    ) -> Scope:
+        """A project's data in a period, at `now` (UTC microseconds). The filter may name the project's `goals`."""
         first = None
         if isinstance(period, Named) and period.name == "all":
             first = await self._engine.first_event(project.id)
-        return Scope(project.id, resolve(period, project.timezone, now, first), tree)
+        there = resolve(period, project.timezone, now, first)
+        base = expanded(without(tree), goals) if names_goals(tree) else None
+        whole = expanded(tree, goals)
+        if sum(1 for _ in leaves(whole)) > COMPARISONS_MAX:
+            raise Invalid("the filters name too many goals", code="invalid_filter", pointer="#/filters", status=400)
+        return Scope(project.id, there, whole, grouped(tree, goals), base)
 
     async def first_event(self, project: Project) -> int | None:
         """Time of a project's first event in UTC microseconds, None when it has none."""
@@ -76,11 +106,26 @@ class Reports:
             wanted[0][0].project_id,
             tuple(sorted(set().union(*(bound.columns["event"] for bound in bindings)))),
             tuple(sorted(set().union(*(bound.columns["visit"] for bound in bindings)))),
-            tuple(sorted(set().union(*(bound.dictionaries for bound in bindings)))),
+            tuple(sorted(set().union(*(bound.dictionaries for bound in bindings)), key=str)),
             steps,
+            tuple(sorted(set().union(*(bound.properties for bound in bindings)))),
+            min(scope.range.start for scope, _ in wanted),
+            max(scope.range.end for scope, _ in wanted),
         )
         answers = iter(await self._engine.ask(plan))
         return [_tables(scope, reports, next(answers)) if reports else [] for scope, reports in asked]
+
+    async def rows(self, scope: Scope, write: Callable[[Relations], Statements]) -> list[Rows]:
+        """The rows of each SELECT that `write` composes over a scope, from one snapshot."""
+        bound = Bindings(self._dialect)
+        written = write(Relations(scope, self._dialect, self._names, bound))
+        step = Step(written.selects, written.tables, bound.parameters(), bound.text_lists(), dict(bound.code_sets()))
+        event, visit = (tuple(sorted(bound.columns[table])) for table in ("event", "visit"))
+        dictionaries = tuple(sorted(bound.dictionaries, key=str))
+        plan = Plan(scope.project_id, event, visit, dictionaries, (step,), tuple(sorted(bound.properties)))
+        if not written.all_time:
+            plan = msgspec.structs.replace(plan, start=scope.range.start, end=scope.range.end)
+        return (await self._engine.ask(plan))[0]
 
     async def answer(self, scope: Scope, report: Report) -> Table:
         """The table of one report."""
@@ -119,21 +164,28 @@ def _tables(scope: Scope, reports: Sequence[Report], answers: list[Rows]) -> lis
 def _table(scope: Scope, report: Report, rows: Rows, total: int | None) -> Table:
     groupings = report.grouped()
     time = next((index for index, item in enumerate(groupings) if isinstance(item, TimeDimension)), None)
+    goal = next((index for index, item in enumerate(groupings) if isinstance(item, GoalDimension)), None)
     steps: tuple[Bucket, ...] = ()
     if (interval := report.interval(scope.range)) is not None:
         steps = buckets(scope.range, interval)
     names = measures_of(report)
     metrics = [metric(name) for name in report.metrics]
-    filled = []
-    for cells in rows:
+    money = shows_money(report)
+    filled, mixed = [], False
+    for row in rows:
+        *cells, last = row if money else (*row, None)
+        currency = None if last is None else str(last)
         labels = [str(cell) for cell in cells[: len(groupings)]]
         counted = dict(zip(names, map(_whole, cells[len(groupings) :]), strict=True))
+        mixed = mixed or (money and currency is None and counted["paying"] > 0)
         bucket = None
         if time is not None:
             bucket = _whole(cells[time])
             labels[time] = steps[bucket].label
-        filled.append(Row(tuple(labels), tuple(item.value(counted) for item in metrics), bucket))
-    return Table(report.dimensions, report.metrics, tuple(filled), steps, total)
+        if goal is not None:
+            labels[goal] = scope.goals[_whole(cells[goal])].name
+        filled.append(Row(tuple(labels), tuple(item.value(counted, currency) for item in metrics), bucket))
+    return Table(report.dimensions, report.metrics, tuple(filled), steps, total, mixed)
 
 
 def _whole(cell: Cell) -> int:

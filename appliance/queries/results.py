@@ -21,7 +21,7 @@ class Table(msgspec.Struct, frozen=True):
     """The answer to one report: rows in its order, without empty groups; one row when it has no dimensions.
 
     `buckets` are all buckets of the range when time is a dimension, `total_rows` counts the rows without the limit
-    when that was asked.
+    when that was asked. `mixed_currencies`: a row has no revenue because it has more than one currency.
     """
 
     dimensions: tuple[str, ...]
@@ -29,6 +29,7 @@ class Table(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     buckets: tuple[Bucket, ...] = ()
     total_rows: int | None = None
+    mixed_currencies: bool = False
 
     def figures(self) -> dict[str, Value]:
         """The metrics of a table without dimensions by name."""

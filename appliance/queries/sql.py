@@ -9,10 +9,10 @@ from typing import Final
 from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import PAGEVIEW_CODE, PAGEVIEW_NAME, Names, code_set
 from appliance.queries.dialects import Dialect
-from appliance.queries.dimensions import Dimension, TimeDimension
-from appliance.queries.metrics import EVENT_MEASURES, VISIT_MEASURES, Measure, metric
+from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension
+from appliance.queries.metrics import EVENT_MEASURES, PAGE_MEASURES, VISIT_MEASURES, WHOLE_MEASURES, Measure, metric
 from appliance.queries.question import Order, Report, Scope
-from appliance.queries.relations import Grouping, Relations
+from appliance.queries.relations import Relations
 from appliance.storage.dimensions import dictionary_of
 from appliance.storage.evaluation import Step
 
@@ -24,13 +24,33 @@ _AGGREGATES: Final[dict[Measure, str]] = {
     "bounces": "sum(r.bounce)",
     "duration": "sum(r.duration)",
     "visit_pageviews": "sum(r.pageviews)",
+    "revenue": "sum(r.revenue)",
+    "paying": "sum(CASE WHEN r.currency <> 0 THEN 1 ELSE 0 END)",
+    "currency_low": "min(CASE WHEN r.currency <> 0 THEN r.currency END)",
+    "currency_high": "max(r.currency)",
+    "page_visits": "count(*)",
+    "engaged": "sum(r.engaged)",
+    "scrolled": "sum(r.scrolled)",
 }
+# The columns of events that a measure is made of.
+_OF_PAGES: Final[dict[Measure, str]] = {"engaged": "sum(h.engaged_ms)", "scrolled": "max(h.scroll_depth)"}
+_COLUMNS: Final[dict[Measure, tuple[str, ...]]] = {
+    "revenue": ("revenue", "currency"),
+    "page_visits": ("path",),
+    "engaged": ("path", "engaged_ms"),
+    "scrolled": ("path", "scroll_depth"),
+}
+
+
+def shows_money(report: Report) -> bool:
+    """Whether a row ends with the currency of its revenue, None where that is not one."""
+    return any(metric(name).is_money for name in report.metrics)
 
 
 def measures_of(report: Report) -> tuple[Measure, ...]:
     """The columns of a report's rows after its dimensions."""
     asked = {measure for name in report.metrics for measure in metric(name).measures}
-    known: tuple[Measure, ...] = (*EVENT_MEASURES, *VISIT_MEASURES, "total_visitors")
+    known: tuple[Measure, ...] = (*EVENT_MEASURES, *VISIT_MEASURES, *PAGE_MEASURES, *WHOLE_MEASURES)
     return tuple(measure for measure in known if measure in asked)
 
 
@@ -43,21 +63,36 @@ class ReportSQL:
         self._bind = relations.bindings
         self.groupings: list[Grouping] = report.grouped()
         self._measures = measures_of(report)
+        self._wholes: dict[Measure, str] = {}  # expressions
         self.event_measures = [measure for measure in EVENT_MEASURES if measure in self._measures]
         self.visit_measures = [measure for measure in VISIT_MEASURES if measure in self._measures]
-        self.by_event = any(isinstance(item, Dimension) and item.scope == "event" for item in self.groupings)
+        self.page_measures = [measure for measure in PAGE_MEASURES if measure in self._measures]
+        self._summed = (*self.event_measures, *self.visit_measures, *self.page_measures)
+        self.by_event = any(_is_of_event(item) for item in self.groupings)
+        by_goal = any(isinstance(item, GoalDimension) for item in self.groupings)
+        self._hit = "reached" if by_goal else "hit"
         # The relation that its figures of events are counted over.
-        self.counted = "hit" if self.by_event or relations.conditions.event else "seen"
+        of_events = self.by_event or relations.conditions.event or "revenue" in self._measures
+        self._whole = "hit" if of_events else "seen"
+        self.counted = self._hit if of_events else "seen"
+        for measure in self._measures:
+            relations.of_hit.update(_COLUMNS.get(measure, ()))
 
     def uses(self) -> dict[str, list[Grouping]]:
         """Relations it reads, with what it groups them by."""
         used: dict[str, list[Grouping]] = {}
         if self.event_measures:
             used[self.counted] = self.groupings
+        if self.page_measures:
+            used[self._hit] = self.groupings
+        if "total_visitors" in self._measures:
+            used.setdefault(self._whole, [])
+        if {"base_visitors", "group_visitors"}.intersection(self._measures):
+            used["base"] = [item for item in self.groupings if not isinstance(item, GoalDimension)]
         if self.visit_measures:
             used["kept"] = [item for item in self.groupings if not _is_of_event(item)]
             if self.by_event:
-                used.setdefault("hit", [item for item in self.groupings if _is_of_event(item)])
+                used.setdefault(self._hit, [item for item in self.groupings if _is_of_event(item)])
         return used
 
     def statement(self) -> str:
@@ -68,15 +103,39 @@ class ReportSQL:
             label, join = self._label(item, index)
             labels.append(label)
             joins += join
-        measures = [f"CAST(coalesce(g.{name}, 0) AS BIGINT)" for name in self._measures if name != "total_visitors"]
-        if "total_visitors" in self._measures:
-            measures.append(f"(SELECT count(DISTINCT t.visitor) FROM {self.counted} t)")
+        measures = []
+        for name in self._measures:
+            if name in WHOLE_MEASURES:
+                self._wholes[name], join = self._visitors_of(name)
+                joins += join
+                measures.append(self._wholes[name])
+            else:
+                measures.append(f"CAST(coalesce(g.{name}, 0) AS BIGINT)")
+        if shows_money(self.report):
+            dictionary = bind.dictionary(dictionary_of("currency"))
+            joins.append(f"LEFT JOIN {dictionary} m ON m.code = g.currency_low AND m.code = g.currency_high")
+            measures.append("m.text")
         order = self._order(labels)
         return (
             f"SELECT {', '.join([*labels, *measures])} FROM ({self._counts()}) g {' '.join(joins)}"
             f"{f' ORDER BY {order}' if order else ''}"
             f" LIMIT {bind.number(self.report.limit)} OFFSET {bind.number(self.report.offset)}"
         )
+
+    def _visitors_of(self, name: Measure) -> tuple[str, list[str]]:
+        """The visitors that a row's are a part of, and what to join for it."""
+        if name == "total_visitors":
+            return f"(SELECT count(DISTINCT t.visitor) FROM {self._whole} t)", []
+        items = [item for item in self.groupings if not isinstance(item, GoalDimension)]
+        if name == "base_visitors":
+            items = [item for item in items if isinstance(item, TimeDimension)]
+        keys = [self._relations.key(item) for item in items]
+        if not keys:
+            return "(SELECT count(DISTINCT t.visitor) FROM base t)", []
+        columns = ", ".join(f"t.{key} AS {key}" for key in keys)
+        same = " AND ".join(f"{name}.{key} = g.{key}" for key in keys)
+        counts = f"SELECT {columns}, count(DISTINCT t.visitor) AS visitors FROM base t{_group_by('t', keys)}"
+        return f"coalesce({name}.visitors, 0)", [f"LEFT JOIN ({counts}) {name} ON {same}"]
 
     def total_statement(self) -> str:
         """SELECT how many rows there are without the limit."""
@@ -89,10 +148,12 @@ class ReportSQL:
             parts.append(self._part(keys, self.event_measures, f"{self.counted} r"))
         if self.visit_measures:
             parts.append(self._part(keys, self.visit_measures, self._visits(keys)))
+        if self.page_measures:
+            parts.append(self._part(keys, self.page_measures, self._pages(keys)))
         if len(parts) == 1:
             return parts[0]
         columns = [f"u.{key} AS {key}" for key in keys]
-        columns += [f"sum(u.{name}) AS {name}" for name in (*self.event_measures, *self.visit_measures)]
+        columns += [f"sum(u.{name}) AS {name}" for name in self._summed]
         return f"SELECT {', '.join(columns)} FROM ({' UNION ALL '.join(parts)}) u{_group_by('u', keys)}"
 
     def _visits(self, keys: list[str]) -> str:
@@ -105,16 +166,22 @@ class ReportSQL:
         columns = [*(f"d.{key} AS {key}" for key in of_event), *(f"k.{key} AS {key}" for key in of_visit)]
         columns += [f"k.{name} AS {name}" for name in ("bounce", "duration", "pageviews")]
         return (
-            f"(SELECT {', '.join(columns)} FROM (SELECT DISTINCT {distinct}, h.visit_id AS visit_id FROM hit h) d"
+            f"(SELECT {', '.join(columns)} FROM"
+            f" (SELECT DISTINCT {distinct}, h.visit_id AS visit_id FROM {self._hit} h) d"
             " JOIN kept k ON k.visit_id = d.visit_id) r"
         )
 
+    def _pages(self, keys: list[str]) -> str:
+        """What each visit saw of each page per group."""
+        per = [*(f"h.{key}" for key in keys), "h.visit_id", "h.path"]
+        columns = [f"h.{key} AS {key}" for key in keys]
+        columns += [f"{text} AS {name}" for name, text in _OF_PAGES.items() if name in self.page_measures]
+        select = f"SELECT {', '.join(columns or ['1 AS one'])}"
+        return f"({select} FROM {self._hit} h WHERE h.pageviews = 1 GROUP BY {', '.join(per)}) r"
+
     def _part(self, keys: list[str], measures: Sequence[Measure], source: str) -> str:
         columns = [f"r.{key} AS {key}" for key in keys]
-        columns += [
-            f"{_AGGREGATES[name] if name in measures else '0'} AS {name}"
-            for name in (*self.event_measures, *self.visit_measures)
-        ]
+        columns += [f"{_AGGREGATES[name] if name in measures else '0'} AS {name}" for name in self._summed]
         where = self._group_conditions(keys)
         return f"SELECT {', '.join(columns)} FROM {source}{where}{_group_by('r', keys)}"
 
@@ -131,8 +198,8 @@ class ReportSQL:
 
     def _label(self, item: Grouping, index: int) -> tuple[str, list[str]]:
         key = f"g.{self._relations.key(item)}"
-        if isinstance(item, TimeDimension):
-            return key, []
+        if isinstance(item, TimeDimension | GoalDimension):
+            return key, []  # in the order of what they stand for
         bind, dictionary = self._bind, f"d{index}"
         join = [f"LEFT JOIN {bind.dictionary(dictionary_of(item.column))} {dictionary} ON {dictionary}.code = {key}"]
         label = f"coalesce({dictionary}.text, '{item.missing}')"
@@ -165,14 +232,17 @@ class ReportSQL:
     def _figure(self, name: str) -> str:
         """A metric to order by: the exact ratio, not the rounded one."""
         what = metric(name)
-        if what.denominator is None or what.denominator == "total_visitors":
-            return f"g.{what.numerator}"
-        below = f"g.{what.denominator}"
-        return f"CASE WHEN {below} = 0 THEN NULL ELSE CAST(g.{what.numerator} AS DOUBLE PRECISION) / {below} END"
+        if what.denominator is None:
+            figure = f"g.{what.numerator}"
+        else:
+            below = self._wholes.get(what.denominator, f"g.{what.denominator}")
+            figure = f"CASE WHEN {below} = 0 THEN NULL ELSE CAST(g.{what.numerator} AS DOUBLE PRECISION) / {below} END"
+        one_currency = "g.paying > 0 AND g.currency_low = g.currency_high"
+        return f"CASE WHEN {one_currency} THEN {figure} END" if what.is_money else figure
 
 
 def _is_of_event(item: Grouping) -> bool:
-    return isinstance(item, Dimension) and item.scope == "event"
+    return isinstance(item, GoalDimension) or (isinstance(item, Dimension) and item.scope == "event")
 
 
 def _group_by(alias: str, keys: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ def points(table: Table, name: str, previous: Table | None = None) -> tuple[Poin
 
 def _filled(table: Table, name: str) -> list[Value]:
     """A value for every bucket: what no row speaks of counts 0, a ratio over it is None."""
-    nothing: Value = 0 if metric(name).denominator is None else None
+    nothing = metric(name).of_nothing
     place = table.metrics.index(name)
     values: list[Value] = [None if bucket.state == "future" else nothing for bucket in table.buckets]
     for row in table.rows:

@@ -4,6 +4,7 @@ Columns that hold the same sort of text share a dictionary, so entry and exit pa
 Numbers are stored in the database and never reused.
 """
 
+from hashlib import blake2b
 from typing import Final
 
 DICTIONARIES: Final[dict[str, int]] = {
@@ -43,7 +44,27 @@ _SHARED: Final[dict[str, str]] = {
     "exit_hostname": "hostname",
 }
 
+PROPERTY_PREFIX: Final = "property_"
 
-def dictionary_of(column: str) -> int:
-    """Number of the dictionary whose codes `column` holds; KeyError for a column that holds no codes."""
+
+def dictionary_of(column: str) -> int | str:
+    """The dictionary whose codes `column` holds: its number, or the column itself for a custom property.
+
+    Raises KeyError for a column that holds no codes.
+    """
+    if is_property(column):
+        return column
     return DICTIONARIES[_SHARED.get(column, column)]
+
+
+def property_column(name: str) -> str:
+    """The column of `event` that holds the codes of a custom property, and the name of its dictionary.
+
+    An identifier whatever the name is: a property's name never becomes SQL.
+    """
+    return PROPERTY_PREFIX + blake2b(name.encode(), digest_size=12).hexdigest()
+
+
+def is_property(column: str) -> bool:
+    """Whether a column of `event` is a custom property."""
+    return column.startswith(PROPERTY_PREFIX)

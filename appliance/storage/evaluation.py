@@ -22,7 +22,7 @@ class CodeSet(msgspec.Struct, frozen=True, array_like=True):
     `extra` are codes that the dictionary does not hold with the text they stand for, tried like the others.
     """
 
-    dictionary: int
+    dictionary: int | str
     matching: Matching
     values: tuple[str, ...]
     case_sensitive: bool = True
@@ -46,15 +46,19 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 class Plan(msgspec.Struct, frozen=True, array_like=True):
     """What one round trip asks about one project: all steps see the same snapshot.
 
-    `event` and `visit` name the columns used of these tables, `dictionaries` the numbers (dimensions.py) whose texts
-    the answer shows.
+    `event` and `visit` name the columns used of these tables, `dictionaries` those (dimensions.py) whose texts the
+    answer shows, `properties` the custom properties that some of those columns are. Of visits that do not touch
+    [`start`, `end`), in UTC microseconds, and their events nothing is asked.
     """
 
     project_id: int
     event: tuple[str, ...]
     visit: tuple[str, ...]
-    dictionaries: tuple[int, ...]
+    dictionaries: tuple[int | str, ...]
     steps: tuple[Step, ...]
+    properties: tuple[str, ...] = ()
+    start: int = -(1 << 63)
+    end: int = (1 << 63) - 1
 
 
 class QueryEngine(Protocol):

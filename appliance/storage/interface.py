@@ -33,6 +33,17 @@ class Known(NamedTuple):
     visit_id: int
 
 
+class Counts(NamedTuple):
+    """What is stored of a project. Times are UTC microseconds, None without events."""
+
+    events: int
+    pageviews: int
+    visits: int
+    visitors: int
+    first_event: int | None
+    last_event: int | None
+
+
 class StoredEvent(msgspec.Struct, gc=False):
     """One row of `event` to insert. Text values are dictionary codes; `event_id` is packed (event_ids.py)."""
 
@@ -69,8 +80,8 @@ class DrainTransaction(Protocol):
         """Those of (project, packed event id) that are remembered."""
         ...
 
-    def visits_of(self, project_id: int, visitor: int, since: int) -> list[Visit]:
-        """The visitor's visits that start at or after `since`."""
+    def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
+        """The visitor's visits that start in [since, until]."""
         ...
 
     def visit(self, visit_id: int) -> Visit | None:
@@ -172,6 +183,28 @@ class Database(Protocol):
 
     def stream(self, sql: str, params: Params = {}, *, batch_rows: int = 1000) -> AsyncIterator[list[Row]]:
         """A long result from one snapshot, in batches, in constant memory."""
+        ...
+
+    def stream_stored(
+        self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000
+    ) -> AsyncIterator[list[Row]]:
+        """A long result over a project's `event` and `visit`, wherever their rows are, from one snapshot, in batches.
+
+        The statement takes :project_id, :start and :end (UTC microseconds) and looks at visits that touch [start, end)
+        alone; it is answered for groups of whole visits, one after the other. Raises ChunkDamaged.
+        """
+        ...
+
+    async def count_stored(self, project_id: int) -> Counts:
+        """What is stored of a project."""
+        ...
+
+    async def first_received(self, project_id: int) -> int | None:
+        """About when a project's first event came, in UTC microseconds; None before there is one."""
+        ...
+
+    async def seal(self) -> None:
+        """Move what no event on time can change any more to where it takes least room. Raises StorageUnavailable."""
         ...
 
     async def forget_ids(self, before_day: int) -> int:

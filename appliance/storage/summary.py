@@ -1,4 +1,4 @@
-"""What is stored, by plain counting over rows: the figures that `appliance status` prints."""
+"""What is stored, by plain counting: the figures that `appliance status` prints."""
 
 from pathlib import Path
 from typing import Any
@@ -8,20 +8,12 @@ from appliance.storage.interface import Database
 
 async def count_rows(database: Database) -> list[dict[str, Any]]:
     """Per project: events, pageviews, visits, distinct visitors, time of the first and last event."""
-    rows = await database.read(
-        """
-        SELECT p.public_id, p.name,
-               (SELECT count(*) FROM event e WHERE e.project_id = p.id),
-               (SELECT count(*) FROM event e WHERE e.project_id = p.id AND e.kind = 0),
-               (SELECT count(*) FROM visit v WHERE v.project_id = p.id),
-               (SELECT count(DISTINCT v.visitor) FROM visit v WHERE v.project_id = p.id),
-               (SELECT min(e.time) FROM event e WHERE e.project_id = p.id),
-               (SELECT max(e.time) FROM event e WHERE e.project_id = p.id)
-        FROM project p ORDER BY p.id
-        """
-    )
-    names = ("id", "name", "events", "pageviews", "visits", "visitors", "first_event_at", "last_event_at")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    names = ("events", "pageviews", "visits", "visitors", "first_event_at", "last_event_at")
+    found = []
+    for project_id, public_id, name in await database.read("SELECT id, public_id, name FROM project ORDER BY id"):
+        counts = await database.count_stored(project_id)
+        found.append({"id": public_id, "name": name, **dict(zip(names, counts, strict=True))})
+    return found
 
 
 async def dead_letters(database: Database) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from appliance.errors import Invalid
 from appliance.queries import filters, view
 from appliance.queries.comparison import Comparison
-from appliance.queries.filters import AllOf, AnyOf, Leaf, Not
+from appliance.queries.filters import AllOf, AnyOf, Filter, HasDone, Leaf, Not
 from appliance.queries.period import NAMES, Dates, Named, Times
 from appliance.queries.view import View
 
@@ -40,9 +40,12 @@ def test_json_and_tree() -> None:
         ([[]], "#/filters/0"),
         ([["is"]], "#/filters/0"),
         ([["like", "event:page", ["/"]]], "#/filters/0/0"),
-        ([["has_done", ["is", "event:page", ["/"]]]], "#/filters/0/0"),
+        ([["has_done"]], "#/filters/0"),
+        ([["has_done", ["is", "event:page", []]]], "#/filters/0/1/2"),
+        ([["has_done", ["not", ["has_not_done", ["is", "event:page", ["/"]]]]]], "#/filters/0/1"),
         ([["is", "event:goal", ["Signup"]]], "#/filters/0/1"),
-        ([["is", "event:props:plan", ["pro"]]], "#/filters/0/1"),
+        ([["is", "event:props:", ["pro"]]], "#/filters/0/1"),
+        ([["is", "event:props:" + 301 * "x", ["pro"]]], "#/filters/0/1"),
         ([["is", "segment", [1]]], "#/filters/0/2/0"),
         ([["is", "time:day", ["2026-01-01"]]], "#/filters/0/1"),
         ([["is", 3, ["x"]]], "#/filters/0/1"),
@@ -81,14 +84,19 @@ def test_trees_are_bounded() -> None:
         (Leaf("is", "event:page", ("/a|b", "c:\\d")), "is:event:page:/a\\|b|c:\\\\d"),
         (Leaf("is_not", "visit:source", ("Direct / None",)), "is_not:visit:source:Direct / None"),
         (Leaf("is", "event:page", ("",)), "is:event:page:"),
+        (Leaf("is", "event:props:plan", ("pro", "a:b")), "is:event:props:plan:pro|a:b"),
+        (Leaf("is", "event:props:a:b\\", ("c|d",)), "is:event:props:a\\:b\\\\:c\\|d"),
+        (HasDone(Leaf("is", "event:name", ("x",)), False), 'json:["has_not_done",["is","event:name",["x"]]]'),
     ],
 )
-def test_how_a_filter_stands_in_a_url(leaf: Leaf, text: str) -> None:
+def test_how_a_filter_stands_in_a_url(leaf: Filter, text: str) -> None:
     assert filters.to_url(leaf) == [text]
     assert filters.from_url([text]) == AllOf((leaf,))
 
 
-@pytest.mark.parametrize("text", ["", "is", "is:visit", "like:visit:os:x", "is:visit:nothing:x", "json:{", "json:[]"])
+@pytest.mark.parametrize(
+    "text", ["", "is", "is:visit", "like:visit:os:x", "is:visit:nothing:x", "is:event:props:x", "json:{", "json:[]"]
+)
 def test_a_url_that_is_no_filter_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         filters.from_url([text])
@@ -98,7 +106,8 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8) | st.text("|\\:~é/%&=
 leaf_trees = st.builds(
     Leaf,
     st.sampled_from(["is", "is_not", "contains", "contains_not"]),
-    st.sampled_from(["event:page", "visit:os", "visit:country_name", "event:name"]),
+    st.sampled_from(["event:page", "visit:os", "visit:country_name", "event:name"])
+    | (st.text("ab:|\\ä ", min_size=1, max_size=5).map("event:props:".__add__)),
     st.lists(texts, min_size=1, max_size=4).map(tuple),
     st.booleans(),
 )
@@ -108,6 +117,7 @@ trees = st.recursive(
         st.lists(inner, min_size=1, max_size=3).map(lambda parts: AllOf(tuple(parts)))
         | st.lists(inner, min_size=1, max_size=3).map(lambda parts: AnyOf(tuple(parts)))
         | inner.map(Not)
+        | st.builds(HasDone, leaf_trees, st.booleans())
     ),
     max_leaves=6,
 )

@@ -1,6 +1,8 @@
 """Every report against plain counting, to the last digit, on random projects that share one database file."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -10,14 +12,19 @@ import pytest
 from appliance.model import Project, ProjectSettings
 from appliance.queries import filters
 from appliance.queries.comparison import Comparison, compared
+from appliance.queries.filters import AllOf
+from appliance.queries.goals import checking
 from appliance.queries.period import Period, between
 from appliance.queries.question import Order, Report
+from appliance.queries.recount import recount
 from appliance.queries.reports import Reports
 from appliance.queries.results import Table
+from appliance.storage.goals import Goal
 from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.storage.sqlite.stored import stored_rows
 from tests import oracle
 from tests.oracle import Visit
-from tests.queries.worlds import NAMES, OF_EVENT, OF_VISIT, TEXTS, Store, instant, world
+from tests.queries.worlds import NAMES, OF_EVENT, OF_VISIT, PROPERTIES, TEXTS, Store, instant, world
 
 NOW = instant("2026-06-15 12:00")
 SEEDS = range(24)
@@ -32,8 +39,30 @@ PLACES = [
     ("Pacific/Apia", "2011-12-28", "2012-01-02"),  # without 30 December
 ]
 METRICS = ["visitors", "visits", "pageviews", "events", "views_per_visit", "bounce_rate", "visit_duration"]
+GOALS = [
+    Goal(1, 0, "Any blog page", "page", "/blog**"),
+    Goal(2, 0, "Blog", "page", "/blog"),
+    Goal(3, 0, "Pro sign-up", "event", "Signup", "plan", "pro"),
+    Goal(4, 0, "Sale", "event", "download", currency="EUR"),
+    Goal(5, 0, "Sign-up", "event", "Signup"),
+    Goal(6, 0, "Top page", "page", "/*"),
+]
+PAGEVIEW = ["is", "event:name", ["pageview"]]
+REACHED = {
+    "Any blog page": ["and", [PAGEVIEW, ["matches", "event:page", ["^/blog"]]]],
+    "Blog": ["and", [PAGEVIEW, ["is", "event:page", ["/blog"]]]],
+    "Pro sign-up": ["and", [["is", "event:name", ["Signup"]], ["is", "event:props:plan", ["pro"]]]],
+    "Sale": ["and", [["is", "event:name", ["download"]], ["is", "event:currency", ["EUR"]]]],
+    "Sign-up": ["is", "event:name", ["Signup"]],
+    "Top page": ["and", [PAGEVIEW, ["matches", "event:page", ["^/[^/]*$"]]]],
+}
+CONVERSION = ["conversion_rate", "group_conversion_rate"]
+MORE_METRICS = ["time_on_page", "scroll_depth", "total_revenue", "average_revenue"]
+OF_PROPERTY = [f"event:props:{name}" for name in (*PROPERTIES, "nobody has this")]
 DIMENSIONS = [
-    *OF_EVENT, "event:name", *OF_VISIT, "visit:entry_page", "visit:exit_page", "visit:entry_page_hostname",
+    "event:goal", "event:goal",
+    *OF_EVENT, "event:name", "event:currency", *OF_PROPERTY, *OF_VISIT,
+    "visit:entry_page", "visit:exit_page", "visit:entry_page_hostname",
     "time:minute", "time:hour", "time:day", "time:week", "time:month",
 ]  # fmt: skip
 
@@ -44,16 +73,36 @@ class Place(NamedTuple):
     visits: list[Visit]
 
 
+class Stored:
+    """The rows of a file as `Database.stream_stored` gives them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def stream_stored(
+        self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int
+    ) -> AsyncIterator[list[Any]]:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            for rows in stored_rows(connection, sql, project_id, start, end, batch_rows):
+                yield rows
+
+
+class World(NamedTuple):
+    reports: Reports
+    places: list[Place]
+    stored: Stored
+
+
 def project(number: int, zone: str) -> Project:
     return Project(number, f"id-{number}", f"p{number}", ("example.com",), zone, "EUR", ProjectSettings(), 0, 0)
 
 
-@pytest.fixture(scope="module")
-async def reports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Reports, list[Place]]]:
-    folder: Path = tmp_path_factory.mktemp("worlds")
+@asynccontextmanager
+async def worlds(folder: Path, seeds: range) -> AsyncIterator[World]:
+    """Random projects in one file, and what asks it."""
     store = Store(folder / "appliance.db")
     places, rows = [], []
-    for seed in SEEDS:
+    for seed in seeds:
         zone, first, last = PLACES[seed % len(PLACES)]
         start, end = instant(f"{first} 00:00", zone), instant(f"{last} 00:00", zone) + oracle.DAY
         visits = world(Random(seed), start, end, 60)
@@ -62,8 +111,16 @@ async def reports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
     Random(0).shuffle(rows)  # the projects' rows stand between each other
     store.add(rows)
     evaluator = Evaluator(store.path, temp_directory=folder / "tmp")
-    yield Reports(evaluator), places
-    await evaluator.close()
+    try:
+        yield World(Reports(evaluator), places, Stored(store.path))
+    finally:
+        await evaluator.close()
+
+
+@pytest.fixture(scope="module")
+async def reports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with worlds(tmp_path_factory.mktemp("worlds"), SEEDS) as made:
+        yield made
 
 
 def random_filter(random: Random, depth: int = 0) -> list[Any]:
@@ -73,11 +130,21 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
         return [random.choice(["and", "or"]), parts]
     if depth < 2 and kind < 0.2:
         return ["not", random_filter(random, depth + 1)]
-    dimension = random.choice([*OF_EVENT, "event:name", *OF_VISIT, "visit:entry_page"])
+    if depth < 2 and kind < 0.27:
+        return [random.choice(["has_done", "has_not_done"]), random_filter(random, 2)]
+    if kind > 0.93:
+        return ["is", "event:goal", random.sample(list(REACHED), random.randint(1, 2))]
+    if kind > 0.9:
+        return ["contains", "event:goal", [random.choice(["page", "ign-up", "no goal"])]]
+    dimension = random.choice([*OF_EVENT, "event:name", *OF_PROPERTY, *OF_VISIT, "visit:entry_page"])
     operator = random.choice(["is", "is_not", "contains", "contains_not", "matches", "matches_not"])
     of_page = {"visit:entry_page": "event:page", "event:name": "event:name"}
-    texts = {**TEXTS, "event:name": [*NAMES, "pageview"]}.get(of_page.get(dimension, dimension), ["a", "b", "c", ""])
-    values = [value or oracle.MISSING.get(dimension, "(not set)") for value in random.sample(texts, 2)]
+    of_property = {name: ["pro", "free", "true", "2.5", '["a","ä"]', ""] for name in OF_PROPERTY}
+    texts = {**TEXTS, **of_property, "event:name": [*NAMES, "pageview"]}.get(
+        of_page.get(dimension, dimension), ["a", "b", "c", ""]
+    )
+    missing = "(none)" if dimension in OF_PROPERTY else oracle.MISSING.get(dimension, "(not set)")
+    values = [value or missing for value in random.sample(texts, 2)]
     if operator.startswith("contains"):
         values = [random.choice(["o", "blog", "/", "S", "ä", "e.c"])]
     if operator.startswith("matches"):
@@ -88,10 +155,12 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
 
 def random_report(random: Random, days: int) -> Report:
     known = DIMENSIONS if days < 7 else [name for name in DIMENSIONS if name != "time:minute"]
-    dimensions = random.sample(known, random.choice([0, 1, 1, 1, 2, 2, 3]))
+    dimensions = list(dict.fromkeys(random.sample(known, random.choice([0, 1, 1, 1, 2, 2, 3]))))
     times = [name for name in dimensions if name.startswith("time:")]
     dimensions = [name for name in dimensions if name not in times[1:]]
-    metrics = random.sample(METRICS + ["percentage"] * bool(dimensions), random.randint(1, 4))
+    metrics = random.sample(
+        METRICS + MORE_METRICS + CONVERSION + ["percentage"] * bool(dimensions), random.randint(1, 4)
+    )
     order: tuple[Order, ...] = ()
     if random.random() < 0.5:
         keys = random.sample([*metrics, *dimensions], random.randint(1, min(2, len(metrics) + len(dimensions))))
@@ -103,40 +172,58 @@ def rows_of(table: Table) -> list[tuple[list[str], list[Any]]]:
     return [(list(row.labels), list(row.values)) for row in table.rows]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_random_questions_are_answered_as_plain_counting_does(
-    reports: tuple[Reports, list[Place]], seed: int
-) -> None:
-    asked, places = reports
-    place, random = places[seed], Random(1000 + seed)
-    for _ in range(12):
+def parsed(trees: list[Any]) -> AllOf:
+    return filters.parse(trees, check=checking(GOALS))
+
+
+async def compare(asked: Reports, place: Place, random: Random, questions: int, stored: Stored | None = None) -> None:
+    """Ask a project random questions, and count; half of them also by the product's own counting over `stored`."""
+    for _ in range(questions):
         trees = [random_filter(random) for _ in range(random.choice([0, 0, 1, 1, 2]))]
-        scope = await asked.scope(place.project, place.period, NOW, filters.parse([t for t in trees if is_askable(t)]))
+        trees = [tree for tree in trees if is_askable(tree)]
+        scope = await asked.scope(place.project, place.period, NOW, parsed(trees), GOALS)
         report = random_report(random, scope.range.days)
         expected = oracle.answer(
             place.visits, scope.range.start, scope.range.end, place.project.timezone,
             metrics=report.metrics, dimensions=report.dimensions,
-            filters=[filters.to_json(part) for part in filters.conjuncts(scope.filter)],
-            order=[(order.key, order.descending) for order in report.order],
+            filters=trees, order=[(order.key, order.descending) for order in report.order], goals=REACHED,
         )  # fmt: skip
-        assert rows_of(await asked.answer(scope, report)) == expected, (report, scope.filter)
+        assert rows_of(await asked.answer(scope, report)) == expected, (report, trees)
+        if stored is not None and random.random() < 0.5:
+            recounted = await recount(stored, scope, report, asked.names)  # type: ignore[arg-type]
+            found = [(list(labels), list(values)) for (labels, _), values in recounted.items()]
+            assert sorted(found, key=repr) == sorted(expected, key=repr), (report, trees)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_random_questions_are_answered_as_plain_counting_does(reports: World, seed: int) -> None:
+    await compare(reports.reports, reports.places[seed], Random(1000 + seed), 12, reports.stored)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(100, 2_100, 50))
+async def test_two_thousand_random_worlds(tmp_path: Path, first: int) -> None:
+    async with worlds(tmp_path, range(first, first + 50)) as made:
+        for seed, place in enumerate(made.places, first):
+            await compare(made.reports, place, Random(1_000_000 + seed), 6, made.stored)
 
 
 def is_askable(tree: list[Any]) -> bool:
     """Whether it keeps the rule that a country is two letters; here only labels break it."""
     try:
-        filters.parse([tree])
+        parsed([tree])
     except Exception:
         return False
     return True
 
 
 @pytest.mark.parametrize("seed", SEEDS[:12])
-async def test_a_dashboard_says_what_its_reports_say_alone(reports: tuple[Reports, list[Place]], seed: int) -> None:
-    asked, places = reports
+async def test_a_dashboard_says_what_its_reports_say_alone(reports: World, seed: int) -> None:
+    asked, places, _ = reports
     place, random = places[seed], Random(2000 + seed)
     trees = [random_filter(random) for _ in range(seed % 3)]
-    scope = await asked.scope(place.project, place.period, NOW, filters.parse([t for t in trees if is_askable(t)]))
+    trees = [tree for tree in trees if is_askable(tree)]
+    scope = await asked.scope(place.project, place.period, NOW, parsed(trees), GOALS)
     before = compared(scope.range, Comparison())
     panels = [
         Report(("visitors", "visits", "bounce_rate"), (name,)) for name in ("visit:source", "event:page", "event:name")
@@ -144,8 +231,8 @@ async def test_a_dashboard_says_what_its_reports_say_alone(reports: tuple[Report
     dashboard = await asked.dashboard(scope, interval="hour", series=METRICS, panels=panels, previous=before)
 
     def expected(there: Any, **report: Any) -> list[tuple[list[str], list[Any]]]:
-        trees = [filters.to_json(part) for part in filters.conjuncts(scope.filter)]
-        return oracle.answer(place.visits, there.start, there.end, place.project.timezone, filters=trees, **report)
+        zone = place.project.timezone
+        return oracle.answer(place.visits, there.start, there.end, zone, filters=trees, goals=REACHED, **report)
 
     metrics = [figure.metric for figure in dashboard.figures]
     assert [figure.value for figure in dashboard.figures] == expected(scope.range, metrics=metrics)[0][1]
@@ -158,8 +245,8 @@ async def test_a_dashboard_says_what_its_reports_say_alone(reports: tuple[Report
         assert points == [(labels[0], values[place_of]) for labels, values in hours if values[place_of]]
 
 
-async def test_limit_offset_and_total_rows_cut_the_whole_list(reports: tuple[Reports, list[Place]]) -> None:
-    asked, places = reports
+async def test_limit_offset_and_total_rows_cut_the_whole_list(reports: World) -> None:
+    asked, places, _ = reports
     scope = await asked.scope(places[0].project, places[0].period, NOW)
     whole = await asked.answer(scope, Report(("visitors", "visits"), ("event:page", "visit:country")))
     page = Report(("visitors", "visits"), ("event:page", "visit:country"), limit=5, offset=3, total_rows=True)
@@ -171,9 +258,9 @@ async def test_limit_offset_and_total_rows_cut_the_whole_list(reports: tuple[Rep
 
 
 async def test_search_and_only_set_choose_groups_but_not_the_base_of_percentages(
-    reports: tuple[Reports, list[Place]],
+    reports: World,
 ) -> None:
-    asked, places = reports
+    asked, places, _ = reports
     scope = await asked.scope(places[0].project, places[0].period, NOW)
     whole = await asked.answer(scope, Report(("visitors", "percentage", "visits"), ("event:page",)))
     assert any(row.labels == ("(none)",) for row in whole.rows)

@@ -11,6 +11,7 @@ from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project, ProjectSettings
 from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
+from appliance.storage.goals import Goal
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.web.api.query import answer
 from tests.oracle import Event, Visit
@@ -31,10 +32,11 @@ def view(time: int, path: str, **values: str) -> Event:
     return Event(time, values={"event:page": path, "event:hostname": "example.com", **values})
 
 
-def custom(time: int, name: str, path: str = "/", interactive: bool = True) -> Event:
-    return Event(time, False, name, interactive, {"event:page": path})
+def custom(time: int, name: str, path: str = "/", interactive: bool = True, **more: Any) -> Event:
+    return Event(time, False, name, interactive, {"event:page": path}, **more)
 
 
+PRO = {"plan": "pro", "seats": 3, "trial": False}
 ANN, BOB, CAT = 1, 2, -3
 GOOGLE = {"visit:source": "Google", "visit:country": "DE", "visit:channel": "Organic Search"}
 DIRECT = {"visit:country": "FR", "visit:channel": "Direct"}
@@ -44,7 +46,11 @@ VISITS = [
     Visit(BOB, [view(at("03-09 11:00") + s * 1_000_000, p) for s, p in ((0, "/"), (30, "/blog"), (60, "/"))], DIRECT),
     Visit(CAT, [view(at("03-09 23:50"), "/"), view(at("03-10 00:10"), "/blog")], {"visit:country": "IN"}),
     # 10 March: Ann again; she signs up. Bob's only event is passive.
-    Visit(ANN, [view(at("03-10 09:00"), "/pricing"), custom(at("03-10 09:01"), "Signup", "/pricing")], GOOGLE),
+    Visit(
+        ANN,
+        [view(at("03-10 09:00"), "/pricing"), custom(at("03-10 09:01"), "Signup", "/pricing", properties=PRO)],
+        GOOGLE,
+    ),
     Visit(BOB, [custom(at("03-10 12:00"), "404", "/nowhere", interactive=False)], DIRECT),
 ]
 DAY_9 = ["2026-03-09", "2026-03-09"]
@@ -54,7 +60,7 @@ DAY_9 = ["2026-03-09", "2026-03-09"]
 async def reports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reports]:
     folder: Path = tmp_path_factory.mktemp("site")
     store = Store(folder / "appliance.db")
-    store.add([(1, visit) for visit in VISITS])
+    store.add([(1, visit) for visit in VISITS] + [(3, visit) for visit in SHOPPING])
     evaluator = Evaluator(store.path, temp_directory=folder / "tmp")
     yield Reports(evaluator, Names(COUNTRIES))
     await evaluator.close()
@@ -62,7 +68,7 @@ async def reports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rep
 
 async def ask(reports: Reports, project: Project = SITE, **fields: Any) -> dict[str, Any]:
     body = {"site_id": "example.com" if project is SITE else project.public_id, "date_range": "day", **fields}
-    return await answer(json.dumps(body).encode(), project, reports, NOW)
+    return await answer(json.dumps(body).encode(), project, reports, NOW, GOALS if project is SHOP else ())
 
 
 async def rows(reports: Reports, **fields: Any) -> list[tuple[list[str], list[Any]]]:
@@ -243,7 +249,24 @@ async def test_an_event_at_the_very_start_counts_although_its_visit_began_before
         ({"date_range": ["2026-01-02T00:00:00", "2026-01-03T00:00:00"]}, "#/date_range"),
         ({"date_range": 7}, "#/date_range"),
         ({"dimensions": ["event:goal"]}, "#/dimensions/0"),
-        ({"dimensions": ["visit:country", "event:props:plan"]}, "#/dimensions/1"),
+        ({"dimensions": ["visit:country", "event:props:"]}, "#/dimensions/1"),
+        ({"metrics": ["scroll_depth"], "dimensions": ["visit:country"]}, "#/metrics/0"),
+        ({"metrics": ["scroll_depth"], "filters": [["has_done", ["is", "event:page", ["/"]]]]}, "#/metrics/0"),
+        ({"metrics": ["bounce_rate"], "dimensions": ["event:props:plan"]}, "#/metrics/0"),
+        ({"metrics": ["bounce_rate"], "dimensions": ["event:props:plan", "event:page"]}, "#/metrics/0"),
+        ({"order_by": "visitors"}, "#/order_by"),
+        ({"order_by": [["visitors"]]}, "#/order_by/0"),
+        ({"include": {"comparisons": {"mode": "last_week"}}}, "#/include/comparisons/mode"),
+        ({"include": {"comparisons": {"mode": "custom"}}}, "#/include/comparisons/date_range"),
+        ({"include": {"comparisons": {"mode": "custom", "date_range": "7d"}}}, "#/include/comparisons/date_range"),
+        (
+            {"include": {"comparisons": {"mode": "previous_period", "date_range": DAY_9}}},
+            "#/include/comparisons/date_range",
+        ),
+        (
+            {"include": {"comparisons": {"mode": "previous_period", "match_day_of_week": 1}}},
+            "#/include/comparisons/match_day_of_week",
+        ),
         ({"dimensions": ["time:day", "time:hour"]}, "#/dimensions/1"),
         ({"dimensions": ["visit:os", "visit:os"]}, "#/dimensions/1"),
         ({"dimensions": ["time:minute"], "date_range": "12mo"}, "#/dimensions"),
@@ -269,6 +292,275 @@ async def test_a_fault_is_400_and_pointed_at(reports: Reports, fields: dict[str,
     with pytest.raises(Invalid) as raised:
         await ask(reports, **{"metrics": ["visitors"], **fields})
     assert (raised.value.status, raised.value.pointer) == (400, pointer)
+
+
+# ---------------------------------------------------------------------- a shop of its own, in March 2025
+
+SHOP = Project(3, "shop", "Shop", ("shop.example",), "UTC", "EUR", ProjectSettings(), 0, 0)
+
+
+def shop_at(text: str) -> int:
+    return instant(f"2025-03-{text}")
+
+
+def bought(time: int, revenue: int, currency: str) -> Event:
+    return custom(time, "Purchase", "/thanks", revenue=revenue, currency=currency, properties={"size": "M"})
+
+
+def read(time: int, path: str, seconds: float, depth: int) -> Event:
+    return Event(time, values={"event:page": path}, engaged_ms=int(seconds * 1000), scroll_depth=depth)
+
+
+GOALS = [
+    Goal(4, 3, "Paid in euro", "event", "Purchase", "size", "M", "EUR"),
+    Goal(1, 3, "Purchase", "event", "Purchase"),
+    Goal(2, 3, "Visit /", "page", "/"),
+    Goal(3, 3, "Visit /bl*", "page", "/bl*"),
+]
+SHOPPING = [
+    # 3 March (a Monday): 12.50 EUR by Ann, who reads / twice; 10 JPY by Bob.
+    Visit(
+        ANN,
+        [
+            read(shop_at("03 10:00"), "/", 10, 40),
+            read(shop_at("03 10:01"), "/", 20.5, 90),
+            bought(shop_at("03 10:02"), 1250, "EUR"),
+        ],
+        GOOGLE,
+    ),
+    Visit(BOB, [read(shop_at("03 11:00"), "/", 0, 5), bought(shop_at("03 11:01"), 10, "JPY")], DIRECT),
+    # 4 March: Ann twice: 0.05 EUR and a refund of 1 EUR.
+    Visit(
+        ANN,
+        [bought(shop_at("04 10:00"), 5, "EUR"), bought(shop_at("04 10:01"), -100, "EUR")],
+        {"visit:country": "DE"},
+    ),
+    # 10 March (the next Monday): Cat only looks.
+    Visit(CAT, [read(shop_at("10 09:00"), "/blog", 1.4, 100)], DIRECT),
+]
+MARCH_3, MARCH_4, MARCH_10 = ([f"2025-03-{day}", f"2025-03-{day}"] for day in ("03", "04", "10"))
+
+
+async def shop(reports: Reports, **fields: Any) -> dict[str, Any]:
+    return await ask(reports, SHOP, **{"date_range": ["2025-03-03", "2025-03-10"], **fields})
+
+
+def euros(value: float, text: str) -> dict[str, Any]:
+    return {"value": value, "currency": "EUR", "short": text, "long": text}
+
+
+async def test_time_on_page_and_scroll_depth_are_means_over_visits_and_pages(reports: Reports) -> None:
+    found = await shop(reports, metrics=["time_on_page", "scroll_depth"], dimensions=["event:page"])
+    # "/": (10 + 20.5 and 0 s) / 2 = 15.25; (90 and 5 %) / 2 = 47.5
+    assert [(row["dimensions"], row["metrics"]) for row in found["results"]] == [
+        (["/"], [15, 48]),
+        (["/blog"], [1, 100]),
+    ]
+    filtered = await shop(reports, metrics=["scroll_depth"], filters=[["is", "event:page", ["/", "/blog"]]])
+    assert filtered["results"][0]["metrics"] == [65]  # (90 + 5 + 100) / 3
+    nothing = await shop(reports, metrics=["time_on_page"], filters=[["is", "event:page", ["/thanks"]]])
+    assert nothing["results"][0]["metrics"] == [None]
+
+
+async def test_revenue_in_one_currency(reports: Reports) -> None:
+    found = await shop(reports, metrics=["total_revenue", "average_revenue"], date_range=MARCH_4)
+    assert found["results"][0]["metrics"] == [euros(-0.95, "−€0.95"), euros(-0.47, "−€0.47")]  # -47.5 rounded up
+    assert found["meta"] == {}
+
+
+async def test_revenue_is_never_added_up_across_currencies(reports: Reports) -> None:
+    metrics = ["total_revenue", "average_revenue"]
+    found = await shop(reports, metrics=metrics, date_range=MARCH_3)
+    assert found["results"][0]["metrics"] == [None, None]
+    assert {name: warning["code"] for name, warning in found["meta"]["metric_warnings"].items()} == dict.fromkeys(
+        metrics, "no_single_revenue_currency"
+    )
+    by_currency = await shop(reports, metrics=["total_revenue", "events"], dimensions=["event:currency"])
+    assert [(row["dimensions"], row["metrics"]) for row in by_currency["results"]] == [
+        (["EUR"], [euros(11.55, "€11.55"), 3]),
+        (["JPY"], [{"value": 10.0, "currency": "JPY", "short": "¥10", "long": "¥10"}, 1]),
+        (["(none)"], [None, 4]),
+    ]
+    assert by_currency["meta"] == {}
+
+
+async def test_without_revenue_there_is_a_warning(reports: Reports) -> None:
+    found = await shop(reports, metrics=["visitors", "total_revenue"], date_range=MARCH_10)
+    assert found["results"][0]["metrics"] == [1, None]
+    assert found["meta"]["metric_warnings"]["total_revenue"]["code"] == "no_revenue_goals_matching"
+    assert "visitors" not in found["meta"]["metric_warnings"]
+
+
+async def test_custom_properties_are_dimensions(reports: Reports) -> None:
+    by_plan = await rows(reports, metrics=["events", "visitors"], dimensions=["event:props:plan"])
+    assert by_plan == [(["(none)"], [3, 3]), (["pro"], [1, 1])]
+    by_two = await rows(
+        reports,
+        metrics=["events"],
+        dimensions=["event:props:seats", "event:props:trial"],
+        filters=[["is_not", "event:props:seats", ["(none)"]]],
+    )
+    assert by_two == [(["3", "false"], [1])]
+    assert await rows(reports, metrics=["visits"], filters=[["contains", "event:props:plan", ["r"]]]) == [([], [1])]
+    assert await rows(reports, metrics=["events"], dimensions=['event:props:it\'s "odd"; --']) == [(["(none)"], [4])]
+
+
+async def test_what_a_visitor_has_done(reports: Reports) -> None:
+    signed_up = ["is", "event:name", ["Signup"]]
+    metrics = ["visitors", "events", "visits"]
+    # Ann signs up on the 10th; the range decides what counts as done.
+    assert await rows(reports, metrics=metrics, filters=[["has_done", signed_up]]) == [([], [1, 2, 1])]
+    assert await rows(reports, metrics=metrics, filters=[["has_done", signed_up]], date_range=DAY_9) == [
+        ([], [0, 0, 0])
+    ]
+    both = {"date_range": ["2026-03-09", "2026-03-10"], "metrics": metrics}
+    assert await rows(reports, **both, filters=[["has_done", signed_up]]) == [([], [1, 3, 2])]
+    assert await rows(reports, **both, filters=[["has_not_done", signed_up]]) == [([], [2, 6, 3])]
+    assert await rows(reports, **both, filters=[["not", ["has_not_done", signed_up]]]) == [([], [1, 3, 2])]
+    seen = ["or", [["has_done", signed_up], ["is", "event:page", ["/blog"]]]]
+    assert await rows(reports, **both, filters=[seen]) == [([], [3, 5, 4])]
+
+
+# ---------------------------------------------------------------------- goals
+
+
+def purchase() -> list[Any]:
+    return ["is", "event:goal", ["Purchase"]]
+
+
+async def test_conversions_by_goal(reports: Reports) -> None:
+    metrics = ["visitors", "events", "conversion_rate", "total_revenue"]
+    found = await shop(reports, metrics=metrics, dimensions=["event:goal"])
+    euro = [1, 3, 33.33, euros(11.55, "€11.55")]  # Ann of Ann, Bob and Cat
+    assert [(row["dimensions"], row["metrics"]) for row in found["results"]] == [
+        (["Purchase"], [2, 4, 66.67, None]),
+        (["Visit /"], [2, 3, 66.67, None]),
+        (["Paid in euro"], euro),
+        (["Visit /bl*"], [1, 1, 33.33, None]),
+    ]
+    only = await shop(
+        reports, metrics=metrics, dimensions=["event:goal"], filters=[["contains", "event:goal", ["euro"]]]
+    )
+    assert [(row["dimensions"], row["metrics"]) for row in only["results"]] == [(["Paid in euro"], euro)]
+
+
+async def test_a_conversion_rate_leaves_the_goal_out_of_its_base_but_no_other_filter(reports: Reports) -> None:
+    metrics = ["visitors", "conversion_rate", "group_conversion_rate"]
+    found = await shop(reports, metrics=metrics, filters=[purchase()])
+    assert found["results"][0]["metrics"] == [2, 66.67, 66.67]
+    french = ["is", "visit:country", ["FR"]]
+    found = await shop(reports, metrics=metrics, filters=[purchase(), french])
+    assert found["results"][0]["metrics"] == [1, 50.0, 50.0]
+    assert found["query"]["filters"] == [purchase(), french]
+
+
+async def test_group_conversion_rates_are_of_the_group(reports: Reports) -> None:
+    metrics = ["visitors", "conversion_rate", "group_conversion_rate"]
+    by_country = await shop(reports, metrics=metrics, dimensions=["visit:country"], filters=[purchase()])
+    assert [(row["dimensions"], row["metrics"]) for row in by_country["results"]] == [
+        (["DE"], [1, 33.33, 100.0]),
+        (["FR"], [1, 33.33, 50.0]),
+    ]
+    by_day = await shop(reports, metrics=metrics, dimensions=["time:day"], filters=[purchase()])
+    assert [(row["dimensions"], row["metrics"]) for row in by_day["results"]] == [
+        (["2025-03-03"], [2, 100.0, 100.0]),
+        (["2025-03-04"], [1, 100.0, 100.0]),
+    ]
+
+
+async def test_who_reached_a_goal(reports: Reports) -> None:
+    bought = await shop(reports, metrics=["visitors", "pageviews"], filters=[["has_done", purchase()]])
+    assert bought["results"][0]["metrics"] == [2, 3]
+    others = await shop(reports, metrics=["visitors", "pageviews"], filters=[["has_not_done", purchase()]])
+    assert others["results"][0]["metrics"] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"filters": [["is_not", "event:goal", ["Purchase"]]]}, "#/filters/0/0"),
+        ({"filters": [["matches", "event:goal", ["P"]]]}, "#/filters/0/0"),
+        ({"filters": [["is", "event:goal", []]]}, "#/filters/0/2"),
+        ({"filters": [["or", [purchase(), ["is", "event:goal", ["Purchase", "Sale"]]]]]}, "#/filters/0/1/1/2/1"),
+        ({"metrics": ["visitors", "conversion_rate"]}, "#/metrics/1"),
+        ({"metrics": ["group_conversion_rate"], "dimensions": ["visit:country"]}, "#/metrics/0"),
+        ({"metrics": ["conversion_rate"], "filters": [["has_done", purchase()]]}, "#/metrics/0"),
+        ({"metrics": ["bounce_rate"], "dimensions": ["event:goal"]}, "#/metrics/0"),
+    ],
+)
+async def test_what_cannot_be_asked_of_goals(reports: Reports, fields: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        await shop(reports, **{"metrics": ["visitors"], **fields})
+    assert (raised.value.status, raised.value.pointer) == (400, pointer)
+
+
+async def test_filters_are_bounded_also_by_what_their_goals_stand_for(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_goal = ["contains", "event:goal", [""]]  # eight comparisons
+    monkeypatch.setattr("appliance.queries.reports.COMPARISONS_MAX", 16)
+    assert (await shop(reports, metrics=["visitors"], filters=[every_goal] * 2))["results"][0]["metrics"] == [3]
+    with pytest.raises(Invalid) as raised:
+        await shop(reports, metrics=["visitors"], filters=[every_goal] * 3)
+    assert (raised.value.status, raised.value.pointer) == (400, "#/filters")
+
+
+# ---------------------------------------------------------------------- comparisons
+
+
+async def test_a_comparison_stands_beside_each_row(reports: Reports) -> None:
+    found = await shop(
+        reports,
+        metrics=["visitors", "events", "bounce_rate"],
+        dimensions=["visit:country"],
+        date_range=MARCH_4,
+        include={"comparisons": {"mode": "previous_period"}},
+    )
+    assert found["results"] == [
+        {
+            "dimensions": ["DE"],
+            "metrics": [1, 2, 0],
+            "comparison": {"dimensions": ["DE"], "metrics": [1, 3, 0], "change": [0, -33, None]},
+        }
+    ]
+    assert found["query"]["comparison_date_range"] == ["2025-03-03T00:00:00+00:00", "2025-03-04T00:00:00+00:00"]
+    assert found["query"]["include"]["comparisons"] == {"mode": "previous_period", "match_day_of_week": False}
+
+
+async def test_a_group_that_was_not_there_before_is_compared_with_nothing(reports: Reports) -> None:
+    found = await shop(
+        reports,
+        metrics=["visitors", "visit_duration"],
+        dimensions=["visit:country"],
+        date_range=MARCH_10,
+        include={"comparisons": {"mode": "custom", "date_range": MARCH_4}},
+    )
+    compared = {"dimensions": ["FR"], "metrics": [0, None], "change": [None, None]}
+    assert [row["comparison"] for row in found["results"]] == [compared]
+
+
+async def test_buckets_are_compared_by_their_place(reports: Reports) -> None:
+    found = await shop(
+        reports,
+        metrics=["visitors"],
+        dimensions=["time:day"],
+        date_range=["2025-03-10", "2025-03-11"],
+        include={"comparisons": {"mode": "previous_period", "match_day_of_week": True}},
+    )
+    compared = {"dimensions": ["2025-03-03"], "metrics": [2], "change": [-50]}
+    assert found["results"] == [{"dimensions": ["2025-03-10"], "metrics": [1], "comparison": compared}]
+
+
+async def test_money_is_compared_in_one_currency(reports: Reports) -> None:
+    found = await shop(
+        reports,
+        metrics=["total_revenue"],
+        dimensions=["visit:country"],
+        date_range=MARCH_4,
+        include={"comparisons": {"mode": "previous_period"}},
+    )
+    compared = {"dimensions": ["DE"], "metrics": [euros(12.5, "€12.50")], "change": [-108]}
+    assert found["results"][0]["comparison"] == compared
 
 
 @pytest.mark.parametrize("missing", ["metrics", "date_range"])

@@ -32,7 +32,7 @@ class Follower:
 
     def refresh(self, visit: list[str] = VISIT, event: list[str] = EVENT) -> bool:
         self.connection.execute("BEGIN")
-        marks = Marks.read(self.connection)
+        marks = Marks.read(self.connection, self.project)
         if self.seen is not None and not marks.follow(self.seen):
             self.rows.reset()
             self.reloads += 1
@@ -45,7 +45,7 @@ class Follower:
         """Every loaded column equals the database's."""
         for table, loaded in (("visit", self.rows.visits), ("event", self.rows.events)):
             columns = [name for name in loaded.columns if not (table == "event" and name == "visitor")]
-            names = ", ".join(f'"{name}"' for name in columns)
+            names = ", ".join(f'ifnull("{name}", 0)' for name in columns)
             select = f"SELECT {names} FROM {table} WHERE project_id = ? ORDER BY id"
             rows = self.connection.execute(select, (self.project,)).fetchall()
             assert list(zip(*(loaded[name].tolist() for name in columns), strict=True)) == rows

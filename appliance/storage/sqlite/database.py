@@ -2,16 +2,19 @@
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
 import aiosqlite
 
 from appliance.errors import StorageUnavailable
-from appliance.storage.interface import Params, Row
+from appliance.storage.interface import Counts, Params, Row
 from appliance.storage.sqlite.migrate import migrate
+from appliance.storage.sqlite.stored import count_stored, stored_rows
 from appliance.storage.sqlite.writer import Writer, connect, storage_error
 
 READERS = 2
@@ -81,6 +84,51 @@ class SqliteDatabase:
         finally:
             await reader.close()
 
+    async def stream_stored(
+        self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000
+    ) -> AsyncIterator[list[Row]]:
+        # A thread of its own, so that closing comes after the step that a caller who left did not wait for.
+        with_thread = ThreadPoolExecutor(1, "stored rows")
+        run = partial(asyncio.get_running_loop().run_in_executor, with_thread)
+        connection = await run(partial(connect, self.path, read_only=True))
+        rows = stored_rows(connection, sql, project_id, start, end, batch_rows)
+        try:
+            while (batch := await run(next, rows, None)) is not None:
+                yield batch
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+        finally:
+            connection.interrupt()
+            with_thread.submit(connection.close)
+            with_thread.shutdown(wait=False)
+
+    async def count_stored(self, project_id: int) -> Counts:
+        def count() -> Counts:
+            with closing(connect(self.path, read_only=True)) as connection:
+                connection.execute("BEGIN")
+                return count_stored(connection, project_id)
+
+        return await asyncio.to_thread(count)
+
+    async def first_received(self, project_id: int) -> int | None:
+        first = "SELECT received FROM event WHERE project_id = :id ORDER BY id LIMIT 1"
+        sealed = "SELECT min(start) FROM chunk WHERE project_id = :id"
+        times = [time for sql in (sealed, first) for (time,) in await self.read(sql, {"id": project_id})]
+        return next((time for time in times if time is not None), None)
+
+    async def seal(self) -> None:
+        # A process of its own: it needs numpy, and seconds of a CPU.
+        command = (sys.executable, "-m", "appliance.storage.sqlite.seal", str(self.path))
+        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+        try:
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()  # right at any instant: every step is a transaction
+                await process.wait()
+        if status:
+            raise StorageUnavailable(f"sealing ended with status {status}")
+
     async def forget_ids(self, before_day: int) -> int:
         select = "SELECT project_id, event_id FROM seen WHERE received_day < :day"
         delete = f"DELETE FROM seen WHERE project_id = ? AND event_id = ? AND received_day < {before_day:d}"
@@ -93,7 +141,8 @@ class SqliteDatabase:
     async def forget_aliases(self, before: int) -> None:
         await self.write(
             "DELETE FROM alias WHERE NOT EXISTS"
-            ' (SELECT 1 FROM visit WHERE visit.id = alias.visit_id AND visit."end" >= :before)',
+            ' (SELECT 1 FROM visit WHERE visit.id = alias.visit_id AND visit."end" >= :before) AND NOT EXISTS'
+            ' (SELECT 1 FROM chunk WHERE alias.visit_id BETWEEN first_visit AND last_visit AND chunk."end" >= :before)',
             {"before": before},
         )
 

@@ -11,37 +11,45 @@ import numpy as np
 
 from appliance.storage.evaluation import CodeSet
 from appliance.storage.matching import matcher
+from appliance.storage.sqlite.properties import Properties
 
 CODE_SETS_KEPT = 128
 
 
 class Dictionaries:
-    """Tables `dictionary_<number>(code, text)` of a DuckDB connection, and the code sets asked for lately."""
+    """Tables `dictionary_<number or property>(code, text)` of a DuckDB connection, and the code sets asked for lately.
 
-    def __init__(self, project_id: int, duck: Any) -> None:
+    `properties` holds the dictionaries that are not stored.
+    """
+
+    def __init__(self, project_id: int, duck: Any, properties: Properties) -> None:
         self._project_id = project_id
         self._duck = duck
-        self._loaded: dict[int, int] = {}  # dictionary: newest code in its table
+        self._properties = properties
+        self._loaded: dict[int | str, int] = {}  # dictionary: newest code in its table
         self._sets: dict[CodeSet, tuple[int, list[int]]] = {}  # newest code tried, codes found
 
     def forget(self) -> None:
         for number in self._loaded:
-            self._duck.execute(f"DROP TABLE dictionary_{number:d}")
+            self._duck.execute(f"DROP TABLE dictionary_{number}")
         self._loaded.clear()
         self._sets.clear()
+        self._properties.forget()
 
-    def load(self, connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    def load(self, connection: sqlite3.Connection, numbers: Iterable[int | str]) -> None:
         """Bring the tables of these dictionaries up to the snapshot that is open on the connection."""
         for number in numbers:
+            if isinstance(number, str) and not number.isidentifier():
+                raise KeyError(number)
             if number not in self._loaded:
-                self._duck.execute(f"CREATE OR REPLACE TEMP TABLE dictionary_{number:d} (code INTEGER, text VARCHAR)")
+                self._duck.execute(f"CREATE OR REPLACE TEMP TABLE dictionary_{number} (code INTEGER, text VARCHAR)")
                 self._loaded[number] = 0
             rows = self._rows_after(connection, number, self._loaded[number])
             if rows:
                 codes, texts = zip(*rows, strict=True)
                 fresh = {"code": np.array(codes, np.int32), "text": np.array(texts, dtype=object)}
                 self._duck.register("fresh_dictionary", fresh)
-                self._duck.execute(f"INSERT INTO dictionary_{number:d} SELECT f.code, f.text FROM fresh_dictionary f")
+                self._duck.execute(f"INSERT INTO dictionary_{number} SELECT f.code, f.text FROM fresh_dictionary f")
                 self._duck.unregister("fresh_dictionary")
                 self._loaded[number] = codes[-1]
 
@@ -64,12 +72,17 @@ class Dictionaries:
 
     def _exact(self, connection: sqlite3.Connection, wanted: CodeSet) -> list[int]:
         codes = [code for code, text in wanted.extra if text in wanted.values]
+        if isinstance(wanted.dictionary, str):
+            found = (self._properties.find(wanted.dictionary, value) for value in wanted.values)
+            return codes + [code for code in found if code is not None]
         select = "SELECT d.code FROM dictionary d WHERE d.project_id = ? AND d.dimension = ? AND d.text = ?"
         for value in wanted.values:
             codes += [code for (code,) in connection.execute(select, (self._project_id, wanted.dictionary, value))]
         return codes
 
-    def _rows_after(self, connection: sqlite3.Connection, number: int, code: int) -> list[tuple[int, str]]:
+    def _rows_after(self, connection: sqlite3.Connection, number: int | str, code: int) -> list[tuple[int, str]]:
+        if isinstance(number, str):
+            return self._properties.after(number, code)
         select = (
             "SELECT d.code, d.text FROM dictionary d"
             " WHERE d.project_id = ? AND d.dimension = ? AND d.code > ? ORDER BY d.code"

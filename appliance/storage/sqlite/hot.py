@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.storage.dimensions import DICTIONARIES
+from appliance.storage.dimensions import DICTIONARIES, is_property
+from appliance.storage.sqlite.properties import Properties
 
 Ints = NDArray[Any]
 
@@ -33,7 +34,10 @@ VISIT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
 EVENT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
     **dict.fromkeys(("id", "visit_id", "time", _DERIVED), _TIMES),
     "kind": np.dtype(np.int8),
-    **dict.fromkeys(("name", "source", "hostname", "path", "title", "user"), _CODES),
+    **dict.fromkeys(("name", "source", "hostname", "path", "title", "user", "currency"), _CODES),
+    "scroll_depth": np.dtype(np.int16),
+    "engaged_ms": np.dtype(np.int64),
+    "revenue": np.dtype(np.int64),  # minor units; without revenue 0, and then the currency is 0 too
 }
 
 
@@ -63,26 +67,40 @@ class Growing:
 
 
 class Marks(NamedTuple):
-    """Where the database stands in a snapshot."""
+    """Where the database stands in a snapshot, for one project.
+
+    Rows that were sealed or unsealed are told by the number of chunks and the newest one, whose id is never used again.
+    """
 
     generation: int
     change: int  # newest
     oldest_change: int | None
-    visit: int  # largest id
+    visit: int  # largest id that was given, also to rows that are sealed
     event: int
+    chunks: int
+    newest_chunk: int
 
     @classmethod
-    def read(cls, connection: sqlite3.Connection) -> "Marks":
+    def read(cls, connection: sqlite3.Connection, project_id: int) -> "Marks":
         select = (
             "SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'hot_generation'), 0),"
             " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change'), 0), (SELECT min(seq) FROM change),"
-            " coalesce((SELECT max(id) FROM visit), 0), coalesce((SELECT max(id) FROM event), 0)"
+            " max(coalesce((SELECT max(id) FROM visit), 0),"
+            " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'newest_visit'), 0)),"
+            " max(coalesce((SELECT max(id) FROM event), 0),"
+            " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'newest_event'), 0)),"
+            " count(*), coalesce(max(c.id), 0) FROM chunk c WHERE c.project_id = ?"
         )
-        return cls(*connection.execute(select).fetchone())
+        return cls(*connection.execute(select, (project_id,)).fetchone())
+
+    def same_codes(self, seen: "Marks") -> bool:
+        """Whether codes that were read at `seen` still mean the same."""
+        return self.generation == seen.generation and self.visit >= seen.visit and self.event >= seen.event
 
     def follow(self, seen: "Marks") -> bool:
-        """Whether what was read at `seen` can be brought here by patching and appending."""
-        if self.generation != seen.generation or self.visit < seen.visit or self.event < seen.event:
+        """Whether the rows that were read at `seen` can be brought here by patching and appending."""
+        moved = (self.chunks, self.newest_chunk) != (seen.chunks, seen.newest_chunk)
+        if moved or not self.same_codes(seen):
             return False
         if self.change <= seen.change:
             return self.change == seen.change
@@ -92,10 +110,11 @@ class Marks(NamedTuple):
 class Table:
     """The loaded columns of one table, in the order of ids. `id` is always among them once anything is."""
 
-    def __init__(self, name: str, known: Mapping[str, np.dtype[Any]], project_id: int) -> None:
+    def __init__(self, name: str, known: Mapping[str, np.dtype[Any]], project_id: int, properties: Properties) -> None:
         self._name = name
         self._known = known
         self._project_id = project_id
+        self._properties = properties
         self.columns: dict[str, Growing] = {}
         self.last_id = 0  # rows up to here have been looked at
 
@@ -113,7 +132,7 @@ class Table:
 
         Raises KeyError for a column that the table has not.
         """
-        missing = {name: self._known[name] for name in ("id", *wanted) if name not in self.columns}
+        missing = {name: self._dtype(name) for name in ("id", *wanted) if name not in self.columns}
         grown = False
         if self.columns and last_id > self.last_id:
             grown = self._read(connection, self.columns, self.last_id, last_id) > 0
@@ -130,8 +149,10 @@ class Table:
         stored = [name for name in columns if self._is_stored(name)]
         if not stored:
             return len(self)
+        for name in filter(is_property, stored):
+            connection.create_function(name, 1, self._properties.coder(name), deterministic=True)
         texts = ", ".join(f'group_concat(b."{name}")' for name in stored)
-        inner = ", ".join(f'r."{name}"' for name in {"id", *stored})
+        inner = ", ".join(f'{_expression(name)} AS "{name}"' for name in {"id", *stored})
         # NOT INDEXED: in the order of ids, and so that no index makes it a search per row.
         select = (
             f'SELECT count(*), max(b.id), {texts} FROM (SELECT {inner} FROM "{self._name}" r NOT INDEXED'
@@ -154,8 +175,10 @@ class Table:
 
         Raises OutOfStep when one of them is new among rows that were already read.
         """
-        stored = ["id", *(name for name in self.columns if name != "id" and self._is_stored(name))]
-        names = ", ".join(f'r."{name}"' for name in stored)
+        # Properties never change.
+        stored = [name for name in self.columns if name != "id" and self._is_stored(name) and not is_property(name)]
+        stored.insert(0, "id")
+        names = ", ".join(_expression(name) for name in stored)
         select = (
             f'SELECT {names} FROM "{self._name}" r WHERE r.project_id = ? AND r.id <= ?'
             f' AND r.id IN (SELECT j.value FROM change c, json_each(c."{changed}") j WHERE c.seq > ?) ORDER BY r.id'
@@ -168,6 +191,9 @@ class Table:
         for index, name in enumerate(stored):
             self.columns[name].view()[places] = values[:, index]
         return places
+
+    def _dtype(self, column: str) -> np.dtype[Any]:
+        return _CODES if self._name == "event" and is_property(column) else self._known[column]
 
     def _is_stored(self, column: str) -> bool:
         return not (self._name == "event" and column == _DERIVED)
@@ -182,18 +208,20 @@ class HotRows:
 
     def __init__(self, project_id: int) -> None:
         self._project_id = project_id
+        self.properties = Properties()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next refresh reads anew."""
-        self.visits = Table("visit", VISIT_COLUMNS, self._project_id)
-        self.events = Table("event", EVENT_COLUMNS, self._project_id)
+        self.visits = Table("visit", VISIT_COLUMNS, self._project_id, self.properties)
+        self.events = Table("event", EVENT_COLUMNS, self._project_id, self.properties)
         self._marks: Marks | None = None
 
     @property
     def nbytes(self) -> int:
         tables = (self.visits, self.events)
-        return sum(column.nbytes for table in tables for column in table.columns.values())
+        arrays = sum(column.nbytes for table in tables for column in table.columns.values())
+        return arrays + self.properties.nbytes
 
     def refresh(self, connection: sqlite3.Connection, marks: Marks, visit: Iterable[str], event: Iterable[str]) -> bool:
         """Follow the snapshot that is open on the connection, with at least these columns; `marks` are its marks.
@@ -268,6 +296,13 @@ def places_of(ids: Ints, wanted: Ints) -> Ints:
     if len(places) and (places.max() >= len(ids) or not np.array_equal(ids[places], wanted)):
         raise OutOfStep("a row names another that is not there")
     return places
+
+
+def _expression(column: str) -> str:
+    """What gives the number of a stored column of row r."""
+    if is_property(column):
+        return f'CASE WHEN r."properties" IS NULL THEN 0 ELSE {column}(r."properties") END'
+    return 'ifnull(r."revenue", 0)' if column == "revenue" else f'r."{column}"'
 
 
 def _numbers(text: str, count: int) -> Ints:

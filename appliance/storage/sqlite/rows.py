@@ -1,4 +1,7 @@
-"""The hot tier's rows as the drain writes them: SQLite's side of `DrainTransaction`."""
+"""The hot tier's rows as the drain writes them: SQLite's side of `DrainTransaction`.
+
+Visits that are sealed are found like the others; when one is to be changed, its chunk becomes rows again.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,6 +14,7 @@ import msgspec
 from appliance.errors import CheckpointMoved
 from appliance.model import ACQUISITION_FIELDS, Event, Visit
 from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.sqlite.sealed_visits import SealedVisits
 from appliance.storage.sqlite.writer import storage_error
 
 # Codes kept in memory. A text costs some 150 bytes; paths and referrers are what there is much of.
@@ -42,10 +46,19 @@ _FIRST = len(Visit.__struct_fields__) - 1
 _growth = attrgetter(*_GROWING, "id")
 _changes = attrgetter(*_MUTABLE, "id")
 _ids = attrgetter("id")
+_start = attrgetter("start", "id")
 
 
 def _visit(row: tuple) -> Visit:  # type: ignore[type-arg]
     return Visit(*(*row[:_FIRST], row[_FIRST:]))
+
+
+def _sealed_visit(project_id: int, row: tuple) -> Visit:  # type: ignore[type-arg]
+    return _visit((row[0], project_id, *row[1:]))
+
+
+class VisitGone(Exception):
+    """A visit that the drain remembers was removed meanwhile; what it stored now would belong to nothing."""
 
 
 class HotRows:
@@ -64,6 +77,7 @@ class HotRows:
         self._changed_visits: list[int] = []  # in this transaction
         self._changed_events: list[int] = []
         self._connection: sqlite3.Connection
+        self._sealed = SealedVisits()
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Work on this connection, inside the transaction that is open on it."""
@@ -80,6 +94,7 @@ class HotRows:
         self._cached = 0
         self._newest.clear()
         self._visit_ids = self._event_ids = None
+        self._sealed.forget()
 
     def known(self, ids: Sequence[tuple[int, bytes | str]]) -> dict[tuple[int, bytes | str], Known]:
         select = (
@@ -90,16 +105,26 @@ class HotRows:
         execute = self._connection.execute
         for key in ids:
             if row := execute(select, key).fetchone():
-                found[key] = Known(*row)
+                known = Known(*row)
+                if known.event and not known.visit_id:
+                    known = known._replace(visit_id=self._sealed.visit_of_event(self._connection, known.event))
+                found[key] = known
         return found
 
-    def visits_of(self, project_id: int, visitor: int, since: int) -> list[Visit]:
-        where = " WHERE project_id = ? AND visitor = ? AND start >= ?"
-        return [_visit(row) for row in self._connection.execute(_SELECT_VISIT + where, (project_id, visitor, since))]
+    def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
+        where = " WHERE project_id = ? AND visitor = ? AND start >= ? AND start <= ?"
+        wanted = (project_id, visitor, since, until)
+        hot = [_visit(row) for row in self._connection.execute(_SELECT_VISIT + where, wanted)]
+        sealed = [_sealed_visit(project_id, row) for row in self._sealed.visits_of(self._connection, *wanted)]
+        # In the order of the index, as if all were rows.
+        return sorted(hot + sealed, key=_start) if sealed else hot
 
     def visit(self, visit_id: int) -> Visit | None:
         row = self._connection.execute(_SELECT_VISIT + " WHERE id = ?", (visit_id,)).fetchone()
-        return _visit(row) if row else None
+        if row:
+            return _visit(row)
+        sealed = self._sealed.visit(self._connection, visit_id)
+        return _sealed_visit(sealed[0].project_id, sealed[1]) if sealed else None
 
     def alias_of(self, project_id: int, visitor: int) -> int | None:
         select = "SELECT visit_id FROM alias WHERE project_id = ? AND visitor = ?"
@@ -138,16 +163,18 @@ class HotRows:
     def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
         rows = ((*(row := msgspec.structs.astuple(visit))[:-1], *row[-1]) for visit in new)
         self._connection.executemany(_INSERT_VISIT, rows)
-        self._connection.executemany(_GROW_VISIT, map(_growth, grown))
-        self._connection.executemany(_UPDATE_VISIT, map(_changes, changed))
+        self._update_visits(_GROW_VISIT, list(map(_growth, grown)))
+        self._update_visits(_UPDATE_VISIT, list(map(_changes, changed)))
         self._changed_visits += map(_ids, grown)
         self._changed_visits += map(_ids, changed)
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
-        self._connection.execute(
-            "UPDATE event SET scroll_depth = max(scroll_depth, ?), engaged_ms = engaged_ms + ? WHERE id = ?",
-            (scroll_depth, engaged_ms, event),
-        )
+        update = "UPDATE event SET scroll_depth = max(scroll_depth, ?), engaged_ms = engaged_ms + ? WHERE id = ?"
+        engagement = (scroll_depth, engaged_ms, event)
+        if not self._connection.execute(update, engagement).rowcount:
+            visit_id = self._sealed.visit_of_event(self._connection, event)
+            if self._sealed.bring_back(self._connection, [visit_id]):
+                self._connection.execute(update, engagement)
         self._changed_events.append(event)
 
     def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None:
@@ -199,6 +226,14 @@ class HotRows:
         if self._changed_visits or self._changed_events:
             self._note_changes()
 
+    def _update_visits(self, update: str, rows: list[tuple]) -> None:  # type: ignore[type-arg]
+        """Run an update whose last value is the id. Raises VisitGone."""
+        if not rows or self._connection.executemany(update, rows).rowcount == len(rows):
+            return
+        self._sealed.bring_back(self._connection, (row[-1] for row in rows))
+        if self._connection.executemany(update, rows).rowcount != len(rows):
+            raise VisitGone
+
     def _note_changes(self) -> None:
         visits, events = (msgspec.json.encode(ids).decode() for ids in (self._changed_visits, self._changed_events))
         insert = "INSERT INTO change (visits, events) VALUES (?, ?)"
@@ -206,7 +241,12 @@ class HotRows:
         self._connection.execute("DELETE FROM change WHERE seq <= ?", (newest - CHANGES_KEPT,))
 
     def _ids_after(self, table: str) -> "count[int]":
-        newest: int = self._connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]
+        # Those that were sealed are noted: an id is never given twice.
+        select = (
+            f"SELECT max((SELECT coalesce(max(id), 0) FROM {table}),"
+            " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?), 0))"
+        )
+        newest: int = self._connection.execute(select, (f"newest_{table}",)).fetchone()[0]
         return count(newest + 1)
 
     def _find_or_mint(self, project_id: int, dimension: int, text: str) -> int:

@@ -68,6 +68,19 @@ CREATE TABLE audit (
   detail      TEXT    NOT NULL DEFAULT ''
 );
 
+CREATE TABLE goal (
+  id          INTEGER PRIMARY KEY,
+  project_id  INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+  name        TEXT    NOT NULL CHECK (name <> ''),
+  kind        TEXT    NOT NULL CHECK (kind IN ('event', 'page')),
+  pattern     TEXT    NOT NULL,                   -- the event's name, or a path with * and **
+  property    TEXT    NOT NULL DEFAULT '',        -- '': any event
+  value       TEXT    NOT NULL DEFAULT '',
+  currency    TEXT    NOT NULL DEFAULT '',        -- '': with or without revenue
+  created_at  INTEGER NOT NULL,
+  UNIQUE (project_id, name)
+);
+
 CREATE TABLE secret (
   name        TEXT    PRIMARY KEY,
   value       BLOB    NOT NULL
@@ -191,6 +204,31 @@ CREATE TABLE change (                             -- rows changed in place, for 
   seq         INTEGER PRIMARY KEY AUTOINCREMENT,
   visits      TEXT    NOT NULL DEFAULT '[]',      -- ids, JSON
   events      TEXT    NOT NULL DEFAULT '[]'
+);
+
+-- ---------------------------------------------------------------- events and visits, sealed
+
+CREATE TABLE chunk (                              -- visits that started on one local day, with all their events
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: what readers keep of a chunk stays true
+  project_id  INTEGER NOT NULL,
+  day         INTEGER NOT NULL,                   -- days since 1970, as the project's calendar counts them
+  visits      INTEGER NOT NULL CHECK (visits > 0),
+  events      INTEGER NOT NULL,
+  start       INTEGER NOT NULL,                   -- the earliest of its visits
+  last_start  INTEGER NOT NULL,
+  "end"       INTEGER NOT NULL,                   -- the latest of its visits
+  first_visit INTEGER NOT NULL,                   -- smallest and largest ids
+  last_visit  INTEGER NOT NULL,
+  first_event INTEGER NOT NULL,
+  last_event  INTEGER NOT NULL
+);
+CREATE INDEX chunk_span ON chunk (project_id, start, last_start);
+
+CREATE TABLE chunk_column (
+  chunk_id    INTEGER NOT NULL,
+  name        TEXT    NOT NULL,                   -- table.column
+  data        BLOB    NOT NULL,                   -- storage/sqlite/packing.py
+  UNIQUE (chunk_id, name)                         -- a table with row ids: blobs stay out of the key
 );
 
 CREATE TABLE user_trait (

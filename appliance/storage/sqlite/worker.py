@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +28,7 @@ from appliance.storage.sqlite.dictionaries import Dictionaries
 from appliance.storage.sqlite.duck import Parameters, open_duckdb, run_steps
 from appliance.storage.sqlite.hot import HotRows, Marks
 from appliance.storage.sqlite.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
+from appliance.storage.sqlite.sealed_columns import SealedColumns
 
 ARRAY_BYTES_MAX = 384 << 20  # of all projects together; the least recently asked leave first
 SQLITE_CACHE_KB = 8_192
@@ -45,20 +46,60 @@ class ProjectData:
     def __init__(self, project_id: int, duck: Any) -> None:
         self.duck = duck
         self.rows = HotRows(project_id)
-        self.dictionaries = Dictionaries(project_id, duck)
+        self.dictionaries = Dictionaries(project_id, duck, self.rows.properties)
+        self.sealed = SealedColumns(project_id, self.rows.properties)
+        self._project_id = project_id
         self._seen: Marks | None = None
+        self._views: dict[str, str] = {}  # as they were made last
 
-    def refresh(self, connection: sqlite3.Connection, visit: tuple[str, ...], event: tuple[str, ...]) -> None:
-        """Follow the snapshot that is open on the connection."""
-        marks = Marks.read(connection)
-        if self._seen is not None and not marks.follow(self._seen):
-            self.rows.reset()
-            self.dictionaries.forget()
+    def follow(self, connection: sqlite3.Connection, visit: tuple[str, ...], event: tuple[str, ...]) -> None:
+        """Bring the rows, with at least these columns, and the list of chunks to the snapshot that is open."""
+        marks = Marks.read(connection, self._project_id)
+        if self._seen is None or not marks.follow(self._seen):
+            if self._seen is not None:
+                self.rows.reset()
+                if not marks.same_codes(self._seen):
+                    self.dictionaries.forget()
+                    self.sealed.forget()
+            self.sealed.follow(connection)
         self._seen = marks
         if self.rows.refresh(connection, marks, visit, event):
             for name, table in (("visit", self.rows.visits), ("event", self.rows.events)):
                 if table.columns:
-                    self.duck.register(name, table.arrays())
+                    self.duck.register(f"hot_{name}", table.arrays())
+
+    def show(self, connection: sqlite3.Connection, plan: Plan, check: Callable[[], None]) -> None:
+        """Make `visit` and `event` what the plan asks about: the rows, and those columns of chunks that matter."""
+        wanted = {
+            table: dict.fromkeys(names) for table, names in (("visit", plan.visit), ("event", plan.event)) if names
+        }
+        keys = [(table, name) for table, names in wanted.items() for name in names]
+        sealed = self.sealed.arrays(connection, (plan.start, plan.end), keys, check)
+        for table in wanted:
+            columns = [f'r."{name}"' for of, name in keys if of == table]
+            sources = [f"hot_{table}"]
+            if sealed:
+                self.duck.register(f"sealed_{table}", {name: sealed[of, name] for of, name in keys if of == table})
+                sources.append(f"sealed_{table}")
+            view = " UNION ALL ".join(f"SELECT {', '.join(columns)} FROM {source} r" for source in sources)
+            if self._views.get(table) != view:
+                self.duck.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {view}")
+                self._views[table] = view
+            if not sealed:
+                self.duck.unregister(f"sealed_{table}")  # it would keep arrays that are replaced meanwhile
+
+    def shrink(self, nbytes_max: int) -> None:
+        """Drop sealed columns, those that were not asked for longest first."""
+        if self.sealed.shrink(nbytes_max):
+            for table in self._views:
+                # What is registered would be kept; the next question makes the view anew.
+                self.duck.execute(f"DROP VIEW {table}")
+                self.duck.unregister(f"sealed_{table}")
+            self._views.clear()
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + self.sealed.nbytes
 
 
 class Worker:
@@ -86,7 +127,9 @@ class Worker:
     def ask(self, plan: Plan) -> Answer:
         project = self._project(plan.project_id)
         with self._snapshot() as connection:
-            project.refresh(connection, plan.visit, plan.event)
+            project.rows.properties.declare(plan.properties)
+            project.follow(connection, plan.visit, plan.event)
+            project.show(connection, plan, self._check)
             project.dictionaries.load(connection, plan.dictionaries)
             steps = []
             for step in plan.steps:
@@ -105,9 +148,10 @@ class Worker:
     def first_event(self, project_id: int) -> int | None:
         project = self._project(project_id)
         with self._snapshot() as connection:
-            project.refresh(connection, (), ("time",))
+            project.follow(connection, (), ("time",))
         times = project.rows.events["time"]
-        return int(times.min()) if len(times) else None
+        firsts = [project.sealed.first_start, int(times.min()) if len(times) else None]
+        return min((first for first in firsts if first is not None), default=None)
 
     def _check(self) -> None:
         if self.cancelled.is_set():
@@ -135,9 +179,11 @@ class Worker:
         while len(self._projects) > 1 and self._bytes() > ARRAY_BYTES_MAX:
             _, project = self._projects.popitem(last=False)
             project.duck.close()
+        for project in self._projects.values():
+            project.shrink(ARRAY_BYTES_MAX - project.rows.nbytes)
 
     def _bytes(self) -> int:
-        return sum(project.rows.nbytes for project in self._projects.values())
+        return sum(project.nbytes for project in self._projects.values())
 
 
 class Server:
