@@ -108,6 +108,7 @@ class Appliance:
         jobs = [
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
+            Job("sealing", 3600, self.database.seal),
             Job("aliases", 3600, lambda: self.database.forget_aliases(clock.now() - 2 * clock.DAY)),
         ]
         self._draining = asyncio.create_task(self.drain.run())
@@ -169,14 +170,12 @@ class Appliance:
         }
 
     async def first_event_at(self, project: Project) -> int | None:
-        """When the project's first event was received, None before there is one."""
+        """About when the project's first event came, None before there is one."""
         if project.id not in self._first_events:
-            rows = await self.database.read(
-                "SELECT received FROM event WHERE project_id = :id ORDER BY id LIMIT 1", {"id": project.id}
-            )
-            if not rows:
+            first = await self.database.first_received(project.id)
+            if first is None:
                 return None
-            self._first_events[project.id] = rows[0][0]
+            self._first_events[project.id] = first
         return self._first_events[project.id]
 
     async def send_test_event(self, project: Project) -> None:

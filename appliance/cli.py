@@ -363,6 +363,39 @@ def status(as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("which")
+@click.option("--metrics", default="", help="With commas between; those of the overview unless given.")
+@click.option("--dimensions", default="", help="With commas between.")
+@click.option("--date-range", default="30d", show_default=True, help="A name, or two dates with a comma.")
+@click.option("--filters", default="", help="JSON, as in a query.")
+@as_json
+def verify(which: str, as_json: bool, **wanted: str) -> None:
+    """Count figures again over the stored events, and show both. Exit code 1 where they differ."""
+    from appliance import offline
+
+    async def work(database: SqliteDatabase) -> dict[str, Any]:
+        return await offline.verify(_settings(), database, await _find_project(database, which), wanted)
+
+    value = _with_database(work)
+
+    def lines() -> list[str]:
+        return [
+            f"{'ok  ' if row['equal'] else 'WRONG'} {' | '.join(row['dimensions'])} {name}: {answer} counted {count}"
+            for row in value["results"]
+            for name, answer, count in zip(
+                value["metrics"],
+                row["metrics"] or [None] * len(value["metrics"]),
+                row["recounted"] or [None] * len(value["metrics"]),
+                strict=True,
+            )
+        ]
+
+    _print(value, as_json, lines)
+    if not value["equal"]:
+        sys.exit(1)
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema; a copy is made before."""
 

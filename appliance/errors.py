@@ -13,6 +13,7 @@ ApplianceError
 │   └── QueryTimeout        a question took longer than its limit
 ├── DataFolderLocked        another process serves this data folder
 ├── CheckpointMoved         another process drains the same journal
+├── ChunkDamaged            a column of sealed rows is not what was written
 ├── DatabaseTooNew          the database was written by a newer version
 └── ConfigurationError      a setting has a value that cannot be used
 
@@ -121,6 +122,10 @@ class DataFolderLocked(ApplianceError):
 
 class CheckpointMoved(ApplianceError):
     """Another process has drained the same journal meanwhile."""
+
+
+class ChunkDamaged(ApplianceError):
+    """A column of sealed rows cannot be read: its bytes changed after they were written."""
 
 
 class DatabaseTooNew(ApplianceError):

@@ -2,18 +2,25 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from appliance import clock
 from appliance.config import Settings
 from appliance.errors import DataFolderLocked
 from appliance.ingest.drain import Drain
+from appliance.ingest.geo import country_names
 from appliance.ingest.journal_folder import survey
+from appliance.model import Project
+from appliance.queries.conditions import Names
+from appliance.queries.reports import Reports
 from appliance.storage import summary
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Database, Position
 from appliance.storage.open import database_path, opened
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
+from appliance.storage.sqlite.evaluator import Evaluator
 
 
 async def status(settings: Settings) -> dict[str, Any]:
@@ -50,6 +57,22 @@ async def drain_journal(settings: Settings, timeout_seconds: float) -> int:
             store.settle()
             store.close()
             return await _backlog(database, settings)
+
+
+async def verify(settings: Settings, database: Database, project: Project, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Figures as they are answered and counted again; `wanted` is what `GET /api/v1/verify` takes."""
+    from appliance.web.api.verify import verified
+
+    evaluator = Evaluator(
+        database_path(settings),
+        temp_directory=settings.data_dir / "tmp",
+        timeout_seconds=settings.query_timeout_seconds,
+    )
+    try:
+        reports = Reports(evaluator, Names(countries=country_names()))
+        return await verified(database, reports, project, wanted, clock.now())
+    finally:
+        await evaluator.close()
 
 
 async def _wait_for_server(settings: Settings, timeout_seconds: float) -> int:

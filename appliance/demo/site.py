@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 from appliance.demo.stage import Scene
 from appliance.demo.world import Page, World
 from appliance.ingest.money import minor_units
-from appliance.web.formats import Money, money
+from appliance.queries.metrics import Money
+from appliance.web.formats import money
 from appliance.web.rendering import TEMPLATES, Renderer
 
 HOME = "/demo/"

@@ -22,13 +22,15 @@ VisitorKey = tuple[int, int]  # project, visitor
 
 
 class _Known:
-    """What is known of one visitor: the visits that start at or after `since`, and the visit it is an alias of."""
+    """What is known of one visitor: all visits that start in [since, until] and maybe others, and the visit it is an
+    alias of."""
 
-    __slots__ = ("alias", "since", "visits")
+    __slots__ = ("alias", "since", "until", "visits")
 
-    def __init__(self, visits: list[Visit], since: int, alias: Visit | None) -> None:
+    def __init__(self, visits: list[Visit], since: int, until: int, alias: Visit | None) -> None:
         self.visits = visits
         self.since = since
+        self.until = until
         self.alias = alias
 
 
@@ -128,25 +130,25 @@ class VisitBook:
 
     def _of(self, project_id: int, visitor: int, time: int, timeout: int) -> _Known:
         key = (project_id, visitor)
-        since = time - SPAN_MAX - timeout
+        since, until = time - SPAN_MAX - timeout, time + SPAN_MAX
         known = self._known.get(key)
-        if known is not None and known.since <= since:
+        if known is not None and known.since <= since and until <= known.until:
             return known
-        since = min(since, time - RECENT)
-        found = [self._same(visit) for visit in self._tx.visits_of(project_id, visitor, since)]
+        since, until = min(since, time - RECENT), time + RECENT
+        found = [self._same(visit) for visit in self._tx.visits_of(project_id, visitor, since, until)]
         if known is not None:
             # Visits of this batch are not in the database yet.
             listed = {visit.id for visit in found}
             found += [visit for visit in known.visits if visit.id not in listed]
             known.visits = [visit for visit in found if visit.visitor == visitor]
-            known.since = since
+            known.since, known.until = since, until
             return known
         alias = None
         if (visit_id := self._tx.alias_of(project_id, visitor)) is not None:
             alias = self._by_id.get(visit_id) or self._tx.visit(visit_id)
             if alias is not None:
                 self._by_id[visit_id] = alias
-        known = self._known[key] = _Known([v for v in found if v.visitor == visitor], since, alias)
+        known = self._known[key] = _Known([v for v in found if v.visitor == visitor], since, until, alias)
         return known
 
     def _same(self, visit: Visit) -> Visit:

@@ -7,13 +7,14 @@ from typing import Final, Literal
 
 from appliance.queries import breakdown, intervals, overview, timeseries
 from appliance.queries.localtime import local_day, to_aware
-from appliance.queries.metrics import Value
+from appliance.queries.metrics import Money, Value
 from appliance.queries.period import Dates, Named, Period
 from appliance.queries.results import Table
 from appliance.web import cards, labels, urls
 from appliance.web.cards import Card
 from appliance.web.controls import chips, compare_menu, interval_choices, period_menu
 from appliance.web.dashboard_state import State
+from appliance.web.navigation import report_nav
 from appliance.web.views import Area, Bucket, Chart, DashboardView, Install, Kpi, Panel, Row, Shell, Tab
 
 TICKING_DAYS_MAX: Final = 31  # figures of longer periods hardly move, and are asked for again all day
@@ -64,6 +65,7 @@ def dashboard_view(
         main_href=state.href(urls.main_card(project)),
         ticking=counted is not None and there.is_running and there.days <= TICKING_DAYS_MAX,
         csv_href=state.href(urls.series_csv(project)) if counted is not None else None,
+        reports=report_nav(state, "overview") if install is None else (),
     )
 
 
@@ -127,12 +129,16 @@ def _chart(state: State, points: Sequence[timeseries.Point]) -> Chart:
     )
 
 
+def _height(value: Value) -> int | float | None:
+    return value.minor if isinstance(value, Money) else value
+
+
 def _bucket(state: State, point: timeseries.Point) -> Bucket:
     before = point.previous_bucket
     return Bucket(
         start=_start(state, point.bucket),
-        value=point.value if _collected(state, point.bucket) else None,
-        previous=point.previous if before is not None and _collected(state, before) else None,
+        value=_height(point.value) if _collected(state, point.bucket) else None,
+        previous=_height(point.previous) if before is not None and _collected(state, before) else None,
         previous_start=_start(state, before) if before is not None else None,
         incomplete=point.bucket.state in ("partial", "running"),
         href=_zoom(state, point.bucket),
@@ -216,7 +222,7 @@ def row(
     value: str,
     values: Sequence[Value],
     share: float = 0.0,
-    percent: Value = None,
+    percent: float | None = None,
 ) -> Row:
     """A line of a card or of a table of details."""
     return Row(

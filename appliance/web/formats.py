@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from appliance.currencies import MINOR_DIGITS
+from appliance.queries.metrics import Money, Value
 
 Interval = Literal["minute", "hour", "day", "week", "month"]
 Number = int | float
@@ -56,16 +57,6 @@ _MONTHS_LONG = [
     "December",
 ]
 _WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-
-
-class Money(NamedTuple):
-    """An amount in the smallest unit of its currency (cents, yen), as revenue is stored."""
-
-    minor: int
-    currency: str
-
-
-Value = int | float | Money | None
 
 
 @dataclass(frozen=True, slots=True)

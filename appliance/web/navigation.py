@@ -1,11 +1,23 @@
-"""The side of settings and administration: which pages there are, and which one is open."""
+"""Which pages there are beside the one that is open: reports of a site, and the side of settings, administration."""
+
+from typing import Final
 
 from appliance.model import Project
 from appliance.web import urls
+from appliance.web.dashboard_state import State
 from appliance.web.shell import label
 from appliance.web.strings import text
 from appliance.web.views import Choice
 from appliance.web.views_admin import Nav
+
+REPORTS: Final = ("funnels", "retention", "journeys", "users", "events")
+
+
+def report_nav(state: State, active: str) -> tuple[Choice, ...]:
+    """The dashboard and the reports about people, with the state kept; `active` is a key under `report.`."""
+    places = [("overview", urls.dashboard(state.project))]
+    places += [(key, urls.report(state.project, key)) for key in REPORTS]
+    return tuple(Choice(key=key, href=state.href(path), active=key == active) for key, path in places)
 
 
 def site_nav(project: Project, active: str) -> Nav:

@@ -10,9 +10,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from appliance.queries.metrics import Money
 from appliance.web import charts, formats, strings
-from appliance.web.formats import Delta, Money, Number
-from appliance.web.views import Bucket, Chart, Cohort, DashboardView
+from appliance.web.formats import Delta, Number
+from appliance.web.views import Bucket, Chart, DashboardView
+from appliance.web.views_reports import Cohort
 
 FOLDER = Path(__file__).resolve().parent.parent
 STATIC = FOLDER / "static"

@@ -12,7 +12,8 @@ from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
 from appliance.web import assets, problems
 from appliance.web.api import export as api_export
-from appliance.web.api import health, stats
+from appliance.web.api import goals as api_goals
+from appliance.web.api import health, stats, verify
 from appliance.web.pages import (
     account,
     admin_accounts,
@@ -21,13 +22,18 @@ from appliance.web.pages import (
     csv,
     dashboard,
     details,
+    events,
     export,
+    funnels,
+    journeys,
     live,
     login,
     refused,
+    retention,
     settings,
     setup,
     sites,
+    users,
 )
 from appliance.web.pages import (
     filter as filter_dialog,
@@ -37,8 +43,9 @@ from appliance.web.security import CrossSiteGuard, Forwarded, Headers
 from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
-    health, stats, api_export,
+    health, stats, api_export, api_goals, verify,
     setup, login, sites, settings, admin_keys, admin_accounts, admin_system, account,
+    funnels, retention, journeys, users, events,
     export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip
 

@@ -1,16 +1,18 @@
 """The catalogue: every word of the pages, once. Whole sentences with named places, never joined pieces.
 
 Of a pair of keys ending in `.one` and `.other`, the place `n` chooses. Words of settings and administration are in
-`strings_admin.py`; both are one catalogue.
+`strings_admin.py`, those of the reports about people in `strings_reports.py`; all are one catalogue.
 """
 
 from collections.abc import Mapping
 
 from appliance.web.strings_admin import ADMIN
+from appliance.web.strings_reports import REPORTS
 
 PRODUCT = "Appliance"
 
 TEXTS: Mapping[str, str] = ADMIN | {
+    **REPORTS,
     # Frame
     "title": "{page} · Appliance",
     "skip": "Skip to content",
@@ -209,6 +211,7 @@ TEXTS: Mapping[str, str] = ADMIN | {
     # Dimensions, in the singular; tabs, in the plural
     "dimension.event:page": "Page",
     "dimension.event:hostname": "Hostname",
+    "dimension.event:currency": "Currency",
     "dimension.event:name": "Event",
     "dimension.event:source": "Sending part",
     "dimension.event:goal": "Goal",
@@ -304,15 +307,6 @@ TEXTS: Mapping[str, str] = ADMIN | {
     "empty.locations": "No places in this period.",
     "empty.places": "No regions or cities. They need a database of cities (APPLIANCE_GEO_DATABASE).",
     "dashboard.heading": "{site}, {period}",
-    # Retention
-    "retention.title": "Retention",
-    "retention.lead": "Of those who first came in a row’s time, how many came back later.",
-    "retention.cohort": "First seen",
-    "retention.size": "Visitors",
-    "retention.average": "All",
-    "retention.none": "Not enough visits for this yet",
-    "retention.none.hint": "Retention needs persistent ids and at least two full steps of time.",
-    "retention.cell": "{rate} of {size} after {n}",
     # Live
     "live.pill": "{count} now",
     "live.pill.paused": "Paused",

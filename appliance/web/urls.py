@@ -83,6 +83,21 @@ def stream(project: Project) -> str:
     return f"{dashboard(project)}/stream"
 
 
+def report(project: Project, key: str) -> str:
+    """One of the reports about people: `retention`, `funnels`, ..."""
+    return f"{dashboard(project)}/{key}"
+
+
+def user(project: Project) -> str:
+    """One identified user; the parameter `user` says who."""
+    return report(project, "user")
+
+
+def event(project: Project) -> str:
+    """One event of the log; the parameter `at` says which."""
+    return report(project, "event")
+
+
 def install(project: Project) -> str:
     return f"{dashboard(project)}/install"
 

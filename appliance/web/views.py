@@ -4,14 +4,16 @@ Handlers fill these with raw figures (counts as int, rates in per cent, duration
 `Money`, times as aware datetimes in the project's zone) and with finished URLs; templates write them down.
 Finite things are named by key (metric `visitors`, dimension `visit:source`, period `30d`) and get their words
 from `strings.py`; what users named (domains, pages, goals) comes as text. Every `href` keeps the page's whole
-state, so that each link can be copied. Pages of settings and administration are in `views_admin.py`.
+state, so that each link can be copied. Reports about people are in `views_reports.py`, pages of settings and
+administration in `views_admin.py`.
 """
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-from appliance.web.formats import DateStyle, Interval, Number, Value
+from appliance.queries.metrics import Value
+from appliance.web.formats import DateStyle, Interval, Number
 
 Theme = Literal["system", "light", "dark"]
 Hidden = tuple[tuple[str, str], ...]  # fields a GET form carries along, so that submitting it keeps the state
@@ -285,6 +287,7 @@ class DashboardView:
     main_href: str  # answers with `dashboard/_main.html`, the card of figures and chart
     ticking: bool = False  # the period includes now: a `tick` refetches the main card
     csv_href: str | None = None
+    reports: tuple[Choice, ...] = ()  # the way to the reports about people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,30 +391,6 @@ class LiveView:
     refused_href: str | None = None
     only: Literal["all", "accepted", "refused"] = "all"
     only_choices: tuple[Choice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cohort:
-    """Those who came first in one step of time, and the per cent of them that came back in each later one.
-
-    rates begin with the step itself (100); None: that step lies in the future."""
-
-    start: datetime
-    size: int
-    rates: tuple[float | None, ...]
-    incomplete: bool = False  # its newest rate is of a step still running
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetentionView:
-    """`reports/retention.html`."""
-
-    shell: Shell
-    interval: Interval
-    intervals: tuple[Choice, ...]  # day, week, month
-    cohorts: tuple[Cohort, ...]
-    average: tuple[float | None, ...] = ()  # of all cohorts, weighted by size
-    csv_href: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

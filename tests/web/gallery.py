@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from appliance.web import rendering
 from appliance.web.security import SECURITY_HEADERS
-from tests.web import samples, samples_admin, samples_pages
+from tests.web import samples, samples_admin, samples_pages, samples_reports
 
 render = rendering.Renderer()
 
@@ -46,7 +46,15 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "filter": ("filter/page.html", samples_pages.filter_view),
     "live": ("live/page.html", samples_pages.live),
     "live-quiet": ("live/page.html", samples_pages.live_quiet),
-    "retention": ("reports/retention.html", samples_pages.retention),
+    "funnels": ("reports/funnels.html", samples_reports.funnels),
+    "funnels-none": ("reports/funnels.html", samples_reports.funnels_none),
+    "journeys": ("reports/journeys.html", samples_reports.journeys),
+    "journeys-none": ("reports/journeys.html", samples_reports.journeys_none),
+    "people": ("reports/users.html", samples_reports.users),
+    "user": ("reports/user.html", samples_reports.user),
+    "events": ("reports/events.html", samples_reports.events),
+    "retention": ("reports/retention.html", samples_reports.retention),
+    "retention-none": ("reports/retention.html", samples_reports.retention_none),
     "sites": ("sites.html", samples_pages.sites),
     "sites-none": ("sites.html", lambda: samples_pages.sites(0)),
     "login": ("login.html", samples_admin.login),

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from appliance.web import views
 from appliance.web.formats import Money
+from appliance.web.navigation import REPORTS
 from appliance.web.views import (
     Area,
     Banner,
@@ -390,6 +391,7 @@ def dashboard(metric: str = "visitors", **changes: object) -> views.DashboardVie
         ticking=True,
         last_days_href=url(period="30d"),
         csv_href=url("/export.csv", period="30d"),
+        reports=tuple(Choice(key=key, href=url(f"/{key}"), active=key == "overview") for key in ("overview", *REPORTS)),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 

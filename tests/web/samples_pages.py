@@ -1,12 +1,12 @@
 """More views of the same site: details, filter, live, the list of sites, errors."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import pi, sin
 
 from appliance.web import views
 from appliance.web.views import Choice, Column, FeedRow, Icon, Panel, Row
-from tests.web.samples import CHIPS, COUNTRIES, NOW, SOURCES, ZONE, country_rows, period, rows, shell, tabs, url
+from tests.web.samples import CHIPS, COUNTRIES, NOW, SOURCES, country_rows, period, rows, shell, tabs, url
 
 
 def details() -> views.DetailsView:
@@ -276,34 +276,6 @@ def live_quiet() -> views.LiveView:
         panels=tuple(replace(each, rows=(), empty="live") for each in live().panels),
         feed=(),
         shell=shell("Live · example.com", live=0),
-    )
-
-
-def retention() -> views.RetentionView:
-    sizes = (4_120, 3_870, 4_402, 5_110, 4_730, 3_990, 2_804)
-    steps = (100.0, 31.2, 22.4, 18.9, 15.1, 13.0, 12.2)
-    return views.RetentionView(
-        shell=shell("Retention · example.com"),
-        interval="week",
-        intervals=tuple(
-            Choice(key=key, href=url("/retention", interval=key), active=key == "week")
-            for key in ("day", "week", "month")
-        ),
-        cohorts=tuple(
-            views.Cohort(
-                start=datetime(2025, 10, 6, tzinfo=ZONE) + timedelta(weeks=week),
-                size=size,
-                rates=tuple(
-                    round(rate * (1 + week % 3 * 0.06), 1) if step else rate
-                    for step, rate in enumerate(steps[: 7 - week])
-                )
-                + (None,) * week,
-                incomplete=True,
-            )
-            for week, size in enumerate(sizes)
-        ),
-        average=steps,
-        csv_href=url("/retention.csv"),
     )
 
 

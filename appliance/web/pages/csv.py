@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from appliance.currencies import units
 from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import overview, timeseries
 from appliance.queries.localtime import to_aware
+from appliance.queries.metrics import Money, Value
 from appliance.queries.results import Row
 from appliance.queries.tabular import Cell, csv_bytes
 from appliance.web import cards, dashboard_state, labels, listing, shell, urls
@@ -54,7 +56,7 @@ async def series(request: Request) -> Response:
     rows: list[Sequence[Cell]] = [("time", *overview.METRICS)]
     for points in zip(*columns, strict=True):
         start = to_aware(points[0].bucket.start, state.range.zone)
-        rows.append((start.isoformat(), *(point.value for point in points)))
+        rows.append((start.isoformat(), *(_cell(point.value) for point in points)))
 
     async def whole() -> AsyncIterator[bytes]:
         yield csv_bytes(rows)
@@ -75,7 +77,12 @@ async def _lines(wanted: Wanted, first: Sequence[Row], more: AsyncIterator[tuple
 def _cells(dimension: str, row: Row) -> list[Cell]:
     value = row.labels[0]
     names = [labels.label(dimension, value)] if labels.is_named(dimension) else []
-    return [value, *names, *row.values]
+    return [value, *names, *map(_cell, row.values)]
+
+
+def _cell(value: Value) -> Cell:
+    """Money in units of its currency."""
+    return units(*value) if isinstance(value, Money) else value
 
 
 def _plain(dimension: str) -> str:

@@ -1,0 +1,112 @@
+"""Identified users of a site: the list, and one user with their visits and events.
+
+search=   keeps the users that contain a text
+before=   last_seen:user that a page of the list begins after; on a user's page time.id of an event
+user=     whose page it is
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from appliance.errors import Invalid, NotFound
+from appliance.queries import event_log, users
+from appliance.queries.users import Cursor, User
+from appliance.web import dashboard_state, event_rows, report_page, urls
+from appliance.web.access import state_of
+from appliance.web.dashboard_state import State
+from appliance.web.forms import get, page
+from appliance.web.parts import parts_of
+from appliance.web.report_page import bad
+from appliance.web.shell import moment
+from appliance.web.views_reports import UserRow, UsersView, UserView
+
+TRAITS_LISTED = 3
+
+
+def routes() -> list[Route]:
+    site = urls.SITES + "/{site}"
+    return [get(site + "/users", show), get(site + "/user", show_user)]
+
+
+async def show(request: Request) -> Response:
+    access, state = await report_page.asked(request, "users")
+    search = report_page.words(request.query_params, "search")
+    before = _cursor(request.query_params)
+    state = state.with_more(search=search)
+    try:
+        found = await users.ask(parts_of(request).reports, state.scope, before=before, search=search)
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    stated = await users.traits(state_of(request).db, state.project.id, [user.user for user in found.users])
+    frame = await report_page.frame(request, access, state, "search")
+    view = UsersView(
+        shell=frame.shell,
+        frame=frame,
+        rows=tuple(_row(state, user, stated.get(user.user, {}), TRAITS_LISTED) for user in found.users),
+        search=search,
+        newest_href=state.href() if before is not None else None,
+        older_href=(
+            state.href(None, ("before", f"{found.older.last_seen}:{found.older.user}"))
+            if found.older is not None
+            else None
+        ),
+    )
+    return await page(request, "reports/users.html", view)
+
+
+async def show_user(request: Request) -> Response:
+    """One user. Raises NotFound for one without a matching event in the period."""
+    access, state = await report_page.asked(request, "users")
+    name = report_page.words(request.query_params, "user")
+    before = event_rows.read_cursor(request.query_params)
+    reports, database = parts_of(request).reports, state_of(request).db
+    users_href = state.href()
+    state = state.at("user").with_more(user=name)
+    try:
+        user = await users.find(reports, state.scope, name)
+        log = await event_log.ask(reports, state.scope, before=before, user=name)
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    if user is None:
+        raise NotFound("This user did nothing in this period that passes the filters.")
+    sent = await event_log.sent(database, state.project.id, [entry.id for entry in log.entries])
+    stated = await users.traits(database, state.project.id, [name])
+    frame = await report_page.frame(request, access, state)
+    view = UserView(
+        shell=frame.shell,
+        frame=frame,
+        user=_row(state, user, stated.get(name, {})),
+        rows=event_rows.rows(state, log.entries, sent),
+        users_href=users_href,
+        newest_href=state.href() if before is not None else None,
+        older_href=state.href(None, ("before", event_rows.written(log.older))) if log.older is not None else None,
+    )
+    return await page(request, "reports/user.html", view)
+
+
+def _cursor(query: Mapping[str, str]) -> Cursor | None:
+    """Raises Invalid with status 400."""
+    text = query.get("before", "").replace("\0", "")
+    if not text:
+        return None
+    time, colon, user = text.partition(":")
+    if not colon or not time.isascii() or not time.isdigit() or len(time) > 18:
+        raise bad("before", "a page of users begins after last_seen:user")
+    return Cursor(int(time), user)
+
+
+def _row(state: State, user: User, traits: Mapping[str, Any], most: int | None = None) -> UserRow:
+    zone = state.project.timezone
+    return UserRow(
+        user=user.user,
+        href=event_rows.user_href(state, user.user),
+        first_seen=moment(user.first_seen, zone),
+        last_seen=moment(user.last_seen, zone),
+        events=user.events,
+        visits=user.visits,
+        traits=tuple((name, event_rows.shown(value)) for name, value in list(traits.items())[:most]),
+    )
