@@ -1,23 +1,32 @@
-"""Notices from ingestion to open pages. Bounded: a slow reader loses the oldest ones and is told how many."""
+"""Notices from ingestion to open pages. Bounded: a slow reader loses the oldest ones and is told how many.
+
+Notices are numbered, and a topic's newest are kept, so that a page misses nothing between the moment it was made and
+the moment it listens, nor while its connection was broken.
+"""
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from appliance import clock
 
 T = TypeVar("T")
 
 NOTICES_WAITING_MAX = 200
+NOTICES_KEPT = 50
 
 
 class Subscription(Generic[T]):
     """One reader's notices of one topic. Use as a context manager; read with `take`."""
 
-    def __init__(self, broadcast: "Broadcast[T]", topic: int) -> None:
+    def __init__(self, broadcast: "Broadcast[T]", topic: int, missed: Iterable[T]) -> None:
         self._broadcast = broadcast
         self._topic = topic
-        self._waiting: deque[T] = deque(maxlen=NOTICES_WAITING_MAX)
+        self._waiting: deque[T] = deque(missed, maxlen=NOTICES_WAITING_MAX)
         self._ready = asyncio.Event()
+        self.position = broadcast.position  # of the last notice taken
         self.lost = 0  # notices this reader was too slow for
 
     def put(self, notice: T) -> None:
@@ -36,6 +45,7 @@ class Subscription(Generic[T]):
                 return []
         taken = list(self._waiting)
         self._waiting.clear()
+        self.position = self._broadcast.position
         return taken
 
     def __enter__(self) -> Self:
@@ -49,20 +59,27 @@ class Subscription(Generic[T]):
 
 
 class Broadcast(Generic[T]):
-    """Topics (projects, by internal id) and who listens to them. To be used on the event loop only."""
+    """Topics (projects, by internal id) and who listens to them. To be used on the event loop only.
+
+    position: the number of the newest notice. Numbers begin with the time of start, so that one given out before a
+    restart lies before all that come after it.
+    """
 
     def __init__(self) -> None:
         self._listeners: dict[int, set[Subscription[T]]] = {}
+        self._kept: dict[int, deque[tuple[int, T]]] = {}
+        self.position = clock.now()
 
     def publish(self, topic: int, notice: T) -> None:
+        self.position += 1
+        self._kept.setdefault(topic, deque(maxlen=NOTICES_KEPT)).append((self.position, notice))
         for subscription in self._listeners.get(topic, ()):
             subscription.put(notice)
 
-    def has_listeners(self, topic: int) -> bool:
-        return topic in self._listeners
-
-    def subscribe(self, topic: int) -> Subscription[T]:
-        return Subscription(self, topic)
+    def subscribe(self, topic: int, after: int | None = None) -> Subscription[T]:
+        """Listen from now on, or from `after`, a position given out before: then what is kept since comes first."""
+        kept = () if after is None else self._kept.get(topic, ())
+        return Subscription(self, topic, [notice for number, notice in kept if after is not None and number > after])
 
     def add(self, topic: int, subscription: Subscription[T]) -> None:
         self._listeners.setdefault(topic, set()).add(subscription)

@@ -340,7 +340,7 @@
 
   // --- one stream a page: `live`, `feed`, `tick`, `first`; paused while nobody looks ---
   const url = document.body.dataset.stream;
-  let source, wait = 1000, retry, told = 0;
+  let source, wait = 1000, retry, told = 0, heard = "";
   const ticked = new WeakMap();
   const state = (live) => {
     document.body.classList.toggle("paused", !live);
@@ -384,7 +384,7 @@
     },
     first() {
       const waiting = $("#waiting");
-      if (waiting) { waiting.dataset.received = "true"; $(".received .button", waiting)?.focus(); }
+      if (waiting && waiting.dataset.received !== "true") { waiting.dataset.received = "true"; $(".received .button", waiting)?.focus(); }
     },
   };
   function listen() {
@@ -392,7 +392,9 @@
     source?.close();
     source = undefined;
     if (document.hidden) return state(false);
-    source = new EventSource(url);
+    const from = new URL(url, location.href);
+    if (heard) from.searchParams.set("after", heard); // what was missed meanwhile comes first
+    source = new EventSource(from);
     source.onopen = () => { wait = 1000; state(true); };
     source.onerror = () => {
       state(false);
@@ -400,7 +402,9 @@
       retry = setTimeout(listen, wait + Math.random() * 500);
       wait = Math.min(wait * 2, 60000);
     };
-    for (const [name, hear] of Object.entries(hears)) source.addEventListener(name, hear);
+    for (const [name, hear] of Object.entries(hears)) {
+      source.addEventListener(name, (event) => { heard = event.lastEventId || heard; hear(event); });
+    }
   }
   if (url) {
     document.addEventListener("visibilitychange", listen);

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import get_args
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from appliance.model import Project
 from appliance.storage import projects
 from appliance.web import flash, formats, urls, views
 from appliance.web.access import state_of, viewer_of
+from appliance.web.parts import parts_of
 from appliance.web.views import Shell, SiteLink, Theme
 
 
@@ -54,6 +56,11 @@ async def shell(
         stream_href=stream_href,
         toast=flash.take(request),
     )
+
+
+def stream_href(request: Request, project: Project, only: str = "all") -> str:
+    """The site's stream, of what happens after this moment. To be taken before what the page shows is read."""
+    return f"{urls.stream(project)}?{urlencode({'only': only, 'after': parts_of(request).notices.position})}"
 
 
 def label(project: Project) -> str:

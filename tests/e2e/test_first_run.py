@@ -1,5 +1,6 @@
 """From an empty folder to a live dashboard, as a newcomer does it: set up, paste the snippet, see the visit appear."""
 
+import asyncio
 import http.server
 import re
 import threading
@@ -8,7 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.process import Server
 from tests.tracker import chromium
@@ -138,19 +139,51 @@ async def test_a_refused_event_shows_in_the_feed_with_its_reason(server: Server,
     snippet = await set_up(server, page)
     key = re.search(r"sa_\w+", snippet)
     assert key is not None
-    await page.goto(f"{server.url}/sites/example.com/live")
-    await expect(page.locator("[data-state-on]")).to_be_visible()
+    await page.goto(f"{server.url}/sites/example.com/live", wait_until="commit")
     server.ingest(key[0], {"event": "pageview", "url": "https://example.com/robot", "automation": True})
     row = page.locator("#feed li.refused").first
     await expect(row).to_contain_text("/robot", timeout=10_000)
+    await expect(page.locator("[data-state-on]")).to_be_visible()
+
+
+async def test_a_stream_tells_what_was_missed(server: Server, operator: BrowserContext) -> None:
+    page = await operator.new_page()
+    snippet = await set_up(server, page)
+    key = re.search(r"sa_\w+", snippet)
+    assert key is not None
+    connect = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await connect.wait()
+        await route.continue_()
+
+    await page.route("**/stream?*", late)
+    await page.goto(f"{server.url}/sites/example.com/live")
+    await expect(page.locator("[data-state-off]")).to_be_visible()
+    event = {"event": "pageview", "automation": True}
+    server.ingest(key[0], event | {"url": "https://example.com/before-it-listened"})
+    connect.set()
+    rows = page.locator("#feed li")
+    await expect(rows).to_contain_text(["/before-it-listened"], timeout=10_000)
+    await page.unroute("**/stream?*")
+
+    hide = (
+        "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    await page.evaluate(hide, True)
+    await expect(page.locator("[data-state-off]")).to_be_visible()
+    server.ingest(key[0], event | {"url": "https://example.com/while-hidden"})
+    await page.evaluate(hide, False)
+    await expect(rows).to_contain_text(["/while-hidden", "/before-it-listened"], timeout=10_000)
 
 
 async def test_a_stream_ends_soon_after_its_session(server: Server, operator: BrowserContext) -> None:
     page = await operator.new_page()
     await set_up(server, page)
+    await page.close()  # its own stream would ask again and be refused
     other = await operator.new_page()
-    ended = await other.goto(f"{server.url}/sites/example.com")
-    assert ended is not None
+    await other.goto(f"{server.url}/sites")
     opened = await other.evaluate_handle(
         """() => new Promise(resolve => {
             const source = new EventSource('/sites/example.com/stream');

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from appliance import clock, credentials
+from appliance.broadcast import Broadcast
 from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
 from appliance.model import Account, Project
@@ -49,7 +50,7 @@ class Administration:
         state = self.app.state
         state.db, state.settings, state.setup_token = database, settings_, SETUP_TOKEN
         state.login_throttle, state.key_reports = LoginThrottle(), OncePerDay()
-        state.render = Renderer()
+        state.render, state.notices = Renderer(), Broadcast()
         state.site_numbers, state.first_event_at = self._site_numbers, self._first_event
         state.send_test_event = self._send_test
         state.health = lambda: health(folder)

@@ -96,7 +96,7 @@ async def test_before_the_first_event_it_shows_how_to_connect(dashboards: Dashbo
     assert "Waiting for the first visit" in words(answer)
     assert made.public_key.token is not None
     assert made.public_key.token in answer.text
-    assert 'data-stream="/sites/new.example/stream"' in answer.text
+    assert 'data-stream="/sites/new.example/stream?' in answer.text
     assert figures(answer) == dict.fromkeys(figures(answer), "–")
     assert answer.text.count('class="skeleton"') > 20
 

@@ -92,12 +92,13 @@ def test_every_page_in_every_look(
 
 
 def test_the_examination_sees_what_is_wrong(page: Page) -> None:
-    page.evaluate("document.querySelector('.legend').insertAdjacentHTML('beforeend', '<span class=grid>Pale</span>')")
-    page.evaluate(
-        "document.styleSheets[0].insertRule('@layer utilities { .legend .grid"
-        " { color: #bbb !important; min-width: 2000px !important } }', 0)"
+    # In one go: the page's stream may bring a new card at any time.
+    found = page.evaluate(
+        "() => { document.querySelector('.legend').insertAdjacentHTML('beforeend', '<span class=grid>Pale</span>');"
+        " document.styleSheets[0].insertRule('@layer utilities { .legend .grid"
+        " { color: #bbb !important; min-width: 2000px !important } }', 0);"
+        f" return ({EXAMINE.strip().rstrip(';')})(); }}"
     )
-    found = page.evaluate(EXAMINE)
     assert [text.split()[1] for text in found["pale"]] == ["Pale"]
     assert found["wide"] > 0
 

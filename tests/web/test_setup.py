@@ -39,7 +39,7 @@ async def test_from_the_printed_address_to_the_snippet(administration):
     page = await browser.get("/sites/example.com/install")
     assert "http://appliance.test/script.js" in page.text
     assert "sa_" in page.text
-    assert 'data-stream="/sites/example.com/stream"' in page.text
+    assert 'data-stream="/sites/example.com/stream?' in page.text
     assert 'data-received="false"' in page.text
 
     (ada,) = await accounts.list_all(administration.database)

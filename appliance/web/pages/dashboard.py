@@ -58,10 +58,10 @@ async def show(request: Request) -> Response:
     try:
         access, state = await asked(request)
         has_data = state.first_event is not None
+        frame = await frame_of(request, access)
         counted = await count(request, state, cards.CARDS) if has_data else None
     except Unavailable as error:
         return await _failed(request, error)
-    frame = await frame_of(request, access)
     install = None if has_data else await _install(request, access)
     return await _answer(request, dashboard_view(frame, state, counted, install=install))
 
@@ -128,7 +128,7 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
 async def frame_of(request: Request, access: SiteAccess) -> Shell:
     """The frame of a site's pages, with the people now and what is wrong."""
     parts, project = parts_of(request), access.project
-    frame = await shell.shell(request, shell.label(project), project, stream_href=urls.stream(project))
+    frame = await shell.shell(request, shell.label(project), project, stream_href=shell.stream_href(request, project))
     return replace(
         frame,
         live=parts.presence.people(project.id, clock.now()),

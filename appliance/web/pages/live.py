@@ -54,10 +54,11 @@ async def show_now(request: Request) -> Response:
 
 async def _view(request: Request, project: Project) -> LiveView:
     parts, only, now = parts_of(request), _only(request), clock.now()
+    stream_href = shell.stream_href(request, project, only)
     looked = parts.presence.look(project.id, now)
     items = parts.presence.feed(project.id) if only != "refused" else []
     refusals = parts.refusals.newest(project.id, now, feed.FEED_MAX) if only != "accepted" else []
-    frame = await shell.shell(request, text("live.title"), project, stream_href=f"{urls.stream(project)}?only={only}")
+    frame = await shell.shell(request, text("live.title"), project, stream_href=stream_href)
     return LiveView(
         shell=replace(frame, live=looked.people),
         now=looked.people,
@@ -88,21 +89,33 @@ async def stream(request: Request) -> Response:
     if origin is not None and origin != public_origin(request):
         raise Forbidden("a stream is read by our own pages only", code="origin_not_allowed")
     return EventSourceResponse(
-        _events(request, access.project, _only(request)),
+        _events(request, access.project, _only(request), _after(request)),
         ping=PING_SECONDS,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def _events(request: Request, project: Project, only: Only) -> AsyncIterator[ServerSentEvent]:
-    """Named events: `live` (people now), `feed` (rows), `tick` (something was stored), `first` (the first event ever).
+def _after(request: Request) -> int | None:
+    after = request.headers.get("last-event-id") or request.query_params.get("after")
+    if after is None:
+        return None
+    if not (after.isascii() and after.isdigit() and len(after) < 20):
+        raise Invalid("after: not a position in this stream", field="after", status=400)
+    return int(after)
 
-    Ends when the viewer may not see the project any more, or the process is asked to end.
+
+async def _events(request: Request, project: Project, only: Only, after: int | None) -> AsyncIterator[ServerSentEvent]:
+    """Named events: `live` (people now), `feed` (rows), `tick` (something was stored), `first` (there are events).
+
+    Begins with what happened since `after`, a position the page was made with or an id of the stream. Ends when the
+    viewer may not see the project any more, or the process is asked to end.
     """
     parts = parts_of(request)
-    waiting_for_first = await parts.first_event_at(project) is None
     told, ticked, checked = -1, 0.0, time.monotonic()
-    with parts.notices.subscribe(project.id) as notices:
+    with parts.notices.subscribe(project.id, after) as notices:
+        waiting_for_first = await parts.first_event_at(project) is None
+        if not waiting_for_first:
+            yield ServerSentEvent("", event="first")
         while not parts.closing.is_set():
             people = parts.presence.people(project.id, clock.now())
             if people != told:
@@ -114,10 +127,10 @@ async def _events(request: Request, project: Project, only: Only) -> AsyncIterat
                 waiting_for_first = False
                 yield ServerSentEvent("", event="first")
             if rows := _rows(parts, project, taken, only):
-                yield ServerSentEvent(rows, event="feed")
+                yield ServerSentEvent(rows, event="feed", id=str(notices.position))
             if stored and time.monotonic() - ticked > TICK_SECONDS:
                 ticked = time.monotonic()
-                yield ServerSentEvent("", event="tick")
+                yield ServerSentEvent("", event="tick", id=str(notices.position))
             if time.monotonic() - checked > CHECK_SECONDS:
                 checked = time.monotonic()
                 if (await viewer_of(request, fresh=True)).role_in(project.id) is None:

@@ -1,0 +1,49 @@
+from appliance import broadcast
+from appliance.broadcast import NOTICES_KEPT, Broadcast
+
+
+async def test_a_late_reader_gets_what_came_since() -> None:
+    notices: Broadcast[str] = Broadcast()
+    notices.publish(1, "before")
+    made = notices.position
+    for text in ("one", "two"):
+        notices.publish(1, text)
+    notices.publish(2, "another's")
+    with notices.subscribe(1, made) as late, notices.subscribe(1) as fresh:
+        assert await late.take(0.01) == ["one", "two"]
+        assert late.position == notices.position
+        notices.publish(1, "three")
+        assert await late.take(0.01) == await fresh.take(0.01) == ["three"]
+        seen = late.position
+    notices.publish(1, "four")
+    with notices.subscribe(1, seen) as again:
+        assert await again.take(0.01) == ["four"]
+        assert await again.take(0.01) == []
+
+
+async def test_what_is_kept_is_bounded_and_the_newest() -> None:
+    notices: Broadcast[int] = Broadcast()
+    made = notices.position
+    for number in range(NOTICES_KEPT + 10):
+        notices.publish(1, number)
+    with notices.subscribe(1, made) as late:
+        assert await late.take(0.01) == list(range(10, NOTICES_KEPT + 10))
+
+
+async def test_a_slow_reader_loses_the_oldest_and_knows() -> None:
+    notices: Broadcast[int] = Broadcast()
+    with notices.subscribe(1) as slow:
+        for number in range(broadcast.NOTICES_WAITING_MAX + 3):
+            notices.publish(1, number)
+        assert slow.lost == 3
+        assert (await slow.take(0.01))[0] == 3
+
+
+async def test_positions_of_before_a_restart_lie_before() -> None:
+    earlier: Broadcast[str] = Broadcast()
+    for _ in range(5):
+        earlier.publish(1, "old")
+    later: Broadcast[str] = Broadcast()
+    later.publish(1, "new")
+    with later.subscribe(1, earlier.position) as reader:
+        assert await reader.take(0.01) == ["new"]
