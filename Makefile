@@ -17,7 +17,8 @@ setup: $(VENV)/.run   ## virtual environment with the locked dependencies
 
 test: $(VENV)/.dev    ## everything but the long soaks
 	@tools/system_packages.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not browser" $(TESTS)
+	$(BIN)/python -m pytest -m "browser and not long" $(TESTS)  # alone: they are about who comes first
 
 test-long: $(VENV)/.dev ## the soaks: minutes of kills and random worlds
 	@tools/system_packages.sh

@@ -230,8 +230,19 @@ async def delivery(page: Page) -> AsyncIterator[None]:
     await page.wait_for_timeout(100)
 
 
+# An entry is made when the answer is there.
+ANSWERED = "performance.getEntriesByType('resource').some((entry) => entry.initiatorType === 'fetch')"
+
+
 async def leave(page: Page) -> None:
-    """Leave the page for one that is not tracked: whatever it still has to say goes now, and nothing after that."""
+    """Leave the page for one that is not tracked: whatever it still has to say goes now, and nothing after that.
+
+    Not before the page view of its load has arrived: the two requests have a connection each, and in a tab that is
+    left within milliseconds the second may arrive first.
+    """
+    deadline = time.monotonic() + 0.5  # where nothing is sent there is nothing to wait for
+    while time.monotonic() < deadline and not await page.evaluate(ANSWERED):
+        await asyncio.sleep(0.02)
     await page.goto("about:blank")
 
 
