@@ -78,8 +78,8 @@ class Broadcast(Generic[T]):
 
     def subscribe(self, topic: int, after: int | None = None) -> Subscription[T]:
         """Listen from now on, or from `after`, a position given out before: then what is kept since comes first."""
-        kept = () if after is None else self._kept.get(topic, ())
-        return Subscription(self, topic, [notice for number, notice in kept if after is not None and number > after])
+        since = self.position if after is None else after
+        return Subscription(self, topic, [notice for number, notice in self._kept.get(topic, ()) if number > since])
 
     def add(self, topic: int, subscription: Subscription[T]) -> None:
         self._listeners.setdefault(topic, set()).add(subscription)

@@ -4,6 +4,7 @@ filter evaluated once into a temporary table, everything else over that."""
 import importlib
 import importlib.util
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,17 +29,19 @@ class Question(NamedTuple):
     filters: Mapping[str, int]
 
 
-class Peer:
+class Peer(ABC):
     """A database that holds the events."""
 
     name = ""
     temporary = "CREATE OR REPLACE TEMP TABLE {} AS "
 
+    @abstractmethod
     def rows(self, sql: str) -> list[tuple[int, ...]]:
-        raise NotImplementedError
+        """Ask."""
 
+    @abstractmethod
     def execute(self, sql: str) -> None:
-        raise NotImplementedError
+        """Do."""
 
     def dashboard(self, question: Question) -> tuple[Answer, float]:
         """Totals, visitors by day, and the panels; with the seconds it took."""

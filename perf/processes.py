@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -29,7 +30,7 @@ class Project(NamedTuple):
     private_key: str
 
 
-class Server:
+class Server(ABC):
     """A process that listens on 127.0.0.1. Use as a context manager."""
 
     name = "server"
@@ -41,8 +42,9 @@ class Server:
         self.ready_seconds = 0.0
         self._process: subprocess.Popen[bytes]
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)

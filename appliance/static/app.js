@@ -383,8 +383,8 @@
       }
     },
     first() {
-      const waiting = $("#waiting");
-      if (waiting && waiting.dataset.received !== "true") { waiting.dataset.received = "true"; $(".received .button", waiting)?.focus(); }
+      const waiting = $("#waiting[data-received=false]");
+      if (waiting) { waiting.dataset.received = "true"; $(".received .button", waiting)?.focus(); }
     },
   };
   function listen() {

@@ -28,12 +28,12 @@ def bare(request: Request, title: str) -> Shell:
     )
 
 
-async def shell(
-    request: Request, title: str, project: Project | None = None, *, stream_href: str | None = None
-) -> Shell:
+async def shell(request: Request, title: str, project: Project | None = None, *, stream: str | None = None) -> Shell:
     """The frame for whoever is logged in; `project` is the page's own site, in whose zone times stand.
 
-    People now and banners are left to the pages that have them.
+    stream: what of the site's stream the page listens to ("all", "accepted", "refused"), None for no stream. It begins
+    where this call ends, so what the page shows is to be read after it. People now and banners are left to the pages
+    that have them.
     """
     viewer = await viewer_of(request)
     if viewer.account is None:
@@ -53,14 +53,9 @@ async def shell(
         settings_href=urls.settings(project) if project and viewer.may("admin", project.id) else None,
         admin_href=urls.ADMIN_SYSTEM if viewer.may("admin") else None,
         live_href=urls.live(project) if project else None,
-        stream_href=stream_href,
+        stream_href=_stream_href(request, project, stream) if project and stream else None,
         toast=flash.take(request),
     )
-
-
-def stream_href(request: Request, project: Project, only: str = "all") -> str:
-    """The site's stream, of what happens after this moment. To be taken before what the page shows is read."""
-    return f"{urls.stream(project)}?{urlencode({'only': only, 'after': parts_of(request).notices.position})}"
 
 
 def label(project: Project) -> str:
@@ -75,6 +70,10 @@ def moment(microseconds: int, zone: str = "UTC") -> datetime:
 
 def _link(project: Project, *, active: bool) -> SiteLink:
     return SiteLink(name=label(project), href=urls.dashboard(project), active=active)
+
+
+def _stream_href(request: Request, project: Project, only: str) -> str:
+    return f"{urls.stream(project)}?{urlencode({'only': only, 'after': parts_of(request).notices.position})}"
 
 
 def _now(zone: str) -> datetime:

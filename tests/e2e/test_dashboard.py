@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.process import Server
 from tests.tracker.conftest import browser, chromium_path, playwright  # noqa: F401 - fixtures
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 ANN = {"admin_email": "ann@example.com", "admin_password": "correct horse battery staple"}
 PAGES = ("/", "/pricing", "/docs/install", "/blog/first")

@@ -15,7 +15,7 @@ from tests.process import Server
 from tests.tracker import chromium
 from tests.tracker.conftest import browser, chromium_path, playwright  # noqa: F401 - fixtures
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery staple"
 
@@ -134,13 +134,17 @@ async def test_logging_out_and_in_again(server: Server, operator: BrowserContext
     await expect(page).to_have_url(f"{server.url}/sites/example.com/live")
 
 
-async def test_a_refused_event_shows_in_the_feed_with_its_reason(server: Server, operator: BrowserContext) -> None:
-    page = await operator.new_page()
-    snippet = await set_up(server, page)
+def public_key(snippet: str) -> str:
     key = re.search(r"sa_\w+", snippet)
     assert key is not None
+    return key[0]
+
+
+async def test_a_refused_event_shows_in_the_feed_with_its_reason(server: Server, operator: BrowserContext) -> None:
+    page = await operator.new_page()
+    key = public_key(await set_up(server, page))
     await page.goto(f"{server.url}/sites/example.com/live", wait_until="commit")
-    server.ingest(key[0], {"event": "pageview", "url": "https://example.com/robot", "automation": True})
+    server.ingest(key, {"event": "pageview", "url": "https://example.com/robot", "automation": True})
     row = page.locator("#feed li.refused").first
     await expect(row).to_contain_text("/robot", timeout=10_000)
     await expect(page.locator("[data-state-on]")).to_be_visible()
@@ -148,9 +152,7 @@ async def test_a_refused_event_shows_in_the_feed_with_its_reason(server: Server,
 
 async def test_a_stream_tells_what_was_missed(server: Server, operator: BrowserContext) -> None:
     page = await operator.new_page()
-    snippet = await set_up(server, page)
-    key = re.search(r"sa_\w+", snippet)
-    assert key is not None
+    key = public_key(await set_up(server, page))
     connect = asyncio.Event()
 
     async def late(route: Route) -> None:
@@ -161,21 +163,33 @@ async def test_a_stream_tells_what_was_missed(server: Server, operator: BrowserC
     await page.goto(f"{server.url}/sites/example.com/live")
     await expect(page.locator("[data-state-off]")).to_be_visible()
     event = {"event": "pageview", "automation": True}
-    server.ingest(key[0], event | {"url": "https://example.com/before-it-listened"})
+    server.ingest(key, event | {"url": "https://example.com/before-it-listened"})
     connect.set()
     rows = page.locator("#feed li")
     await expect(rows).to_contain_text(["/before-it-listened"], timeout=10_000)
     await page.unroute("**/stream?*")
 
-    hide = (
-        "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
-        " document.dispatchEvent(new Event('visibilitychange')); }"
-    )
-    await page.evaluate(hide, True)
+    await chromium.set_hidden(page, True)
     await expect(page.locator("[data-state-off]")).to_be_visible()
-    server.ingest(key[0], event | {"url": "https://example.com/while-hidden"})
-    await page.evaluate(hide, False)
+    server.ingest(key, event | {"url": "https://example.com/while-hidden"})
+    await chromium.set_hidden(page, False)
     await expect(rows).to_contain_text(["/while-hidden", "/before-it-listened"], timeout=10_000)
+
+    stream = f"{server.url}/sites/example.com/stream"
+    told = await page.evaluate(
+        """async ([stream, id]) => {
+            const reader = (await fetch(stream, { headers: { "Last-Event-ID": id } })).body.getReader();
+            const decoder = new TextDecoder();
+            let text = "";
+            while (!text.includes("event: feed")) text += decoder.decode((await reader.read()).value);
+            reader.cancel();
+            return text;
+        }""",
+        [stream, "0"],
+    )
+    assert "/before-it-listened" in told, "as a browser asks that connects again by itself"
+    wrong = await operator.request.get(f"{stream}?after=x")
+    assert (wrong.status, (await wrong.text()).count("after: not a position in this stream")) == (400, 1)
 
 
 async def test_a_stream_ends_soon_after_its_session(server: Server, operator: BrowserContext) -> None:

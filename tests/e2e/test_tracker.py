@@ -26,7 +26,7 @@ from tests.e2e.tracked import (
 )
 from tests.tracker import chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 WITH_PIXEL = """<!doctype html><title>Both</title><!-- tracker --><noscript>
     <img src="{{scripts}}/pixel.gif?key={{key}}" alt="" referrerpolicy="no-referrer-when-downgrade"></noscript>"""

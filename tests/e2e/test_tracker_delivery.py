@@ -8,7 +8,7 @@ from playwright.async_api import BrowserContext, Page, Route
 
 from tests.e2e.tracked import INGEST, PLAIN, SECOND, Event, Json, Tracked, Visit, at, delivery, leave, view
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 # Whether the browser keeps events for later.
 KEPT = "Object.keys(localStorage).some(name => name.startsWith('appliance.queue'))"

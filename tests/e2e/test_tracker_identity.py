@@ -6,7 +6,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 from tests.e2e.tracked import PLAIN, SECOND, Event, Tracked, Visit, delivery, leave, view
 from tests.tracker import chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 async def test_who_logs_in_counts_once_and_is_somebody_else_after_logging_out(page: Page, tracked: Tracked) -> None:

@@ -10,6 +10,7 @@ import json
 import re
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class _Quiet(ThreadingHTTPServer):
         """A browser that closes a connection is no news."""
 
 
-class Server:
+class Server(ABC):
     """An HTTP server in a thread; `handle` answers (status, headers, body) for each request."""
 
     def __init__(self, host: str) -> None:
@@ -96,8 +97,9 @@ class Server:
         self.origin = f"http://{host}:{self._server.server_port}"
         threading.Thread(target=partial(self._server.serve_forever, 0.02), daemon=True).start()
 
+    @abstractmethod
     def handle(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
-        raise NotImplementedError
+        """Answer a request."""
 
     def close(self) -> None:
         self._server.shutdown()

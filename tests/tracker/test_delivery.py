@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Page
 from tests.tracker import chromium
 from tests.tracker.serving import INGEST, Answer, Json, Recorder, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 async def stored(page: Page) -> list[Json]:

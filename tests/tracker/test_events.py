@@ -6,7 +6,7 @@ from playwright.async_api import Page
 from tests.tracker import chromium
 from tests.tracker.serving import Recorder, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 COMMON = {"plan": "pro", "page-type": "shop"}
 

@@ -8,7 +8,7 @@ from playwright.async_api import BrowserContext, Page
 from tests.tracker import chromium
 from tests.tracker.serving import Answer, Recorder, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 async def test_nothing_is_kept_in_the_browser_by_default(

@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Page, Playwright
 from tests.tracker import chromium
 from tests.tracker.serving import INGEST, PAGES, Recorder, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def paths(recorder: Recorder) -> list[str]:

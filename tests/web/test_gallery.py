@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 from tests.web.gallery import LOOKS, PAGES, look, serving
 
 KB = 1024
+pytestmark = pytest.mark.browser
+
 EXAMINE = (Path(__file__).parent / "examine.js").read_text()
 # References to elements that do not exist; the empty dialog names the heading it will hold.
 DANGLING = """() => ["aria-controls", "aria-labelledby", "aria-describedby", "for"].flatMap((name) =>
@@ -97,7 +99,7 @@ def test_the_examination_sees_what_is_wrong(page: Page) -> None:
         "() => { document.querySelector('.legend').insertAdjacentHTML('beforeend', '<span class=grid>Pale</span>');"
         " document.styleSheets[0].insertRule('@layer utilities { .legend .grid"
         " { color: #bbb !important; min-width: 2000px !important } }', 0);"
-        f" return ({EXAMINE.strip().rstrip(';')})(); }}"
+        f" return ({EXAMINE})(); }}"
     )
     assert [text.split()[1] for text in found["pale"]] == ["Pale"]
     assert found["wide"] > 0

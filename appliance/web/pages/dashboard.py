@@ -128,7 +128,7 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
 async def frame_of(request: Request, access: SiteAccess) -> Shell:
     """The frame of a site's pages, with the people now and what is wrong."""
     parts, project = parts_of(request), access.project
-    frame = await shell.shell(request, shell.label(project), project, stream_href=shell.stream_href(request, project))
+    frame = await shell.shell(request, shell.label(project), project, stream="all")
     return replace(
         frame,
         live=parts.presence.people(project.id, clock.now()),

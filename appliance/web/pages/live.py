@@ -53,12 +53,13 @@ async def show_now(request: Request) -> Response:
 
 
 async def _view(request: Request, project: Project) -> LiveView:
-    parts, only, now = parts_of(request), _only(request), clock.now()
-    stream_href = shell.stream_href(request, project, only)
+    parts, only = parts_of(request), _only(request)
+    frame = await shell.shell(request, text("live.title"), project, stream=only)
+    # Nothing is awaited from here on: what is read now and what the stream begins with meet without a gap or overlap.
+    now = clock.now()
     looked = parts.presence.look(project.id, now)
     items = parts.presence.feed(project.id) if only != "refused" else []
     refusals = parts.refusals.newest(project.id, now, feed.FEED_MAX) if only != "accepted" else []
-    frame = await shell.shell(request, text("live.title"), project, stream_href=stream_href)
     return LiveView(
         shell=replace(frame, live=looked.people),
         now=looked.people,

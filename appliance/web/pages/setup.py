@@ -149,9 +149,7 @@ async def show_install(request: Request) -> Response:
     """The snippet, and the wait for the first event, which the site's stream announces."""
     project = (await project_for(request, "admin")).project
     view = SetupView(
-        shell=await shell.shell(
-            request, text("setup.install.title"), project, stream_href=shell.stream_href(request, project)
-        ),
+        shell=await shell.shell(request, text("setup.install.title"), project, stream="all"),
         step="install",
         install=await install_of(request, project),
     )
