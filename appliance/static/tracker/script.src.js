@@ -147,8 +147,8 @@
     };
     const attend = ({ type }) => {
       const leaving = type == "pagehide";
+      const scroll_depth = measure();           // first: it may lay the page out, which is not time before the view
       const now = performance.now();
-      const scroll_depth = measure();
       if (since) engaged += now - since;
       since = !leaving && !doc.hidden && doc.hasFocus() ? now : 0;
       if (current && !(type && since) && (engaged > 2999 || depth > depthSent)) {
