@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from appliance.clock import DAY, MICROSECONDS
+from appliance.ingest.early_engagement import EarlyEngagement, IdKey, pageview_key
 from appliance.ingest.visits import VisitBook
 from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, ProjectSettings, Visit
 from appliance.storage.dimensions import DICTIONARIES
@@ -33,8 +34,6 @@ _TOGETHER = ("name", "source", "hostname", "path", "title", "currency")
 _TEXTS = tuple(DICTIONARIES[name] for name in _TOGETHER)
 _texts_of = attrgetter("project_id", *_TOGETHER)
 CODES_MAX = 20_000
-
-IdKey = tuple[int, bytes | str]  # project, packed event id
 
 
 class Placed(NamedTuple):
@@ -62,35 +61,46 @@ class Applied(msgspec.Struct):
 
 
 class Batch:
-    """Applies events; keeps the visit book from one batch to the next."""
+    """Applies events; keeps the visit book, and the engagement that came early, from one batch to the next."""
 
     def __init__(self, settings_of: Callable[[int], ProjectSettings]) -> None:
         self._settings_of = settings_of
         self._book = VisitBook()
+        self._early = EarlyEngagement()
         self._sources: set[tuple[int, str]] = set()  # those that are known to be stored
         self._codes: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._said: dict[int, tuple[str, ...]] = {}  # by visit: what an event said last that said nothing more
+        self._generation = 0
 
     def forget(self) -> None:
         """The transaction was rolled back."""
         self._book.forget()
+        self._early.forget()
         self._sources.clear()
         self._codes.clear()
+        self._said.clear()
 
     def apply(self, tx: DrainTransaction, events: Iterable[Event]) -> Applied:
         """Store the events that are new. Runs on the writer thread, inside its transaction."""
+        if tx.generation != self._generation:
+            self.forget()
+            self._generation = tx.generation
         events = list(events)
         keys: list[IdKey | None] = [
             None if event.flags & _MINTED else (event.project_id, pack(event.event_id)) for event in events
         ]
-        pageviews = [(event.project_id, pack(event.pageview_id)) for event in events if event.kind == _ENGAGEMENT]
+        pageviews = [pageview_key(event) for event in events if event.kind == _ENGAGEMENT]
         known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
         self._book.begin(tx)
+        self._early.begin(tx)
+        waiting = self._early.by_pageview
         applied = Applied([], 0, 0, [])
         rows: list[StoredEvent] = []
         row_of: dict[int, StoredEvent] = {}
         seen: list[tuple[int, bytes | str, int, int, int]] = []
         for event, key in zip(events, keys, strict=True):
+            if waiting and event.received > self._early.due:
+                _refuse(self._early.overdue(event.received), applied)
             fingerprint = 0
             if key is not None:
                 fingerprint = _fingerprint(event)
@@ -106,9 +116,26 @@ class Batch:
                 day = event.received // DAY
                 known[key] = Known(day, fingerprint, row.id if row else 0, row.visit_id if row else 0)
                 seen.append((*key, day, fingerprint, row.id if row else 0))
+                if waiting and key in waiting:
+                    timeout = self._settings_of(event.project_id).visit_timeout_seconds * MICROSECONDS
+                    for early in self._early.leave(key):
+                        self._engage(tx, early, known, row_of, timeout, applied)
         tx.add_events(rows)
         self._book.save()
+        self._early.save()
         tx.remember(seen)
+        return applied
+
+    def may_expire(self, received: int) -> bool:
+        """False: `expire` would find nothing. Needs no transaction."""
+        return self._early.may_be_overdue(received)
+
+    def expire(self, tx: DrainTransaction, received: int) -> Applied:
+        """Refuse the engagement that an event received at that time (UTC microseconds) would find overdue."""
+        applied = Applied([], 0, 0, [])
+        self._early.begin(tx)
+        _refuse(self._early.overdue(received), applied)
+        self._early.save()
         return applied
 
     def _in_window(self, event: Event, before: Known) -> bool:
@@ -212,9 +239,12 @@ class Batch:
         timeout: int,
         applied: Applied,
     ) -> None:
-        pageview = known.get((event.project_id, pack(event.pageview_id)))
-        if pageview is None or not pageview.visit_id or not self._book.engage(pageview.visit_id, event.time, timeout):
-            applied.refused.append((event, "no_pageview"))
+        pageview = known.get(pageview_key(event))
+        if pageview is None:
+            _refuse(self._early.add(event), applied)
+            return
+        if not pageview.visit_id or not self._book.engage(pageview.visit_id, event.time, timeout):
+            _refuse([event], applied)
             return
         row = row_of.get(pageview.event)
         if row is None:
@@ -222,6 +252,10 @@ class Batch:
         else:
             row.scroll_depth = max(row.scroll_depth, event.scroll_depth)
             row.engaged_ms += event.engaged_ms
+
+
+def _refuse(engagement: list[Event], applied: Applied) -> None:
+    applied.refused += [(event, "no_pageview") for event in engagement]
 
 
 def _fingerprint(event: Event) -> int:

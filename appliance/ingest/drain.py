@@ -5,6 +5,7 @@ database stands: nothing is lost, nothing counts twice. Synchronous: it runs in 
 (`drain_worker.py`), or in the command line's.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -55,16 +56,26 @@ class Drain:
             return None
         events, position = taken
         try:
-            applied = self._store.transact(lambda tx: self._together(tx, events, position))
+            applied = self._transact(lambda tx: self._together(tx, events, position))
         except StorageUnavailable:
-            self._batch.forget()
             raise
         except Exception as error:
             log.error("a batch was refused; its events are tried one by one", error=repr(error), events=len(events))
-            self._batch.forget()
-            applied = self._store.transact(lambda tx: self._singly(tx, events, position))
+            applied = self._transact(lambda tx: self._singly(tx, events, position))
         self.position = position
         return applied
+
+    def expire(self, received: int) -> Applied | None:
+        """Refuse engagement that waits although everything received up to that time (UTC microseconds) is drained, as
+        the next event would; None when there is none.
+
+        Raises StorageUnavailable.
+        """
+        position = self.position
+        if position is None or not self._batch.may_expire(received):
+            return None
+        applied = self._transact(lambda tx: self._expire(tx, received, position))
+        return applied if applied.refused else None
 
     def _take(self, end: Position) -> tuple[list[Event], Position] | None:
         """The next events in journal order, and the position after them."""
@@ -80,6 +91,13 @@ class Drain:
             if len(events) >= BATCH_EVENTS_MAX:
                 break
         return None if position is None else (events, position)
+
+    def _transact(self, work: Callable[[DrainTransaction], Applied]) -> Applied:
+        try:
+            return self._store.transact(work)
+        except BaseException:
+            self._batch.forget()
+            raise
 
     def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         applied = self._batch.apply(tx, events)
@@ -103,6 +121,12 @@ class Drain:
                 total.add(applied)
         tx.checkpoint(self._journal_id, self.position, position, now())
         return total
+
+    def _expire(self, tx: DrainTransaction, received: int, position: Position) -> Applied:
+        applied = self._batch.expire(tx, received)
+        if applied.refused:
+            tx.checkpoint(self._journal_id, position, position, now())  # only if nobody else drains this journal
+        return applied
 
     def _report(self, path: Path, damage: Damage) -> None:
         log.warning(

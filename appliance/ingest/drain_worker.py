@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import IO
 
 from appliance import telemetry
+from appliance.clock import now
 from appliance.errors import CheckpointMoved, StorageUnavailable
 from appliance.frames import Unframer, frame
 from appliance.ingest import progress
+from appliance.ingest.batch import Applied
 from appliance.ingest.drain import Drain
+from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck
 from appliance.storage.interface import DrainStore, Position
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
@@ -32,6 +35,7 @@ SETTLE_SECONDS = 30.0
 LOCK_FILE = "drain.lock"
 GC_OBJECTS = 50_000  # new objects between two looks for cycles, of which a batch makes hardly any
 NICE = 5  # where CPUs are few, answering comes before storing
+NOWHERE = Position(0, 0)  # before every record
 
 
 class Gone(Exception):
@@ -47,7 +51,8 @@ class Worker:
         self._commands = commands
         self._reports = reports
         self._unframer = Unframer()
-        self._end = Position(0, 0)
+        self._end = NOWHERE
+        self._quiet = False  # the serving process has said up to where the journal goes, and nothing since
         self._finishing = False
         self._unsettled_bytes = 0
         self._settled_at = time.monotonic()
@@ -71,9 +76,10 @@ class Worker:
         """Drain one batch; whether there may be more."""
         before = self._drain.position
         try:
-            applied = self._drain.step(self._end)
+            applied = self._drain.step(self._end) or self._expire()
         except StorageUnavailable as error:
             self._failures += 1
+            self._reached = None  # said again as soon as it is so, or the serving process would not hear of the end
             self._say(Stuck(str(error)))
             return False
         self._failures = 0
@@ -88,6 +94,13 @@ class Worker:
         self._say(progress.stored(applied, position))
         return True
 
+    def _expire(self) -> Applied | None:
+        """Where nothing comes any more, refuse the engagement that has waited too long."""
+        if not self._quiet:
+            return None  # what it waits for may be in the journal
+        # As long again is left for requests under way: they have their time of receipt, and no place in the journal.
+        return self._drain.expire(now() - WAIT_MAX)
+
     def _patience(self) -> float:
         """How long to listen when there is nothing to drain, or the database is away."""
         if self._failures:
@@ -96,6 +109,7 @@ class Worker:
 
     def _listen(self, seconds: float) -> None:
         readable, _, _ = select.select([self._commands], [], [], seconds)
+        self._quiet = not readable and self._end != NOWHERE
         if not readable:
             return
         data = os.read(self._commands, 1 << 16)

@@ -44,6 +44,21 @@ class Counts(NamedTuple):
     last_event: int | None
 
 
+class Purged(NamedTuple):
+    """What one purge took out: projects that were deleted long enough ago, and visits with events of the others."""
+
+    projects: int
+    visits: int
+    events: int
+
+
+class Sealed(NamedTuple):
+    """How many events are stored in the way that takes least room, and how many wait for it."""
+
+    events: int
+    waiting: int
+
+
 class StoredEvent(msgspec.Struct, gc=False):
     """One row of `event` to insert. Text values are dictionary codes; `event_id` is packed (event_ids.py)."""
 
@@ -75,6 +90,10 @@ class DrainTransaction(Protocol):
 
     Synchronous: it runs on the engine's writer thread.
     """
+
+    generation: int
+    """Another one than in the transaction before: stored visits or texts were removed meanwhile, and what is remembered
+    of the database must be dropped."""
 
     def known(self, ids: Sequence[tuple[int, bytes | str]]) -> dict[tuple[int, bytes | str], Known]:
         """Those of (project, packed event id) that are remembered."""
@@ -112,6 +131,22 @@ class DrainTransaction(Protocol):
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
         """Raise a stored pageview's scroll depth (percent) to at least this, and add visible milliseconds."""
+        ...
+
+    def set_aside(self, numbered: Sequence[tuple[int, Event]]) -> None:
+        """Keep engagement whose pageview is not known yet, each under a number above all before.
+
+        Of the event its project, name, path, times, pageview id, scroll depth and visible milliseconds are kept, and
+        nothing of who it was.
+        """
+        ...
+
+    def waiting(self) -> list[tuple[int, Event]]:
+        """All engagement that is set aside, by number, as far as it is kept."""
+        ...
+
+    def release(self, numbers: Sequence[int]) -> None:
+        """Keep engagement no longer that was set aside."""
         ...
 
     def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None: ...
@@ -205,6 +240,34 @@ class Database(Protocol):
 
     async def seal(self) -> None:
         """Move what no event on time can change any more to where it takes least room. Raises StorageUnavailable."""
+        ...
+
+    async def count_sealed(self) -> Sealed:
+        """How far sealing is, over all projects."""
+        ...
+
+    async def erase(self) -> None:
+        """Carry out the erasures that were asked for (storage/erasures.py) and are not done, until nothing is left of
+        those people in any row and, unless a reader is in the way, in any byte of the database.
+
+        May be ended at any instant and called again. Ids of their events are still recognised, so that a retry does not
+        bring one back. Raises StorageUnavailable.
+        """
+        ...
+
+    async def purge(self) -> Purged:
+        """Remove visits that ended before the days that their project keeps (`raw_retention_days`), with their events,
+        and all rows of projects that were deleted too long ago to be brought back.
+
+        May be ended at any instant and called again. Raises StorageUnavailable.
+        """
+        ...
+
+    async def raw_purged_before(self, project_id: int) -> int | None:
+        """Up to when visits and events of a project may be missing because they were purged, in UTC microseconds.
+
+        Visits that ended then or later are all there. None: nothing was purged.
+        """
         ...
 
     async def forget_ids(self, before_day: int) -> int:

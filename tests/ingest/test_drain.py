@@ -11,12 +11,13 @@ import pytest
 
 from appliance.errors import CheckpointMoved, StorageUnavailable
 from appliance.ingest.drain import Drain, encode_events
+from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.journal import Journal
 from appliance.model import Event
 from appliance.storage.sqlite import writer
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
-from tests.builders import event, pageview
+from tests.builders import BOB, engagement, event, pageview
 
 
 class Line:
@@ -43,6 +44,10 @@ class Line:
             "SELECT text FROM event JOIN dictionary ON dimension = 4 AND code = path ORDER BY id"
         )
         return [row[0] for row in rows]
+
+    async def engaged(self) -> list[int]:
+        """Visible milliseconds of each event."""
+        return [row[0] for row in await self.database.read("SELECT engaged_ms FROM event ORDER BY id")]
 
 
 @asynccontextmanager
@@ -171,3 +176,110 @@ async def test_segments_go_once_the_database_has_their_events_on_disk(tmp_path: 
         assert one.store.settle()
         one.journal.release(one.drain.position)
         assert len(list((tmp_path / "journal").glob("*.journal"))) == 1
+
+
+# ---------------------------------------------------------------------- engagement before its page view
+
+
+async def test_engagement_that_came_early_survives_a_restart(tmp_path: Path, database: SqliteDatabase) -> None:
+    page = pageview(0)
+    async with line(tmp_path, database) as one:
+        await one.send(engagement(0.1, page, 40, 5000))
+        one.drain_all()
+    async with line(tmp_path, database) as two:
+        await two.send(page)
+        two.drain_all()
+        assert await two.engaged() == [5000]
+
+
+@pytest.mark.parametrize("place", range(5))
+async def test_an_event_that_the_database_refuses_costs_no_reading_time(
+    tmp_path: Path, database: SqliteDatabase, place: int
+) -> None:
+    page, later = pageview(0), pageview(1)
+    together = [engagement(0.1, page, 40, 200), engagement(0.1, later, 40, 7), page, engagement(0.2, page, 40, 30)]
+    together.insert(place, event(0.1, BOB, name="bad", revenue=1 << 63))
+    async with line(tmp_path, database) as one:
+        await one.send(engagement(0.1, page, 40, 1000))
+        one.drain_all()
+        await one.send(*together)
+        applied = one.drain.step(one.journal.end)
+        assert applied is not None
+        assert [reason for _, reason in applied.refused] == ["dead_letter"]
+        await one.send(later)
+        one.drain_all()
+        assert await one.engaged() == [1230, 7]
+        assert await database.read("SELECT count(*) FROM early_engagement") == [(0,)]
+
+
+async def test_engagement_whose_pageview_never_comes_is_refused_once(tmp_path: Path, database: SqliteDatabase) -> None:
+    early = engagement(0, pageview(0))
+    overdue = early.received + WAIT_MAX + 1
+    async with line(tmp_path, database) as one:
+        assert one.drain.expire(overdue) is None
+        await one.send(early)
+        one.drain_all()
+        assert one.drain.expire(overdue - 1) is None
+    async with line(tmp_path, database) as two:
+        position = two.drain.position
+        assert two.drain.expire(overdue - 1) is None
+        applied = two.drain.expire(overdue)
+        assert applied is not None
+        assert [reason for _, reason in applied.refused] == ["no_pageview"]
+        assert two.drain.expire(overdue) is None
+        assert two.drain.position == position
+        await two.send(event(0))
+        two.drain_all()
+        assert two.stored == 1
+
+
+async def test_what_waits_of_a_journal_that_is_gone_goes_with_the_first_event(
+    tmp_path: Path, database: SqliteDatabase
+) -> None:
+    early = engagement(0, pageview(0))
+    async with line(tmp_path / "before", database) as one:
+        await one.send(early)
+        one.drain_all()
+    async with line(tmp_path / "after", database) as two:
+        assert two.drain.expire(early.received + WAIT_MAX + 1) is None
+        await two.send(event(2))
+        applied = two.drain.step(two.journal.end)
+        assert applied is not None
+        assert [reason for _, reason in applied.refused] == ["no_pageview"]
+
+
+async def test_what_waits_too_long_while_the_database_is_locked_is_refused_later(
+    tmp_path: Path, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "BUSY_TIMEOUT_SECONDS", 0.02)
+    early = engagement(0, pageview(0))
+    async with line(tmp_path, database) as one:
+        await one.send(early)
+        one.drain_all()
+        locker = sqlite3.connect(database.path, isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnavailable, match="SQLITE_BUSY"):
+            one.drain.expire(early.received + WAIT_MAX + 1)
+        locker.execute("COMMIT")
+        locker.close()
+        applied = one.drain.expire(early.received + WAIT_MAX + 1)
+        assert applied is not None
+        assert [reason for _, reason in applied.refused] == ["no_pageview"]
+
+
+async def test_a_drain_that_was_overtaken_refuses_nothing(tmp_path: Path, database: SqliteDatabase) -> None:
+    page = pageview(0)
+    early = engagement(0.1, page, 40, 5000)
+    async with line(tmp_path, database) as one:
+        await one.send(early)
+        one.drain_all()
+        second = SqliteDrainStore(database.path)
+        other = Drain(tmp_path / "journal", one.journal.journal_id, second)
+        await one.send(event(0, BOB))
+        other.step(one.journal.end)
+        with pytest.raises(CheckpointMoved):
+            one.drain.expire(early.received + WAIT_MAX + 1)
+        await one.send(page)
+        other.step(one.journal.end)
+        second.close()
+        assert await one.engaged() == [0, 5000]

@@ -274,16 +274,18 @@ async def test_engagement_after_the_visit_closed_counts_for_the_page_but_not_for
     assert await store.database.read("SELECT scroll_depth, engaged_ms FROM event") == [(90, 1000)]
 
 
-async def test_engagement_without_its_pageview_is_refused(store: Store) -> None:
-    applied = await store.apply(engagement(1, pageview(0)))
+async def test_engagement_without_its_pageview_is_refused_in_the_end(store: Store) -> None:
+    assert (await store.apply(engagement(1, pageview(0)))).refused == []
+    applied = await store.apply(event(3, BOB))
     assert [reason for _, reason in applied.refused] == ["no_pageview"]
-    assert await store.visits() == []
+    assert await store.visits("visitor") == [BOB]
 
 
-async def test_engagement_of_another_projects_pageview_is_refused(store: Store) -> None:
+async def test_engagement_of_another_projects_pageview_is_refused_in_the_end(store: Store) -> None:
     page = pageview(0)
-    applied = await store.apply(page, engagement(1, page, project_id=2))
+    applied = await store.apply(page, engagement(1, page, project_id=2), event(3))
     assert [reason for _, reason in applied.refused] == ["no_pageview"]
+    assert await store.database.read("SELECT max(engaged_ms), count(DISTINCT project_id) FROM event") == [(0, 1)]
 
 
 # ---------------------------------------------------------------------- deduplication
@@ -338,3 +340,15 @@ async def test_a_batch_that_fails_leaves_nothing_and_the_next_one_is_right(store
     assert await store.visits() == [(ANN, at(0), at(10), 2, 2)]
     assert await store.pages() == [("/", "/after")]
     assert await store.database.read("SELECT id FROM event ORDER BY id") == [(1,), (2,)]
+
+
+async def test_a_batch_that_fails_leaves_no_memory_of_what_its_visits_said(store: Store) -> None:
+    def broken(tx: Any) -> None:
+        store.batch.apply(tx, [pageview(0, country="DE"), event(1, country="DE")])
+        raise RuntimeError("after the work, before the commit")
+
+    with pytest.raises(RuntimeError):
+        store.store.transact(broken)
+    store.batch.forget()
+    await store.apply(pageview(0, country="FR"), event(1, country="DE"))
+    assert await store.database.read("SELECT context > 0 FROM event ORDER BY id") == [(0,), (1,)]

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from appliance.errors import CheckpointMoved
-from appliance.model import ACQUISITION_FIELDS, Event, Visit
+from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.interface import Known, Position, StoredEvent
 from appliance.storage.sqlite.sealed_visits import SealedVisits
 from appliance.storage.sqlite.writer import storage_error
@@ -27,6 +28,8 @@ _VISIT_COLUMNS = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
 # What a visit's next event changes nearly always, and what else may change. `visitor` and `start` are in an index.
 _GROWING = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
 _MUTABLE = (*_GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
+# What is kept of engagement that waits; each is a field of Event.
+_WAITING = ("project_id", "name", "path", "time", "received", "pageview_id", "scroll_depth", "engaged_ms")
 
 
 def _names(columns: Sequence[str]) -> str:
@@ -43,10 +46,13 @@ _GROW_VISIT = f"UPDATE visit SET {_assignments(_GROWING)} WHERE id = ?"
 _UPDATE_VISIT = f"UPDATE visit SET {_assignments(_MUTABLE)} WHERE id = ?"
 _SELECT_VISIT = f"SELECT {_names(_VISIT_COLUMNS)} FROM visit"
 _FIRST = len(Visit.__struct_fields__) - 1
+_INSERT_WAITING = f"INSERT INTO early_engagement (id, {_names(_WAITING)}) VALUES (?{', ?' * len(_WAITING)})"
+_SELECT_WAITING = f"SELECT id, {_names(_WAITING)} FROM early_engagement ORDER BY id"
 _growth = attrgetter(*_GROWING, "id")
 _changes = attrgetter(*_MUTABLE, "id")
 _ids = attrgetter("id")
 _start = attrgetter("start", "id")
+_waiting = attrgetter(*_WAITING)
 
 
 def _visit(row: tuple) -> Visit:  # type: ignore[type-arg]
@@ -78,6 +84,7 @@ class HotRows:
         self._changed_events: list[int] = []
         self._connection: sqlite3.Connection
         self._sealed = SealedVisits()
+        self.generation = 0
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Work on this connection, inside the transaction that is open on it."""
@@ -87,6 +94,10 @@ class HotRows:
         if self._cached > CODES_CACHED_MAX:
             self._codes.clear()
             self._cached = 0
+        generation = connection.execute("SELECT value FROM meta WHERE name = 'hot_generation'").fetchone()
+        if generation and int(generation[0]) != self.generation:
+            self.forget()
+            self.generation = int(generation[0])
 
     def forget(self) -> None:
         """Drop what is remembered of the database."""
@@ -176,6 +187,20 @@ class HotRows:
             if self._sealed.bring_back(self._connection, [visit_id]):
                 self._connection.execute(update, engagement)
         self._changed_events.append(event)
+
+    def set_aside(self, numbered: Sequence[tuple[int, Event]]) -> None:
+        self._connection.executemany(_INSERT_WAITING, ((number, *_waiting(event)) for number, event in numbered))
+
+    def waiting(self) -> list[tuple[int, Event]]:
+        rest: dict[str, Any] = {"event_id": "", "kind": Kind.ENGAGEMENT, "visitor": 0, "salt_day": None}
+        return [
+            (number, Event(**rest, **dict(zip(_WAITING, kept, strict=True))))
+            for number, *kept in self._connection.execute(_SELECT_WAITING)
+        ]
+
+    def release(self, numbers: Sequence[int]) -> None:
+        delete = "DELETE FROM early_engagement WHERE id = ?"
+        self._connection.executemany(delete, ((number,) for number in numbers))
 
     def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None:
         self._connection.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", (project_id, visitor, visit_id))

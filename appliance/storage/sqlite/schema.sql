@@ -9,7 +9,7 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 CREATE TABLE project (
-  id          INTEGER PRIMARY KEY,
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: caches know projects by it
   public_id   TEXT    NOT NULL UNIQUE,
   name        TEXT    NOT NULL CHECK (name <> ''),
   domains     TEXT    NOT NULL DEFAULT '[]',      -- JSON list of host names without www.
@@ -17,7 +17,8 @@ CREATE TABLE project (
   currency    TEXT    NOT NULL DEFAULT 'EUR',     -- ISO 4217
   settings    TEXT    NOT NULL DEFAULT '{}',      -- JSON, model.ProjectSettings
   created_at  INTEGER NOT NULL,
-  updated_at  INTEGER NOT NULL
+  updated_at  INTEGER NOT NULL,
+  raw_purged_before INTEGER                       -- visits that ended before may be missing; NULL: nothing is
 );
 
 CREATE TABLE api_key (
@@ -81,6 +82,17 @@ CREATE TABLE goal (
   UNIQUE (project_id, name)
 );
 
+CREATE TABLE funnel (
+  id          INTEGER PRIMARY KEY,
+  project_id  INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+  name        TEXT    NOT NULL CHECK (name <> ''),
+  steps       TEXT    NOT NULL,                   -- JSON: a list of {on, step, where, value}, in order
+  within      TEXT    NOT NULL CHECK (within IN ('visit', '1h', '1d', '7d', '30d')),
+  strict      INTEGER NOT NULL CHECK (strict IN (0, 1)),
+  created_at  INTEGER NOT NULL,
+  UNIQUE (project_id, name)
+);
+
 CREATE TABLE secret (
   name        TEXT    PRIMARY KEY,
   value       BLOB    NOT NULL
@@ -109,12 +121,44 @@ CREATE TABLE seen (                               -- deduplication: ids that cli
   PRIMARY KEY (project_id, event_id)
 ) WITHOUT ROWID;
 
+CREATE TABLE early_engagement (                   -- engagement that came before its pageview; it waits a minute or two
+  id          INTEGER PRIMARY KEY,                -- ascending in journal order
+  project_id  INTEGER NOT NULL,
+  name        TEXT    NOT NULL,
+  path        TEXT    NOT NULL,
+  time        INTEGER NOT NULL,
+  received    INTEGER NOT NULL,
+  pageview_id TEXT    NOT NULL,                   -- as sent
+  scroll_depth INTEGER NOT NULL,                  -- percent
+  engaged_ms  INTEGER NOT NULL
+);
+
 CREATE TABLE dead_letter (
   id          INTEGER PRIMARY KEY,
   at          INTEGER NOT NULL,
   project_id  INTEGER NOT NULL,
   error       TEXT    NOT NULL,
   event       BLOB    NOT NULL                    -- the journaled record, MessagePack
+);
+
+-- ---------------------------------------------------------------- erasing
+
+CREATE TABLE erasure (                            -- people who were asked to be erased, until they are; then only that
+  id          INTEGER PRIMARY KEY,
+  project_id  INTEGER NOT NULL,
+  asked_at    INTEGER NOT NULL,
+  users       TEXT    NOT NULL DEFAULT '[]',      -- JSON list of user ids; emptied once nothing is left of them
+  visitors    TEXT    NOT NULL DEFAULT '[]',      -- JSON list of visitors; emptied then too
+  found_out   INTEGER NOT NULL DEFAULT 0,         -- 1: these are all users and visitors that the person is
+  visits      INTEGER NOT NULL DEFAULT 0,         -- taken out so far
+  events      INTEGER NOT NULL DEFAULT 0,
+  erased_at   INTEGER,                            -- when nothing of them was stored any more
+  wiped_at    INTEGER                             -- when free pages and the write-ahead file had nothing of them either
+);
+
+CREATE TABLE blank (                              -- laid over free pages to wipe them; empty at other times
+  id          INTEGER PRIMARY KEY,
+  data        BLOB    NOT NULL
 );
 
 -- ---------------------------------------------------------------- events and visits, hot tier
@@ -220,7 +264,8 @@ CREATE TABLE chunk (                              -- visits that started on one 
   first_visit INTEGER NOT NULL,                   -- smallest and largest ids
   last_visit  INTEGER NOT NULL,
   first_event INTEGER NOT NULL,
-  last_event  INTEGER NOT NULL
+  last_event  INTEGER NOT NULL,
+  timezone    TEXT    NOT NULL DEFAULT ''         -- whose calendar `day` counts; sealed anew when the project's is another
 );
 CREATE INDEX chunk_span ON chunk (project_id, start, last_start);
 
@@ -229,6 +274,37 @@ CREATE TABLE chunk_column (
   name        TEXT    NOT NULL,                   -- table.column
   data        BLOB    NOT NULL,                   -- storage/sqlite/packing.py
   UNIQUE (chunk_id, name)                         -- a table with row ids: blobs stay out of the key
+);
+
+CREATE TABLE wanderer (                           -- rotating visitors with a sealed visit outside the day of their salt
+  project_id  INTEGER NOT NULL,
+  salt_day    INTEGER NOT NULL,
+  visitor     INTEGER NOT NULL,
+  PRIMARY KEY (project_id, salt_day, visitor)
+) WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- rollups
+
+CREATE TABLE rollup (                             -- what the chunks of a closed day or month add up to
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: what readers keep of a rollup stays true
+  project_id  INTEGER NOT NULL,
+  first_day   INTEGER NOT NULL,                   -- days since 1970, as the project's calendar counts them
+  days        INTEGER NOT NULL CHECK (days > 0),
+  start       INTEGER NOT NULL,
+  "end"       INTEGER NOT NULL,
+  timezone    TEXT    NOT NULL,
+  chunks      INTEGER NOT NULL,                   -- of the visits inside [start, end): how many, and the newest
+  newest_chunk INTEGER NOT NULL,
+  wanderers   INTEGER NOT NULL,                   -- that were known of these days
+  usable      INTEGER NOT NULL,                   -- 0: sampled data, which these sums do not speak of
+  UNIQUE (project_id, first_day, days)
+);
+
+CREATE TABLE rollup_column (
+  rollup_id   INTEGER NOT NULL,
+  name        TEXT    NOT NULL,                   -- of the catalogue (rollups/catalog.py), or `visitors`
+  data        BLOB    NOT NULL,
+  UNIQUE (rollup_id, name)
 );
 
 CREATE TABLE user_trait (

@@ -1,0 +1,45 @@
+"""What a rollup is: the visits of a closed day or month, counted by one column beforehand (list: rollups/catalog.py).
+
+A rollup speaks of whole visits, those that lie inside its days; whatever reaches across an edge, is not sealed yet, or
+came late is counted from its rows beside it. So its figures add up with those of other days and of rows. Only visitors
+do not: one that may also be elsewhere (a persistent one, or a rotating one that was seen outside the day of its salt)
+is kept by identity, the others by number.
+"""
+
+from datetime import date, timedelta
+from typing import Final, Literal
+
+import msgspec
+
+Measure = Literal["visitors", "events", "pageviews", "visits", "bounces", "duration", "visit_pageviews"]
+
+# What is stored per value, in that order. All but the visitors may be summed.
+MEASURES: Final[tuple[Measure, ...]] = (
+    "visitors", "events", "pageviews", "visits", "bounces", "duration", "visit_pageviews",
+)  # fmt: skip
+SUMMABLE: Final = MEASURES[1:]
+
+PAGEVIEW_CODE: Final = -1  # of event:name: every pageview, whatever name it was sent with
+
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+class Rollup(msgspec.Struct, frozen=True, array_like=True):
+    """Counts by the codes of a column of `visit` or `event`, or by time: local days since 1970, weeks (Monday; the one
+    with 1970-01-01 is 0), or all in one, with the code 0."""
+
+    name: str
+    of: Literal["visit", "event", "time"]
+    column: str
+
+
+def week_of(day: int) -> int:
+    """The week that a day (since 1970) lies in."""
+    return (day + 3) // 7
+
+
+def month_of(day: int) -> int:
+    """The calendar month that a day (since 1970) lies in; January 1970 is 0."""
+    there = _EPOCH + timedelta(day)
+    return (there.year - _EPOCH.year) * 12 + there.month - 1

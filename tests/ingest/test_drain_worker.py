@@ -1,0 +1,174 @@
+"""The drain's process when nothing comes: engagement that waits for its page view is not left waiting for ever."""
+
+import asyncio
+import io
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from appliance.clock import now
+from appliance.frames import Unframer, frame
+from appliance.ingest import progress
+from appliance.ingest.drain import encode_events
+from appliance.ingest.drain_worker import Worker
+from appliance.ingest.early_engagement import WAIT_MAX
+from appliance.ingest.journal import Journal
+from appliance.ingest.progress import Finish, FromDrain, Reached, Refused, Settled, Stored, Stuck, Until
+from appliance.model import Event
+from appliance.storage.sqlite import writer
+from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.sqlite.drain_store import SqliteDrainStore
+from tests.builders import engagement, pageview
+
+NO_PAGEVIEW = [Refused(1, "no_pageview", "engagement", "/")]
+
+
+class Pair:
+    """A journal, and a worker that drains it; told what to do as the serving process does."""
+
+    def __init__(self, folder: Path, database: SqliteDatabase) -> None:
+        self.journal = Journal(folder, bytes_max=1 << 24)
+        self.journal.open()
+        self.journal.start(asyncio.get_running_loop())
+        self.database = database
+        self.open()
+
+    def open(self) -> None:
+        self.store = SqliteDrainStore(self.database.path)
+        commands, self._commands = os.pipe()
+        self._read = commands
+        self._reports = io.BytesIO()
+        self.worker = Worker(self.journal.folder, self.journal.journal_id, self.store, commands, self._reports)
+
+    def restart(self) -> None:
+        self.close()
+        self.open()
+
+    async def send(self, *events: Event) -> None:
+        await self.journal.append(encode_events(list(events)))
+
+    def tell(self, command: Until | Finish) -> None:
+        os.write(self._commands, frame(progress.encode(command)))
+
+    def said(self) -> list[FromDrain]:
+        """What the worker has reported since the last look."""
+        payloads = list(Unframer().feed(self._reports.getvalue()))
+        self._reports.seek(0)
+        self._reports.truncate()
+        return [progress.decode_from_drain(payload) for payload in payloads]
+
+    def close(self) -> None:
+        self.store.close()
+        os.close(self._read)
+        os.close(self._commands)
+
+    async def reading_times(self) -> list[int]:
+        return [row[0] for row in await self.database.read("SELECT engaged_ms FROM event")]
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, database: SqliteDatabase) -> AsyncIterator[Pair]:
+    opened = Pair(tmp_path / "journal", database)
+    yield opened
+    await asyncio.to_thread(opened.journal.close)
+    opened.close()
+
+
+def turn(worker: Worker) -> None:
+    """What `run` does again and again, without patience."""
+    worker._step()
+    worker._listen(0)
+
+
+async def test_when_nothing_comes_any_more_it_is_refused(pair: Pair) -> None:
+    await pair.send(engagement(0, pageview(0)))
+    pair.tell(Until(pair.journal.end))
+    for _ in range(4):
+        turn(pair.worker)
+    end = pair.journal.end
+    nothing, refusal = Stored(end, 0, 0, 0, [], [], []), Stored(end, 0, 0, 0, [], [], NO_PAGEVIEW)
+    assert [said for said in pair.said() if isinstance(said, Stored)] == [nothing, refusal]
+
+
+async def test_a_pageview_that_lay_in_the_journal_for_hours_is_not_too_late(pair: Pair) -> None:
+    page = pageview(0)
+    await pair.send(engagement(0.1, page, 40, 5000))
+    pair.tell(Until(pair.journal.end))
+    turn(pair.worker)
+    pair.worker._step()
+    await pair.send(page)
+    pair.restart()
+    for _ in range(2):
+        turn(pair.worker)  # and nobody says up to where the journal goes
+    pair.tell(Until(pair.journal.end))
+    for _ in range(4):
+        turn(pair.worker)
+    stored = [said for said in pair.said() if isinstance(said, Stored)]
+    assert [(said.events, said.refused) for said in stored] == [(1, [])]
+    assert await pair.reading_times() == [5000]
+
+
+async def test_word_of_more_is_heard_before_anything_is_refused(pair: Pair) -> None:
+    page = pageview(0)
+    await pair.send(engagement(0.1, page, 40, 5000))
+    for _ in range(2):
+        pair.tell(Until(pair.journal.end))
+        turn(pair.worker)
+    await pair.send(page)
+    pair.tell(Until(pair.journal.end))
+    for _ in range(4):
+        turn(pair.worker)
+    assert await pair.reading_times() == [5000]
+
+
+@pytest.mark.parametrize(("waited", "refused"), [(0, []), (1.8 * WAIT_MAX, []), (2.1 * WAIT_MAX, NO_PAGEVIEW)])
+async def test_requests_under_way_get_as_long_again(pair: Pair, waited: float, refused: list[Refused]) -> None:
+    await pair.send(engagement(0, pageview(0), received=now() - round(waited)))
+    pair.tell(Until(pair.journal.end))
+    for _ in range(4):
+        turn(pair.worker)
+    assert [each for said in pair.said() if isinstance(said, Stored) for each in said.refused] == refused
+    assert await pair.database.read("SELECT count(*) FROM early_engagement") == [(1 - len(refused),)]
+
+
+async def test_what_waits_goes_on_waiting_when_the_process_ends(pair: Pair) -> None:
+    await pair.send(engagement(0, pageview(0)))
+    pair.tell(Until(pair.journal.end))
+    turn(pair.worker)
+    pair.tell(Finish())
+    await asyncio.to_thread(pair.worker.run)
+    *_, stored, reached, settled = pair.said()
+    assert isinstance(stored, Stored) and stored.refused == []
+    assert (reached, settled) == (Reached(pair.journal.end), Settled(pair.journal.end))
+    assert await pair.database.read("SELECT count(*) FROM early_engagement") == [(1,)]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_locked_database_is_told_of_and_so_is_its_end(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    monkeypatch.setattr(writer, "BUSY_TIMEOUT_SECONDS", 0.02)
+    pair.restart()
+    await pair.send(engagement(0, pageview(0)) if waits else pageview(0))
+    pair.tell(Until(pair.journal.end))
+    turn(pair.worker)
+    pair.worker._step()
+    pair.restart()  # so that it has to look whether anything waits
+    pair.tell(Until(pair.journal.end))
+    turn(pair.worker)
+    turn(pair.worker)
+    with closing(sqlite3.connect(pair.database.path, isolation_level=None)) as locker:
+        locker.execute("BEGIN IMMEDIATE")
+        pair.said()
+        turn(pair.worker)
+        (stuck,) = pair.said()
+        assert isinstance(stuck, Stuck)
+    turn(pair.worker)
+    turn(pair.worker)
+    *stored, reached = pair.said()
+    assert [said.refused for said in stored if isinstance(said, Stored)] == ([NO_PAGEVIEW] if waits else [])
+    assert reached == Reached(pair.journal.end)
