@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from appliance.clock import now
 from appliance.model import ACQUISITION_FIELDS
 from appliance.queries import timeseries
 from appliance.queries.filters import AllOf, Leaf
@@ -24,7 +25,9 @@ from appliance.queries.reports import Reports
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.migrate import migrate
-from perf.dataset import DAY, NAMES, PAGES, START, VALUES, Dataset, make
+from appliance.storage.sqlite.seal import seal_settled
+from appliance.storage.sqlite.writer import WriteConnection
+from perf.dataset import DAY, NAMES, PAGES, VALUES, Dataset, make
 from perf.figures import table
 from perf.peers import PANELS, ROWS, Answer, Peer, Question, peers
 from perf.processes import memory_mb
@@ -45,6 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="appliance-perf-") as folder, peers(Path(folder), data) as others:
         path = Path(folder) / "appliance.db"
         write(path, data)
+        seal(path)
         print(f"file of the appliance: {path.stat().st_size / len(data.event['id']):.1f} bytes an event")
         asyncio.run(_measure(path, data, others))
 
@@ -175,15 +179,30 @@ def write(path: Path, data: Dataset) -> None:
         "project_id": PROJECT, "user": 0, "entry_hostname": 0, "exit_hostname": 0, "rate": 1_000_000,
     }  # fmt: skip
     event = dict.fromkeys(("flags", "source", "hostname", "title", "user"), 0) | {
-        "project_id": PROJECT, "event_id": b"0123456789", "rate": 1_000_000, "received": START,
+        "project_id": PROJECT, "event_id": b"0123456789", "rate": 1_000_000,
     }  # fmt: skip
     salt = data.visit["salt_day"].astype(object)
     salt[data.visit["salt_day"] < 0] = None
     _insert(database, "visit", data.visit | {"salt_day": salt}, visit)
-    _insert(database, "event", {name: values for name, values in data.event.items() if name != "visitor"}, event)
+    stored = {name: values for name, values in data.event.items() if name != "visitor"}
+    _insert(database, "event", stored | {"received": data.event["time"]}, event)
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
+
+
+def seal(path: Path) -> None:
+    """Seal the days that are over, which here are all, and give back the room of their rows."""
+    connection = WriteConnection(path)
+    began = time.perf_counter()
+    for _ in seal_settled(lambda work: connection.transaction(work, durable=False), now()):
+        pass
+    connection.settle("TRUNCATE")
+    connection.close()
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("VACUUM")
+    database.close()
+    print(f"sealed in {time.perf_counter() - began:.0f} s")
 
 
 def _insert(

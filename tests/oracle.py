@@ -64,12 +64,16 @@ class Event:
 
 @dataclass
 class Visit:
-    """A visit and its events, in the order in which they were stored. `engaged_until` may lie after the last event."""
+    """A visit and its events, in the order in which they were stored. `engaged_until` may lie after the last event.
+
+    `salt_day`: days since 1970 of the salt of a rotating visitor; nothing is counted by it.
+    """
 
     visitor: int
     events: list[Event]
     values: dict[str, str] = field(default_factory=dict)
     engaged_until: int = 0
+    salt_day: int | None = None
 
     @property
     def start(self) -> int:

@@ -42,6 +42,10 @@ class Bindings:
         self.columns["visit"].add(column)
         return f'v."{column}"'
 
+    def visit_of_event(self, column: str) -> str:
+        """A column of an event's visit; of the event itself where events carry it, so that no visit need be joined."""
+        return self.event(column) if column in self.dialect.carried else self.visit(column)
+
     def dictionary(self, number: int | str) -> str:
         self.dictionaries.add(number)
         return self.dialect.dictionary(number)

@@ -8,15 +8,15 @@ from appliance.errors import Invalid
 from appliance.queries.bindings import Bindings
 from appliance.queries.dialects import Dialect
 from appliance.queries.dimensions import PROPERTY, Dimension, dimension
-from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, looks_at
+from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, asks_for_visitors, looks_at
 from appliance.queries.intervals import Bucket
 from appliance.queries.period import Range
 from appliance.storage.dimensions import dictionary_of, is_property
 from appliance.storage.evaluation import CodeSet, Matching
 from appliance.storage.matching import matcher
+from appliance.storage.rollup import PAGEVIEW_CODE
 
 PAGEVIEW_KIND = 0
-PAGEVIEW_CODE = -1  # of event:name: every pageview, whatever name it was sent with
 PAGEVIEW_NAME = "pageview"
 
 
@@ -45,10 +45,10 @@ def _conjuncts(tree: Filter) -> list[Filter]:
     return [tree]
 
 
-def code_of(what: Dimension, bindings: Bindings) -> str:
-    """The code of a dimension of an event e or its visit v."""
+def code_of(what: Dimension, bindings: Bindings, *, of_event: bool = False) -> str:
+    """The code of a dimension of an event e or its visit v; `of_event`: v only where e does not carry it."""
     if what.scope == "visit":
-        return bindings.visit(what.column)
+        return bindings.visit_of_event(what.column) if of_event else bindings.visit(what.column)
     if is_property(what.column):
         bindings.properties.add(what.name.removeprefix(PROPERTY))
     code = bindings.event(what.column)
@@ -57,34 +57,47 @@ def code_of(what: Dimension, bindings: Bindings) -> str:
     return f"CASE WHEN {bindings.event('kind')} = {PAGEVIEW_KIND} THEN {PAGEVIEW_CODE} ELSE {code} END"
 
 
-def condition(tree: Filter, bindings: Bindings, names: Names, there: Range | None = None) -> str:
+def condition(
+    tree: Filter, bindings: Bindings, names: Names, there: Range | None = None, *, of_event: bool = False
+) -> str:
     """The tree over an event e and its visit v; what a visitor has done is looked for in the range `there`.
 
-    Raises Invalid when that is asked without a range.
+    `of_event`: v is needed only for what e does not carry. Raises Invalid when somebody's doings are asked for without
+    a range.
     """
     if isinstance(tree, Leaf):
         what = dimension(tree.dimension)
         matching, negative = _matching(tree)
         wanted = code_set(what, matching, tree.values, tree.case_sensitive, names)
-        return f"{code_of(what, bindings)} {'NOT IN' if negative else 'IN'} {bindings.codes(wanted)}"
+        return f"{code_of(what, bindings, of_event=of_event)} {'NOT IN' if negative else 'IN'} {bindings.codes(wanted)}"
     if isinstance(tree, Not):
-        return f"NOT ({condition(tree.part, bindings, names, there)})"
+        return f"NOT ({condition(tree.part, bindings, names, there, of_event=of_event)})"
     if isinstance(tree, HasDone):
-        return f"{bindings.visit('visitor')} {'IN' if tree.done else 'NOT IN'} {_doers(tree, bindings, names, there)}"
+        visitor = (bindings.visit_of_event if of_event else bindings.visit)("visitor")
+        return f"{visitor} {'IN' if tree.done else 'NOT IN'} {_doers(tree, bindings, names, there)}"
     joint = " AND " if isinstance(tree, AllOf) else " OR "
-    return joint.join(f"({condition(part, bindings, names, there)})" for part in tree.parts) or "1 = 1"
+    parts = (condition(part, bindings, names, there, of_event=of_event) for part in tree.parts)
+    return joint.join(f"({part})" for part in parts) or "1 = 1"
+
+
+def needs_visit(tree: Filter, dialect: Dialect) -> bool:
+    """Whether the tree over events says something that only their visits have."""
+    columns = [dimension(leaf.dimension).column for leaf in looks_at(tree) if leaf.dimension.startswith("visit:")]
+    return any(column not in dialect.carried for column in (*columns, *["visitor"] * asks_for_visitors(tree)))
 
 
 def _doers(tree: HasDone, bindings: Bindings, names: Names, there: Range | None) -> str:
     """The visitors with an event in range that the part holds for. Its e and v hide those around it."""
     if there is None:
         raise Invalid("what a visitor has done cannot be asked here")
-    time, table = bindings.event("time"), bindings.dialect.table
+    time, dialect = bindings.event("time"), bindings.dialect
+    source = f"{dialect.table('event')} e"
+    if "visitor" not in dialect.carried or needs_visit(tree.part, dialect):
+        source += f" JOIN {dialect.table('visit')} v ON {bindings.visit('id')} = {bindings.event('visit_id')}"
     return (
-        f"(SELECT {bindings.visit('visitor')} FROM {table('event')} e"
-        f" JOIN {table('visit')} v ON {bindings.visit('id')} = {bindings.event('visit_id')}"
+        f"(SELECT {bindings.visit_of_event('visitor')} FROM {source}"
         f" WHERE {time} >= {bindings.number(there.start)} AND {time} < {bindings.number(there.end)}"
-        f" AND ({condition(tree.part, bindings, names)}))"
+        f" AND ({condition(tree.part, bindings, names, of_event=True)}))"
     )
 
 

@@ -2,16 +2,22 @@
 
 from typing import Final, Protocol
 
+from appliance.storage.dimensions import OF_FIRST_EVENT
+
 
 class Dialect(Protocol):
     """The spelling of one SQL database."""
+
+    carried: frozenset[str]
+    """Columns of visits that `event` has as well."""
 
     def parameter(self, name: str) -> str:
         """A bound value."""
         ...
 
     def table(self, name: str) -> str:
-        """`event` or `visit`, with the rows of the project asked about alone; takes an alias."""
+        """`event` or `visit`, with the rows of the project asked about alone, or what of them rollups do not speak of
+        (`rest_event`, `rest_visit`), or the tables of a rollup (storage/evaluation.py); takes an alias."""
         ...
 
     def dictionary(self, number: int | str) -> str:
@@ -29,6 +35,8 @@ class Dialect(Protocol):
 
 class DuckDB:
     """Each project has a connection of its own, whose tables and dictionaries are those of the project."""
+
+    carried = OF_FIRST_EVENT | {"visitor"}
 
     def parameter(self, name: str) -> str:
         return f"${name}"

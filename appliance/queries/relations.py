@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from appliance.queries.bindings import Bindings
-from appliance.queries.conditions import PAGEVIEW_KIND, Conditions, Names, bucket_of, code_of, condition
+from appliance.queries.conditions import PAGEVIEW_KIND, Conditions, Names, bucket_of, code_of, condition, needs_visit
 from appliance.queries.dialects import Dialect
-from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension, dimension
-from appliance.queries.filters import asks_for_visitors, looks_at
+from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension
 from appliance.queries.goals import as_filter
 from appliance.queries.intervals import Bucket, buckets, default_interval
 from appliance.queries.question import Scope
@@ -28,8 +27,12 @@ from appliance.queries.question import Scope
 class Relations:
     """The relations of one scope."""
 
-    def __init__(self, scope: Scope, dialect: Dialect, names: Names, bindings: Bindings) -> None:
+    def __init__(
+        self, scope: Scope, dialect: Dialect, names: Names, bindings: Bindings, *, beside_rollups: bool = False
+    ) -> None:
+        """`beside_rollups`: over the visits alone that rollups do not speak of."""
         self.scope = scope
+        self.beside_rollups = beside_rollups
         self.dialect = dialect
         self.names = names
         self.bindings = bindings
@@ -65,35 +68,38 @@ class Relations:
         }
         return [(name, make(used[name])) for name, make in makers.items() if name in used]
 
+    def _table(self, name: str) -> str:
+        return self.dialect.table(f"rest_{name}" if self.beside_rollups else name)
+
     def _in_range(self, time: str) -> str:
         there, bind = self.scope.range, self.bindings
         return f"{time} >= {bind.number(there.start)} AND {time} < {bind.number(there.end)}"
 
     def _conditions(self, *, of_events: bool) -> list[str]:
         trees = [*self.conditions.visit, *(self.conditions.event if of_events else ())]
-        return [f"({condition(tree, self.bindings, self.names, self.scope.range)})" for tree in trees]
+        bind, there = self.bindings, self.scope.range
+        return [f"({condition(tree, bind, self.names, there, of_event=of_events)})" for tree in trees]
 
-    def _columns(self, groupings: Sequence[Grouping], time: str) -> list[str]:
+    def _columns(self, groupings: Sequence[Grouping], time: str, *, of_event: bool = False) -> list[str]:
         columns = []
         for item in groupings:
             if isinstance(item, TimeDimension):
                 value = bucket_of(time, self.buckets(item), self.bindings, self.dialect)
                 columns.append(f"{value} AS {self.key(item)}")
             elif isinstance(item, Dimension):  # goals are a column of `reached` alone
-                columns.append(f"{code_of(item, self.bindings)} AS {self.key(item)}")
+                columns.append(f"{code_of(item, self.bindings, of_event=of_event)} AS {self.key(item)}")
         return columns
 
     def _events_with_visits(self) -> str:
-        visits = (
-            f"JOIN {self.dialect.table('visit')} v ON {self.bindings.visit('id')} = {self.bindings.event('visit_id')}"
-        )
-        return f"FROM {self.dialect.table('event')} e {visits}"
+        visits = f"JOIN {self._table('visit')} v ON {self.bindings.visit('id')} = {self.bindings.event('visit_id')}"
+        return f"FROM {self._table('event')} e {visits}"
 
-    def _event_columns(self, groupings: Sequence[Grouping]) -> list[str]:
+    def _event_columns(self, groupings: Sequence[Grouping], *, with_visits: bool = False) -> list[str]:
         bind = self.bindings
+        visitor = bind.visit("visitor") if with_visits else bind.visit_of_event("visitor")
         is_pageview = f"CASE WHEN {bind.event('kind')} = {PAGEVIEW_KIND} THEN 1 ELSE 0 END"
-        columns = [f"{bind.event('visitor')} AS visitor", "1 AS events", f"{is_pageview} AS pageviews"]
-        return columns + self._columns(groupings, bind.event("time"))
+        columns = [f"{visitor} AS visitor", "1 AS events", f"{is_pageview} AS pageviews"]
+        return columns + self._columns(groupings, bind.event("time"), of_event=not with_visits)
 
     def _hit(self, groupings: Sequence[Grouping], goal: int | None = None) -> str:
         """Matching events; with a goal, by its place in the scope, those that reach it."""
@@ -104,7 +110,7 @@ class Relations:
         if goal is not None:
             columns.append(f"CAST({bind.number(goal)} AS INTEGER) AS goal")
             conditions.append(f"({condition(as_filter(self.scope.goals[goal]), bind, self.names)})")
-        source = f"FROM {self.dialect.table('event')} e"
+        source = f"FROM {self._table('event')} e"
         if self._needs_visit(groupings):
             source = self._events_with_visits()
         return f"SELECT {', '.join(columns)} {source} WHERE {' AND '.join(conditions)}"
@@ -120,13 +126,10 @@ class Relations:
         return relations._hit(groupings)
 
     def _needs_visit(self, groupings: Sequence[Grouping]) -> bool:
-        trees = self.conditions.event
-        used = [item for item in groupings if isinstance(item, Dimension)]
-        used += [dimension(leaf.dimension) for tree in trees for leaf in looks_at(tree)]
-        return (
-            bool(self.conditions.visit)
-            or any(item.scope == "visit" for item in used)
-            or any(asks_for_visitors(tree) for tree in trees)
+        used = [item.column for item in groupings if isinstance(item, Dimension) and item.scope == "visit"]
+        trees = (*self.conditions.visit, *self.conditions.event)
+        return any(column not in self.dialect.carried for column in ("visitor", *used)) or any(
+            needs_visit(tree, self.dialect) for tree in trees
         )
 
     def _seen(self, groupings: Sequence[Grouping]) -> str:
@@ -141,9 +144,10 @@ class Relations:
         filters = "".join(f" AND {text}" for text in self._conditions(of_events=False))
         whole = [f"{bind.visit(name)} AS {name}" for name in ("visitor", "events", "pageviews")]
         return (
-            f"SELECT {', '.join(whole + self._columns(groupings, start))} FROM {self.dialect.table('visit')} v"
+            f"SELECT {', '.join(whole + self._columns(groupings, start))} FROM {self._table('visit')} v"
             f" WHERE NOT ({' OR '.join(across)}){filters}"
-            f" UNION ALL SELECT {', '.join(self._event_columns(groupings))} {self._events_with_visits()}"
+            f" UNION ALL SELECT {', '.join(self._event_columns(groupings, with_visits=True))}"
+            f" {self._events_with_visits()}"
             f" WHERE {self._in_range(bind.event('time'))} AND {start} < {high} AND {end} >= {low}"
             f" AND ({' OR '.join(across)}){filters}"
         )
@@ -162,4 +166,4 @@ class Relations:
         conditions = [self._in_range(start), *self._conditions(of_events=False)]
         if self.conditions.event:
             conditions.append(f"{bind.visit('id')} IN (SELECT h.visit_id FROM hit h)")
-        return f"SELECT {', '.join(columns)} FROM {self.dialect.table('visit')} v WHERE {' AND '.join(conditions)}"
+        return f"SELECT {', '.join(columns)} FROM {self._table('visit')} v WHERE {' AND '.join(conditions)}"

@@ -17,11 +17,12 @@ from appliance.queries.goals import expanded, grouped, names_goals, without
 from appliance.queries.intervals import Bucket, Interval, buckets
 from appliance.queries.metrics import Value, metric
 from appliance.queries.period import Named, Period, Range, resolve
+from appliance.queries.plan import rolled, rollup_of
 from appliance.queries.question import Report, Scope, check
 from appliance.queries.relations import Relations
 from appliance.queries.results import Row, Table
 from appliance.queries.sql import compile_step, measures_of, shows_money
-from appliance.storage.evaluation import Cell, Plan, QueryEngine, Rows, Step
+from appliance.storage.evaluation import Cell, Plan, QueryEngine, Rolled, Rows, Step
 from appliance.storage.goals import Goal
 
 COMPARISONS_MAX: Final = 1_000  # of a filter, when its goals are put as what reaches them
@@ -56,6 +57,14 @@ class Statements(NamedTuple):
     selects: tuple[str, ...]
     tables: tuple[tuple[str, str], ...] = ()
     all_time: bool = False
+
+
+class _Part(NamedTuple):
+    """Reports over one scope that are answered together, with rollups or without."""
+
+    scope: Scope
+    reports: Sequence[Report]
+    rolled: Rolled | None
 
 
 class Reports:
@@ -94,37 +103,48 @@ class Reports:
 
     async def ask(self, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> list[list[Table]]:
         """The tables of all reports over each scope, from one snapshot. The scopes are of one project."""
-        wanted = [(scope, [check(report) for report in reports]) for scope, reports in asked if reports]
-        if not wanted:
+        parts = [part for scope, reports in asked for part in _parted(scope, reports)]
+        if not parts:
             return [[] for _ in asked]
-        bindings = [Bindings(self._dialect) for _ in wanted]
-        steps = tuple(
-            compile_step(scope, reports, self._dialect, self._names, bound)
-            for (scope, reports), bound in zip(wanted, bindings, strict=True)
+        answers = await self._engine.ask(self._plan(parts))
+        found: dict[tuple[Scope, Report], Table] = {}
+        for part, answer in zip(parts, answers, strict=True):
+            for report, table in zip(part.reports, _tables(part.scope, part.reports, answer), strict=True):
+                found[part.scope, report] = table
+        return [[found[scope, report] for report in reports] for scope, reports in asked]
+
+    def _plan(self, parts: Sequence["_Part"]) -> Plan:
+        steps: list[Step] = []
+        whole: list[Bindings] = []
+        rest: list[Bindings] = []
+        for part in parts:
+            bound = Bindings(self._dialect)
+            steps.append(compile_step(part.scope, part.reports, self._dialect, self._names, bound, part.rolled))
+            (whole if part.rolled is None else rest).append(bound)
+        return Plan(
+            parts[0].scope.project_id,
+            _columns(whole, "event"),
+            _columns(whole, "visit"),
+            tuple(sorted(set().union(*(bound.dictionaries for bound in (*whole, *rest))), key=str)),
+            tuple(steps),
+            tuple(sorted(set().union(*(bound.properties for bound in (*whole, *rest))))),
+            min(part.scope.range.start for part in parts),
+            max(part.scope.range.end for part in parts),
+            _columns(rest, "event"),
+            _columns(rest, "visit"),
         )
-        plan = Plan(
-            wanted[0][0].project_id,
-            tuple(sorted(set().union(*(bound.columns["event"] for bound in bindings)))),
-            tuple(sorted(set().union(*(bound.columns["visit"] for bound in bindings)))),
-            tuple(sorted(set().union(*(bound.dictionaries for bound in bindings)), key=str)),
-            steps,
-            tuple(sorted(set().union(*(bound.properties for bound in bindings)))),
-            min(scope.range.start for scope, _ in wanted),
-            max(scope.range.end for scope, _ in wanted),
-        )
-        answers = iter(await self._engine.ask(plan))
-        return [_tables(scope, reports, next(answers)) if reports else [] for scope, reports in asked]
 
     async def rows(self, scope: Scope, write: Callable[[Relations], Statements]) -> list[Rows]:
         """The rows of each SELECT that `write` composes over a scope, from one snapshot."""
         bound = Bindings(self._dialect)
         written = write(Relations(scope, self._dialect, self._names, bound))
         step = Step(written.selects, written.tables, bound.parameters(), bound.text_lists(), dict(bound.code_sets()))
+        if not written.all_time:
+            step = msgspec.structs.replace(step, start=scope.range.start, end=scope.range.end)
         event, visit = (tuple(sorted(bound.columns[table])) for table in ("event", "visit"))
         dictionaries = tuple(sorted(bound.dictionaries, key=str))
-        plan = Plan(scope.project_id, event, visit, dictionaries, (step,), tuple(sorted(bound.properties)))
-        if not written.all_time:
-            plan = msgspec.structs.replace(plan, start=scope.range.start, end=scope.range.end)
+        properties = tuple(sorted(bound.properties))
+        plan = Plan(scope.project_id, event, visit, dictionaries, (step,), properties, step.start, step.end)
         return (await self._engine.ask(plan))[0]
 
     async def answer(self, scope: Scope, report: Report) -> Table:
@@ -149,6 +169,17 @@ class Reports:
         before, steps_before = others[0] if others else (None, None)
         points = {name: timeseries.points(steps, name, steps_before) for name in series}
         return Dashboard(overview.figures(now, before), points, tuple(lists))
+
+
+def _parted(scope: Scope, reports: Sequence[Report]) -> list[_Part]:
+    checked = [check(report) for report in reports]
+    by_rollups = [report for report in checked if rollup_of(report, scope)]
+    others = [report for report in checked if not rollup_of(report, scope)]
+    return [_Part(scope, part, rolled(scope, part)) for part in (by_rollups, others) if part]
+
+
+def _columns(bindings: Sequence[Bindings], table: str) -> tuple[str, ...]:
+    return tuple(sorted(set().union(*(bound.columns[table] for bound in bindings))))
 
 
 def _tables(scope: Scope, reports: Sequence[Report], answers: list[Rows]) -> list[Table]:

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from appliance.queries.bindings import Bindings
-from appliance.queries.conditions import PAGEVIEW_CODE, PAGEVIEW_NAME, Names, code_set
+from appliance.queries.conditions import PAGEVIEW_NAME, Names, bucket_of, code_set
 from appliance.queries.dialects import Dialect
 from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension
 from appliance.queries.metrics import EVENT_MEASURES, PAGE_MEASURES, VISIT_MEASURES, WHOLE_MEASURES, Measure, metric
+from appliance.queries.plan import EVENT_COUNTS, first_code, rollup_of
 from appliance.queries.question import Order, Report, Scope
 from appliance.queries.relations import Relations
 from appliance.storage.dimensions import dictionary_of
-from appliance.storage.evaluation import Step
+from appliance.storage.evaluation import Rolled, Step
+from appliance.storage.rollup import PAGEVIEW_CODE
 
 _AGGREGATES: Final[dict[Measure, str]] = {
     "visitors": "count(DISTINCT r.visitor)",
@@ -60,6 +62,7 @@ class ReportSQL:
     def __init__(self, report: Report, relations: Relations) -> None:
         self.report = report
         self._relations = relations
+        self._rollup = rollup_of(report, relations.scope) if relations.beside_rollups else None
         self._bind = relations.bindings
         self.groupings: list[Grouping] = report.grouped()
         self._measures = measures_of(report)
@@ -125,7 +128,7 @@ class ReportSQL:
     def _visitors_of(self, name: Measure) -> tuple[str, list[str]]:
         """The visitors that a row's are a part of, and what to join for it."""
         if name == "total_visitors":
-            return f"(SELECT count(DISTINCT t.visitor) FROM {self._whole} t)", []
+            return self._total_visitors(), []
         items = [item for item in self.groupings if not isinstance(item, GoalDimension)]
         if name == "base_visitors":
             items = [item for item in items if isinstance(item, TimeDimension)]
@@ -137,6 +140,17 @@ class ReportSQL:
         counts = f"SELECT {columns}, count(DISTINCT t.visitor) AS visitors FROM base t{_group_by('t', keys)}"
         return f"coalesce({name}.visitors, 0)", [f"LEFT JOIN ({counts}) {name} ON {same}"]
 
+    def _total_visitors(self) -> str:
+        if self._rollup is None:
+            return f"(SELECT count(DISTINCT t.visitor) FROM {self._whole} t)"
+        table = self._relations.dialect.table
+        again = table("again_total")
+        everybody = f"SELECT s.visitor AS visitor FROM {self._whole} s UNION ALL SELECT a.visitor FROM {again} a"
+        return (
+            f"((SELECT count(DISTINCT t.visitor) FROM ({everybody}) t) - (SELECT count(*) FROM {again} a)"
+            f" + (SELECT CAST(coalesce(sum(r.visitors), 0) AS BIGINT) FROM {table('rolled_total')} r))"
+        )
+
     def total_statement(self) -> str:
         """SELECT how many rows there are without the limit."""
         return f"SELECT count(*) FROM ({self._counts()}) g"
@@ -145,7 +159,9 @@ class ReportSQL:
         keys = [self._relations.key(item) for item in self.groupings]
         parts = []
         if self.event_measures:
-            parts.append(self._part(keys, self.event_measures, f"{self.counted} r"))
+            parts.append(self._part(keys, self.event_measures, self._events(keys)))
+        if self._rollup is not None:
+            parts += self._rolled(self._rollup, keys)
         if self.visit_measures:
             parts.append(self._part(keys, self.visit_measures, self._visits(keys)))
         if self.page_measures:
@@ -155,6 +171,51 @@ class ReportSQL:
         columns = [f"u.{key} AS {key}" for key in keys]
         columns += [f"sum(u.{name}) AS {name}" for name in self._summed]
         return f"SELECT {', '.join(columns)} FROM ({' UNION ALL '.join(parts)}) u{_group_by('u', keys)}"
+
+    def _events(self, keys: list[str]) -> str:
+        """What is counted of events per group; beside rollups, also everybody who is among those counted there."""
+        if self._rollup is None or "visitors" not in self.event_measures:
+            return f"{self.counted} r"
+        columns = ("visitor", "events", "pageviews", *keys)
+        counted = f"SELECT {', '.join(f's.{name}' for name in columns)} FROM {self.counted} s"
+        again = ["a.visitor", "0", "0", *(self._rolled_key("a") for _ in keys)]
+        source = f"{self._relations.dialect.table(f'again_{self._rollup}')} a"
+        return f"({counted} UNION ALL SELECT {', '.join(again)} FROM {source}) r"
+
+    def _rolled(self, rollup: str, keys: list[str]) -> list[str]:
+        """What rollups say per group, without the visitors that are counted beside them as well."""
+        table = self._relations.dialect.table
+        if rollup == EVENT_COUNTS:
+            return [f"SELECT * FROM ({self._event_counts(keys)}) r{self._group_conditions(keys)}"]
+        group = [f"{self._rolled_key('r')} AS {key}" for key in keys]
+        columns = group + [f"r.{name} AS {name}" for name in self._summed]
+        rolled = f"SELECT {', '.join(columns)} FROM {table(f'rolled_{rollup}')} r"
+        if not self.event_measures:
+            rolled += " WHERE r.visits > 0"  # a visit may have events in a bucket in which it does not start
+        columns = group + [f"{'-1' if name == 'visitors' else '0'} AS {name}" for name in self._summed]
+        again = f"SELECT {', '.join(columns)} FROM {table(f'again_{rollup}')} r"
+        conditions = self._group_conditions(keys)
+        parts = [f"SELECT * FROM ({rolled}) r{conditions}"]
+        if "visitors" in self.event_measures:
+            parts.append(f"SELECT * FROM ({again}) r{conditions}")
+        return parts
+
+    def _event_counts(self, keys: list[str]) -> str:
+        relations = self._relations
+        columns = [f"r.{key} AS {key}" for key in keys]
+        for place, item in enumerate(self.groupings):
+            if isinstance(item, TimeDimension):
+                bucket = bucket_of("r.time", relations.buckets(item), self._bind, relations.dialect)
+                columns[place] = f"{bucket} AS {keys[place]}"
+        columns += [f"r.{name} AS {name}" for name in self._summed]
+        return f"SELECT {', '.join(columns)} FROM {relations.dialect.table(f'rolled_{EVENT_COUNTS}')} r"
+
+    def _rolled_key(self, alias: str) -> str:
+        """The group's column from the code of a rollup: of time, the place of the bucket in the range."""
+        (item,) = self.groupings
+        if not isinstance(item, TimeDimension):
+            return f"{alias}.code"
+        return f"{alias}.code - {self._bind.number(first_code(self._relations.scope, self._rollup or ''))}"
 
     def _visits(self, keys: list[str]) -> str:
         """The visits to count per group: by a dimension of events, those with a matching event in the group."""
@@ -249,12 +310,20 @@ def _group_by(alias: str, keys: Sequence[str]) -> str:
     return f" GROUP BY {', '.join(f'{alias}.{key}' for key in keys)}" if keys else ""
 
 
-def compile_step(scope: Scope, reports: Sequence[Report], dialect: Dialect, names: Names, bindings: Bindings) -> Step:
+def compile_step(
+    scope: Scope,
+    reports: Sequence[Report],
+    dialect: Dialect,
+    names: Names,
+    bindings: Bindings,
+    rolled: Rolled | None = None,
+) -> Step:
     """All reports over one scope: each statement, followed by its count of rows where that is asked for.
 
-    One report carries its relations along; several share them as temporary tables.
+    One report carries its relations along; several share them as temporary tables. `rolled`: all of them are answered
+    with these rollups.
     """
-    relations = Relations(scope, dialect, names, bindings)
+    relations = Relations(scope, dialect, names, bindings, beside_rollups=rolled is not None)
     written = [ReportSQL(report, relations) for report in reports]
     used: dict[str, list[Grouping]] = {}
     for report in written:
@@ -276,4 +345,7 @@ def compile_step(scope: Scope, reports: Sequence[Report], dialect: Dialect, name
         bindings.parameters(),
         bindings.text_lists(),
         dict(bindings.code_sets()),
+        scope.range.start,
+        scope.range.end,
+        rolled,
     )

@@ -22,5 +22,6 @@ CATALOG: Final[tuple[Rollup, ...]] = (
     *(Rollup(name, "time", name) for name in _TIMES),
     *(Rollup(name, "event", column) for name, column in _EVENT.items()),
     *(Rollup(name, "visit", column) for name, column in _VISIT.items()),
+    Rollup("event_counts", "counts", "slot, source, name"),
 )
 BY_NAME: Final[dict[str, Rollup]] = {entry.name: entry for entry in CATALOG}

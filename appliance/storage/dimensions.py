@@ -37,6 +37,9 @@ DICTIONARIES: Final[dict[str, int]] = {
     "context": 27,
 }
 
+# What a visit has of its first event: acquisition, place and device. It never changes.
+OF_FIRST_EVENT: Final = frozenset(name for name, number in DICTIONARIES.items() if 8 <= number <= 26)
+
 _SHARED: Final[dict[str, str]] = {
     "entry_path": "path",
     "exit_path": "path",

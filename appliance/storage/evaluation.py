@@ -29,11 +29,26 @@ class CodeSet(msgspec.Struct, frozen=True, array_like=True):
     extra: tuple[tuple[int, str], ...] = ()
 
 
+class Rolled(msgspec.Struct, frozen=True, array_like=True):
+    """Rollups that a step reads: the `names` of the catalogue (or `month`) in its range.
+
+    The engine covers as much of that as it can by closed days and months of the time zone. What those say stands
+    in `rolled_<name>`: `code` and the measures of storage/rollup.py; of event counts `time` (start of the slot, UTC
+    microseconds), `event_source`, `event_name`, `events` and `pageviews`. The visits that they do not speak of stand in
+    `rest_visit` and `rest_event`. Visitors who are in both stand in `again_<name>`, with each `code` under which they
+    are counted in `rolled_<name>`; of event counts there is no such table.
+    """
+
+    names: tuple[str, ...]
+    timezone: str
+
+
 class Step(msgspec.Struct, frozen=True, array_like=True):
     """Statements over one range and filter.
 
     `relations` are temporary tables (name, SELECT) made first and in that order, `reports` the SELECTs to answer.
-    `parameters`, `texts` and `code_sets` are bound by name; a code set arrives in SQL as a list of codes.
+    `parameters`, `texts` and `code_sets` are bound by name; a code set arrives in SQL as a list of codes. What the
+    statements say depends on visits that touch [`start`, `end`) alone, and their events.
     """
 
     reports: tuple[str, ...]
@@ -41,12 +56,16 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     parameters: dict[str, int] = {}
     texts: dict[str, list[str]] = {}
     code_sets: dict[str, CodeSet] = {}
+    start: int = -(1 << 63)
+    end: int = (1 << 63) - 1
+    rolled: Rolled | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, array_like=True):
     """What one round trip asks about one project: all steps see the same snapshot.
 
-    `event` and `visit` name the columns used of these tables, `dictionaries` those (dimensions.py) whose texts the
+    `event` and `visit` name the columns used of these tables, `rest_event` and `rest_visit` those of the ones that go
+    with rollups, `dictionaries` those (dimensions.py) whose texts the
     answer shows, `properties` the custom properties that some of those columns are. Of visits that do not touch
     [`start`, `end`), in UTC microseconds, and their events nothing is asked.
     """
@@ -59,6 +78,8 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     properties: tuple[str, ...] = ()
     start: int = -(1 << 63)
     end: int = (1 << 63) - 1
+    rest_event: tuple[str, ...] = ()
+    rest_visit: tuple[str, ...] = ()
 
 
 class QueryEngine(Protocol):

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from appliance.clock import MINUTE
+
 Measure = Literal["visitors", "events", "pageviews", "visits", "bounces", "duration", "visit_pageviews"]
 
 # What is stored per value, in that order. All but the visitors may be summed.
@@ -21,16 +23,19 @@ SUMMABLE: Final = MEASURES[1:]
 
 PAGEVIEW_CODE: Final = -1  # of event:name: every pageview, whatever name it was sent with
 
-
 _EPOCH: Final = date(1970, 1, 1)
+
+
+SLOT: Final = 5 * MINUTE  # of event counts
 
 
 class Rollup(msgspec.Struct, frozen=True, array_like=True):
     """Counts by the codes of a column of `visit` or `event`, or by time: local days since 1970, weeks (Monday; the one
-    with 1970-01-01 is 0), or all in one, with the code 0."""
+    with 1970-01-01 is 0), or all in one, with the code 0. Or, of `counts`, numbers of events by several columns at once
+    in every slot of five minutes, from which those of hours and days are summed."""
 
     name: str
-    of: Literal["visit", "event", "time"]
+    of: Literal["visit", "event", "time", "counts"]
     column: str
 
 

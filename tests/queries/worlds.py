@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from appliance.storage.dimensions import DICTIONARIES, dictionary_of
+from appliance.storage.sqlite.seal import local_day
 from tests.oracle import DAY, EPOCH, Event, Visit
 
 SCHEMA = Path(__file__).parents[2] / "appliance" / "storage" / "sqlite" / "schema.sql"
@@ -50,6 +51,19 @@ def world(random: Random, start: int, end: int, visits: int) -> list[Visit]:
     """Visits around a range: some across its edges, some years off, few visitors so that they come again."""
     visitors = [random.randrange(-(2**63), 2**63) for _ in range(max(2, visits // 3))]
     return [_visit(random, random.choice(visitors), _moment(random, start, end)) for _ in range(visits)]
+
+
+def rotating_world(random: Random, zone: str, start: int, end: int, visits: int) -> list[Visit]:
+    """The same of people of whom some have another id each day, and some ids are met outside the day of their salt."""
+    people = [(number, random.random() < 0.7) for number in range(max(2, visits // 4))]
+    found = []
+    for _ in range(visits):
+        (number, rotates), time = random.choice(people), _moment(random, start, end)
+        salt_day = local_day(time, ZoneInfo(zone)) - (random.choice([0, 1, 3, 30]) if random.random() < 0.1 else 0)
+        visit = _visit(random, Random(f"{number} {salt_day * rotates}").randrange(-(2**63), 2**63), time)
+        visit.salt_day = salt_day if rotates else None
+        found.append(visit)
+    return found
 
 
 def _moment(random: Random, start: int, end: int) -> int:
@@ -151,7 +165,7 @@ class Store:
         pageviews = visit.pageviews
         custom = [event for event in visit.events if not event.pageview]
         columns: dict[str, object] = {
-            "visitor": visit.visitor, "start": visit.start, "end": visit.end,
+            "visitor": visit.visitor, "salt_day": visit.salt_day, "start": visit.start, "end": visit.end,
             "entry_at": pageviews[0].time if pageviews else None, "exit_at": pageviews[-1].time if pageviews else None,
             "pageviews": len(pageviews), "events": len(visit.events), "interactive": sum(e.interactive for e in custom),
         }  # fmt: skip

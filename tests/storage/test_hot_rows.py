@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from appliance.storage.sqlite.hot import EVENT_COLUMNS, VISIT_COLUMNS, HotRows, Marks, OutOfStep
+from appliance.storage.sqlite.hot import ABSENT, CARRIED, EVENT_COLUMNS, VISIT_COLUMNS, HotRows, Marks, OutOfStep
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant, world
 
 DAY = instant("2026-03-02 00:00")
-EVENT = ["visit_id", "time", "kind", "path", "visitor"]
+EVENT = ["visit_id", "time", "kind", "path", "visitor", "country"]
 VISIT = ["start", "end", "visitor", "pageviews", "interactive", "entry_path", "country"]
 
 
@@ -44,15 +44,17 @@ class Follower:
     def check(self) -> None:
         """Every loaded column equals the database's."""
         for table, loaded in (("visit", self.rows.visits), ("event", self.rows.events)):
-            columns = [name for name in loaded.columns if not (table == "event" and name == "visitor")]
-            names = ", ".join(f'ifnull("{name}", 0)' for name in columns)
+            columns = [name for name in loaded.columns if not (table == "event" and name in CARRIED)]
+            names = ", ".join(f'ifnull("{name}", {ABSENT.get(name, 0)})' for name in columns)
             select = f"SELECT {names} FROM {table} WHERE project_id = ? ORDER BY id"
             rows = self.connection.execute(select, (self.project,)).fetchall()
             assert list(zip(*(loaded[name].tolist() for name in columns), strict=True)) == rows
-        join = "SELECT v.visitor FROM event e JOIN visit v ON v.id = e.visit_id WHERE e.project_id = ? ORDER BY e.id"
-        if "visitor" in self.rows.events.columns:
+        for name in CARRIED.intersection(self.rows.events.columns):
+            join = (
+                f"SELECT v.{name} FROM event e JOIN visit v ON v.id = e.visit_id WHERE e.project_id = ? ORDER BY e.id"
+            )
             found = self.connection.execute(join, (self.project,)).fetchall()
-            assert self.rows.events["visitor"].tolist() == [visitor for (visitor,) in found]
+            assert self.rows.events[name].tolist() == [value for (value,) in found]
 
 
 def some(seed: int, count: int = 20) -> list[tuple[int, Visit]]:

@@ -14,7 +14,7 @@ from appliance.errors import ChunkDamaged
 from appliance.storage.evaluation import Plan, Step
 from appliance.storage.sqlite import sealed_columns
 from appliance.storage.sqlite import worker as worker_module
-from appliance.storage.sqlite.chunk_index import Chunk, delete_chunk
+from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
 from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
 from appliance.storage.sqlite.hot import Ints
 from appliance.storage.sqlite.properties import Properties
@@ -34,10 +34,10 @@ class Sealed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.executescript(SCHEMA.read_text())
-        self.columns = SealedColumns(1, Properties())
+        self.columns = SealedColumns(Properties())
         self.decoded: list[tuple[int, Key]] = []
         self.chunks = [self.write(day) for day in range(days)]
-        self.columns.follow(self.connection)
+        self.columns.follow(chunks(self.connection, "c.project_id = 1", ()))
         decode = SealedColumns._decoded
 
         def count(columns: SealedColumns, reader: ChunkReader, key: Key) -> Ints:
@@ -120,11 +120,11 @@ def test_chunks_that_come_and_go_leave_the_others_as_they_are(monkeypatch: pytes
     sealed.ask(0, 6)
     sealed.decoded.clear()
     delete_chunk(sealed.connection, sealed.chunks.pop(2).id)
-    sealed.columns.follow(sealed.connection)
+    sealed.columns.follow(chunks(sealed.connection, "c.project_id = 1", ()))
     sealed.ask(0, 6)
     assert sealed.decoded_days() == []
     sealed.chunks.insert(2, sealed.write(2))
-    sealed.columns.follow(sealed.connection)
+    sealed.columns.follow(chunks(sealed.connection, "c.project_id = 1", ()))
     sealed.ask(0, 6)
     assert sealed.decoded_days() == [7]
 
@@ -140,7 +140,7 @@ def test_any_run_of_ranges_and_changes_gives_what_is_stored(monkeypatch: pytest.
             delete_chunk(sealed.connection, gone.id)
             if random.random() < 0.8:
                 sealed.chunks.insert(place, sealed.write(gone.day))
-            sealed.columns.follow(sealed.connection)
+            sealed.columns.follow(chunks(sealed.connection, "c.project_id = 1", ()))
         if random.random() < 0.2:
             sealed.columns.shrink(random.randrange(2000))
         start, end = sorted(random.sample(range(-1, 14), 2))

@@ -20,6 +20,7 @@ class Chunk(NamedTuple):
     last_visit: int
     first_event: int
     last_event: int
+    timezone: str = ""  # whose calendar `day` counts
 
 
 _COLUMNS: Final = ", ".join(f'c."{name}"' for name in Chunk._fields)
@@ -27,7 +28,7 @@ _INSERTED: Final = ", ".join(f'"{name}"' for name in Chunk._fields[1:])
 _INSERT: Final = f"INSERT INTO chunk ({_INSERTED}) VALUES ({', '.join('?' * (len(Chunk._fields) - 1))})"
 
 
-def chunks(connection: sqlite3.Connection, where: str, parameters: Sequence[int]) -> list[Chunk]:
+def chunks(connection: sqlite3.Connection, where: str, parameters: Sequence[int | str]) -> list[Chunk]:
     """Chunks (alias c) that the condition names, in the order of their start."""
     select = f'SELECT {_COLUMNS} FROM chunk c WHERE {where} ORDER BY c."start", c.id'
     return [Chunk(*row) for row in connection.execute(select, parameters)]

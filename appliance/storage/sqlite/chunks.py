@@ -60,18 +60,19 @@ Columns = Mapping[str, Sequence[Any]]
 Values = TypeVar("Values", Ints, list[Text], list[str | bytes])
 
 
-def write_chunk(connection: sqlite3.Connection, project_id: int, day: int, visits: Columns, events: Columns) -> Chunk:
+def write_chunk(
+    connection: sqlite3.Connection, project_id: int, day: int, visits: Columns, events: Columns, *, timezone: str = ""
+) -> Chunk:
     """Store visits and all their events, both in the order of a chunk, inside the transaction that is open.
 
-    The columns are VISIT_COLUMNS and EVENT_COLUMNS; every visit has events, every event has its visit there.
+    The columns are VISIT_COLUMNS and EVENT_COLUMNS; every visit has events, every event has its visit there. `day` is
+    one of the calendar of `timezone`.
     """
     visit = {name: _array(name, values) for name, values in visits.items() if name not in _TEXTS}
     event = {name: _array(name, values) for name, values in events.items() if name not in _TEXTS}
-    made = Chunk(
-        0, project_id, day, len(visit["id"]), len(event["id"]),
-        *(int(time) for time in (visit["start"].min(), visit["start"].max(), visit["end"].max())),
-        *(int(end) for ids in (visit["id"], event["id"]) for end in (ids.min(), ids.max())),
-    )  # fmt: skip
+    times = [int(time) for time in (visit["start"].min(), visit["start"].max(), visit["end"].max())]
+    ids = [int(end) for ids in (visit["id"], event["id"]) for end in (ids.min(), ids.max())]
+    made = Chunk._make([0, project_id, day, len(visit["id"]), len(event["id"]), *times, *ids, timezone])
     made = add_chunk(connection, made)
     blobs = _blobs(visit, event)
     blobs["visit.session_id"] = pack_texts(visits["session_id"])

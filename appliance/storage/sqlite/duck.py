@@ -1,8 +1,9 @@
 """DuckDB as the evaluator: an in-memory database that cannot reach anything outside. For the query worker only."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -33,10 +34,19 @@ class NotASelect(Exception):
     """A plan's statement is something else than one SELECT."""
 
 
-def run_steps(duck: Any, steps: list[tuple[Step, Parameters]], check: Any) -> Answer:
+class Prepared(NamedTuple):
+    """A step with the values of its parameters; `show` makes the tables that it alone reads."""
+
+    step: Step
+    parameters: Parameters
+    show: Callable[[], None]
+
+
+def run_steps(duck: Any, steps: list[Prepared], check: Any) -> Answer:
     """The rows of every report of every step; `check()` is called between statements and may raise."""
     answer: Answer = []
-    for step, parameters in steps:
+    for step, parameters, show in steps:
+        show()
         if not all(name.isidentifier() for name, _ in step.relations):
             raise NotASelect("a relation's name is no name")
         try:

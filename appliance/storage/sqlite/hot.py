@@ -14,31 +14,39 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.storage.dimensions import DICTIONARIES, is_property
+from appliance.storage.dimensions import OF_FIRST_EVENT, is_property
 from appliance.storage.sqlite.properties import Properties
 
 Ints = NDArray[Any]
 
 BLOCK_ROWS = 65_536
-_DERIVED: Final = "visitor"  # of an event: its visit's, copied so that most answers need no join
+_EVER: Final = (-(1 << 63), (1 << 63) - 1)
+_VISITOR: Final = "visitor"
+CARRIED: Final = OF_FIRST_EVENT | {_VISITOR}  # of an event: its visit's, copied so that most answers need no join
 
 _CODES = np.dtype(np.int32)
 _TIMES = np.dtype(np.int64)
 
 VISIT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
     **dict.fromkeys(("id", "visitor", "start", "end"), _TIMES),
-    **dict.fromkeys(("pageviews", "events", "interactive"), np.dtype(np.int32)),
+    **dict.fromkeys(("pageviews", "events", "interactive", "salt_day"), np.dtype(np.int32)),
     **dict.fromkeys(("entry_path", "entry_hostname", "exit_path", "exit_hostname", "user"), _CODES),
-    **{name: _CODES for name, number in DICTIONARIES.items() if 8 <= number <= 26},
+    **dict.fromkeys(sorted(OF_FIRST_EVENT), _CODES),
 }
 EVENT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
-    **dict.fromkeys(("id", "visit_id", "time", _DERIVED), _TIMES),
+    **dict.fromkeys(("id", "visit_id", "time", _VISITOR), _TIMES),
+    **dict.fromkeys(sorted(OF_FIRST_EVENT), _CODES),
     "kind": np.dtype(np.int8),
     **dict.fromkeys(("name", "source", "hostname", "path", "title", "user", "currency"), _CODES),
     "scroll_depth": np.dtype(np.int16),
     "engaged_ms": np.dtype(np.int64),
-    "revenue": np.dtype(np.int64),  # minor units; without revenue 0, and then the currency is 0 too
+    "revenue": np.dtype(np.int64),  # minor units
 }
+
+
+# What stands where there is none: no revenue (then the currency is 0 too), no salt of a day.
+NO_SALT: Final = -1
+ABSENT: Final = {"revenue": 0, "salt_day": NO_SALT}
 
 
 class Growing:
@@ -196,7 +204,7 @@ class Table:
         return _CODES if self._name == "event" and is_property(column) else self._known[column]
 
     def _is_stored(self, column: str) -> bool:
-        return not (self._name == "event" and column == _DERIVED)
+        return not (self._name == "event" and column in CARRIED)
 
 
 class OutOfStep(Exception):
@@ -216,6 +224,7 @@ class HotRows:
         self.visits = Table("visit", VISIT_COLUMNS, self._project_id, self.properties)
         self.events = Table("event", EVENT_COLUMNS, self._project_id, self.properties)
         self._marks: Marks | None = None
+        self.changed: tuple[int, int] | None = _EVER
 
     @property
     def nbytes(self) -> int:
@@ -226,13 +235,14 @@ class HotRows:
     def refresh(self, connection: sqlite3.Connection, marks: Marks, visit: Iterable[str], event: Iterable[str]) -> bool:
         """Follow the snapshot that is open on the connection, with at least these columns; `marks` are its marks.
 
-        True when arrays were added, grown or replaced, False when at most values inside them changed.
+        True when arrays were added, grown or replaced, False when at most values inside them changed. `changed` is then
+        the span that all visits touch that came or changed since the refresh before, None when there are none.
         Raises OutOfStep when the database contradicts itself, KeyError for an unknown column.
         """
-        visit, event = set(visit), set(event)
-        if _DERIVED in event:
+        visit, event = {*visit, "start", "end"}, {*event, "time"}
+        if carried := event & CARRIED:
             event.add("visit_id")
-            visit.add("visitor")
+            visit |= carried
         try:
             return self._follow(connection, marks, visit, event)
         except OutOfStep:
@@ -245,49 +255,60 @@ class HotRows:
             raise
 
     def _follow(self, connection: sqlite3.Connection, marks: Marks, visit: set[str], event: set[str]) -> bool:
-        moved = self._patch(connection, marks)
-        grown = False
-        if visit or self.visits.columns:
-            grown = self.visits.load(connection, visit, marks.visit)
-        known_events = len(self.events)
-        had_visitors = _DERIVED in self.events.columns
-        if event or self.events.columns:
-            grown = self.events.load(connection, event, marks.event) or grown
-        if _DERIVED in self.events.columns:
-            self._fill_visitors(known_events if had_visitors else 0)
+        known = len(self.visits) if self._marks is not None else None
+        moved, times = self._patch(connection, marks)
+        grown = self.visits.load(connection, visit, marks.visit)
+        grown = self.events.load(connection, event, marks.event) or grown
+        starts, ends = (self.visits[name][known or 0 :] for name in ("start", "end"))
+        self.changed = _EVER if known is None else _span([starts, ends, times])
+        self._carry()
+        if _VISITOR in self.events.columns:
             self._move_visitors(moved)
         self._marks = marks
         return grown
 
-    def _patch(self, connection: sqlite3.Connection, marks: Marks) -> Ints:
-        """Take over what changed in place; gives the ids of visits whose visitor is another now."""
+    def _patch(self, connection: sqlite3.Connection, marks: Marks) -> tuple[Ints, Ints]:
+        """Take over what changed in place; gives the ids of visits whose visitor is another now, and the times of
+        events, and of starts and ends of visits, that changed."""
         seen = self._marks
         nothing = np.empty(0, np.int64)
         if seen is None or marks.change == seen.change:
-            return nothing
+            return nothing, nothing
+        times = nothing
         if len(self.events):
-            self.events.patch(connection, "events", seen.change)
+            times = self.events["time"][self.events.patch(connection, "events", seen.change)]
         if not len(self.visits):
-            return nothing
+            return nothing, times
         before = self.visits["visitor"].copy() if "visitor" in self.visits.columns else None
         places = self.visits.patch(connection, "visits", seen.change)
+        times = np.concatenate([times, self.visits["start"][places], self.visits["end"][places]])
         if before is None or not len(places):
-            return nothing
+            return nothing, times
         moved = places[before[places] != self.visits["visitor"][places]]
         ids: Ints = self.visits["id"][moved]
-        return ids
+        return ids, times
 
-    def _fill_visitors(self, start: int) -> None:
+    def _carry(self) -> None:
+        """Fill what events carry of their visits where it is missing: in new rows, or all along."""
         events = self.events
-        if start < len(events):
-            places = places_of(self.visits["id"], events["visit_id"][start:])
-            events.columns[_DERIVED].append(self.visits["visitor"][places])
+        missing = {name: len(events[name]) for name in events.columns if name in CARRIED}
+        if not missing or min(missing.values()) == len(events):
+            return
+        first = min(missing.values())
+        places = places_of(self.visits["id"], events["visit_id"][first:])
+        for name, start in missing.items():
+            events.columns[name].append(self.visits[name][places[start - first :]])
 
     def _move_visitors(self, visit_ids: Ints) -> None:
         if len(visit_ids):
             theirs = np.flatnonzero(np.isin(self.events["visit_id"], visit_ids))
             places = places_of(self.visits["id"], self.events["visit_id"][theirs])
-            self.events[_DERIVED][theirs] = self.visits["visitor"][places]
+            self.events[_VISITOR][theirs] = self.visits["visitor"][places]
+
+
+def _span(times: Iterable[Ints]) -> tuple[int, int] | None:
+    found = np.concatenate(list(times))
+    return (int(found.min()), int(found.max())) if len(found) else None
 
 
 def places_of(ids: Ints, wanted: Ints) -> Ints:
@@ -302,7 +323,7 @@ def _expression(column: str) -> str:
     """What gives the number of a stored column of row r."""
     if is_property(column):
         return f'CASE WHEN r."properties" IS NULL THEN 0 ELSE {column}(r."properties") END'
-    return 'ifnull(r."revenue", 0)' if column == "revenue" else f'r."{column}"'
+    return f'ifnull(r."{column}", {ABSENT[column]})' if column in ABSENT else f'r."{column}"'
 
 
 def _numbers(text: str, count: int) -> Ints:

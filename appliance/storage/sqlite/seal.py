@@ -1,27 +1,27 @@
 """Sealing: visits of days that are over move from rows into chunks, and back when something late changes them.
 `python -m appliance.storage.sqlite.seal DATABASE` seals what is settled, and ends early when its stdin closes.
 
-A visit belongs to the project-local day of its start, and goes with all its events. Every step is one transaction of
+A visit belongs to the project-local day of its start, and goes with all its events. Visits that reach into the next day
+have chunks of their own, so that the others add up to days and months (rollups). Every step is one transaction of
 bounded size, in which the rows go and the chunk comes, so that it may be killed at any instant and run again. A step is
 right whenever it is taken; when a day is due is only a matter of cost, because the drain unseals what it has to change.
 """
 
-import os
-import signal
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from appliance.clock import DAY, MICROSECONDS, MINUTE, now
+from appliance.clock import DAY, HOUR, MICROSECONDS, MINUTE, now
+from appliance.storage.sqlite.aside import step_aside
 from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
 from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
 from appliance.storage.sqlite.writer import WriteConnection
@@ -34,7 +34,7 @@ SMALL_EVENTS: Final = CHUNK_EVENTS_MAX // 4
 # After its last event a visit is left alone for as long as events on time may look for it: the drain asks for visits of
 # the last 48 hours, and aliases are kept as long.
 SETTLED_AFTER: Final = 2 * DAY
-NICENESS: Final = 10
+RECEIVED_BEFORE_MAX: Final = HOUR  # how long before its time an event can be received, and more (ingest: 5 minutes)
 PAUSE_SECONDS: Final = 0.05  # between two chunks, so that the drain gets its turn
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -46,12 +46,13 @@ def _quoted(names: tuple[str, ...], alias: str = "") -> str:
 
 
 _VISITS: Final = (
-    f"SELECT {_quoted(VISIT_COLUMNS, 'v.')} FROM visit v"
-    " WHERE v.project_id = ? AND v.start >= ? AND v.start < ? AND v.events > 0 ORDER BY v.id LIMIT ?"
+    f"SELECT {_quoted(VISIT_COLUMNS, 'v.')} FROM visit v WHERE v.project_id = :project"
+    ' AND v.start >= :start AND v.start < :end AND v.events > 0 ORDER BY v."end" >= :end, v.id LIMIT :limit'
 )
+# In the order of ids, and no further than the last one that is wanted.
 _EVENTS: Final = (
-    f"SELECT {_quoted(EVENT_COLUMNS, 'e.')} FROM event e"
-    " WHERE e.project_id = ? AND e.visit_id IN (SELECT j.value FROM json_each(?) j) ORDER BY e.visit_id, e.id"
+    f"SELECT {_quoted(EVENT_COLUMNS, 'e.')} FROM event e WHERE e.id >= ? AND e.project_id = ?"
+    " AND e.visit_id IN (SELECT j.value FROM json_each(?) j) ORDER BY e.id LIMIT ?"
 )
 _DELETE: Final = "DELETE FROM {} WHERE id IN (SELECT j.value FROM json_each(?) j)"
 _NOTE_NEWEST: Final = (
@@ -68,11 +69,18 @@ def seal_settled(transact: Callable[[Callable[[sqlite3.Connection], T]], T], now
     run: Any = transact
     projects = run(lambda connection: connection.execute("SELECT id, timezone FROM project ORDER BY id").fetchall())
     for project_id, timezone in projects:
-        zone = ZoneInfo(timezone)
-        for day in run(partial(due_days, project_id=project_id, zone=zone, before=now - SETTLED_AFTER)):
-            run(partial(join_parts, project_id=project_id, day=day))
-            while chunk := run(partial(seal, project_id=project_id, day=day, zone=zone)):
-                yield chunk
+        zone, before = ZoneInfo(timezone), now - SETTLED_AFTER
+        yield from _seal_due(run, project_id, zone, before)
+        # One after the other, so that there are never many rows.
+        while run(partial(unseal_other_calendar, project_id=project_id, timezone=timezone)):
+            yield from _seal_due(run, project_id, zone, before)
+
+
+def _seal_due(run: Any, project_id: int, zone: ZoneInfo, before: int) -> Iterator[Chunk]:
+    for day in run(partial(due_days, project_id=project_id, zone=zone, before=before)):
+        run(partial(join_parts, project_id=project_id, day=day))
+        while chunk := run(partial(seal, project_id=project_id, day=day, zone=zone)):
+            yield chunk
 
 
 def due_days(connection: sqlite3.Connection, project_id: int, zone: ZoneInfo, before: int) -> list[int]:
@@ -92,21 +100,40 @@ def join_parts(connection: sqlite3.Connection, project_id: int, day: int) -> Non
         unseal(connection, chunk)
 
 
+def unseal_other_calendar(connection: sqlite3.Connection, project_id: int, timezone: str) -> bool:
+    """Make rows of one chunk whose day is of another time zone's calendar than the project's. False: there is none."""
+    found = chunks(connection, "c.project_id = ? AND c.timezone <> ?", (project_id, timezone))[:1]
+    for chunk in found:
+        unseal(connection, chunk)
+    return bool(found)
+
+
 def seal(connection: sqlite3.Connection, project_id: int, day: int, zone: ZoneInfo) -> Chunk | None:
     """Move visits that started on a local day, as many as a chunk takes, inside the transaction that is open.
 
     None when there are none: the day is sealed.
     """
-    span = (day_start(day, zone), day_start(day + 1, zone))
-    found = connection.execute(_VISITS, (project_id, *span, CHUNK_EVENTS_MAX)).fetchall()
+    start, end = day_start(day, zone), day_start(day + 1, zone)
+    span = {"project": project_id, "start": start, "end": end, "limit": CHUNK_EVENTS_MAX}
+    found = connection.execute(_VISITS, span).fetchall()
+    inside = sum(row[_END] < end for row in found)
+    found = found[:inside] or found
     visits = found[: _fitting([row[_EVENT_COUNT] for row in found])]
-    visit_ids = [row[0] for row in visits]
-    events = connection.execute(_EVENTS, (project_id, _json(visit_ids))).fetchall()
+    events = _events_of(connection, project_id, visits)
     if not events:
         return None
     with_events = {row[_VISIT_ID] for row in events}
     visits = [row for row in visits if row[0] in with_events]
-    chunk = write_chunk(connection, project_id, day, _columns(VISIT_COLUMNS, visits), _columns(EVENT_COLUMNS, events))
+    columns = _columns(VISIT_COLUMNS, visits), _columns(EVENT_COLUMNS, events)
+    chunk = write_chunk(connection, project_id, day, *columns, timezone=zone.key)
+    connection.executemany(
+        "INSERT OR IGNORE INTO wanderer (project_id, salt_day, visitor) VALUES (?, ?, ?)",
+        (
+            (project_id, row[_SALT_DAY], row[_VISITOR])
+            for row in visits
+            if row[_SALT_DAY] is not None and (row[_SALT_DAY] != day or row[_END] >= end)
+        ),
+    )
     for table, rows in (("visit", visits), ("event", events)):
         ids = [row[0] for row in rows]
         # Ids are never given twice, also when the newest rows have become columns.
@@ -142,8 +169,43 @@ def day_start(day: int, zone: ZoneInfo) -> int:
     return int(midnight.timestamp()) * MICROSECONDS
 
 
-_EVENT_COUNT: Final = VISIT_COLUMNS.index("events")
+_EVENT_COUNT, _START, _END, _SALT_DAY, _VISITOR = map(
+    VISIT_COLUMNS.index, ("events", "start", "end", "salt_day", "visitor")
+)
 _VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
+
+
+def _events_of(connection: sqlite3.Connection, project_id: int, visits: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """All events of visits, by visit and id.
+
+    Nothing is received long before its time, and ids follow the receipt, unless a clock was set back: then not all are
+    found where they should begin, and everything is looked through.
+    """
+    if not visits:
+        return []
+    visit_ids = _json([row[0] for row in visits])
+    expected = sum(row[_EVENT_COUNT] for row in visits)
+    begin = _first_received(connection, min(row[_START] for row in visits) - RECEIVED_BEFORE_MAX)
+    found: list[tuple[Any, ...]] = []
+    for after in (begin, 0):
+        if len(found) < expected:
+            found = connection.execute(_EVENTS, (after, project_id, visit_ids, expected)).fetchall()
+    return sorted(found, key=itemgetter(_VISIT_ID, 0))
+
+
+def _first_received(connection: sqlite3.Connection, time: int) -> int:
+    """Where among the ids of events those received at that time or later begin, as far as ids follow the receipt."""
+    (low, high) = connection.execute(
+        "SELECT coalesce(min(e.id), 0), (SELECT max(l.id) FROM event l) FROM event e"
+    ).fetchone()
+    while low < (high or 0):
+        middle = (low + high) // 2
+        row = connection.execute("SELECT e.received FROM event e WHERE e.id >= ? ORDER BY e.id LIMIT 1", (middle,))
+        if row.fetchone()[0] < time:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
 
 
 def _fitting(counts: list[int]) -> int:
@@ -164,17 +226,9 @@ def _json(ids: list[int]) -> str:
     return msgspec.json.encode(ids).decode()
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)  # nothing is ever sent; the interpreter could not end while a buffered read waits
-    os._exit(1)
-
-
 def main(arguments: list[str]) -> None:
     (database,) = arguments
-    # Asked to end, the whole group gets the signal; but the serving process decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    step_aside()
     connection = WriteConnection(Path(database))
     try:
         for _ in seal_settled(lambda work: connection.transaction(work, durable=False), now()):

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from appliance.storage.dimensions import is_property
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
+from appliance.storage.sqlite.chunk_index import Chunk
 from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.hot import Ints
+from appliance.storage.sqlite.hot import ABSENT, CARRIED, Ints
 from appliance.storage.sqlite.properties import Properties
 
 Key = tuple[str, str]  # table, column
@@ -36,8 +36,7 @@ class _Column(NamedTuple):
 class SealedColumns:
     """Sealed visits and events of one project."""
 
-    def __init__(self, project_id: int, properties: Properties) -> None:
-        self._project_id = project_id
+    def __init__(self, properties: Properties) -> None:
         self._properties = properties
         self._chunks: list[Chunk] = []
         self._columns: OrderedDict[Key, _Column] = OrderedDict()  # the least recently used first
@@ -63,9 +62,9 @@ class SealedColumns:
             dropped = True
         return dropped
 
-    def follow(self, connection: sqlite3.Connection) -> None:
-        """Take over which chunks there are in the snapshot that is open on the connection."""
-        self._chunks = chunks(connection, "c.project_id = ?", (self._project_id,))
+    def follow(self, there: list[Chunk]) -> None:
+        """Take over which chunks to look at, in the order of their start."""
+        self._chunks = there
 
     def arrays(
         self,
@@ -147,8 +146,10 @@ class SealedColumns:
             # Packed as texts or NULL, never as bytes.
             codes = {text: code(text) for text in dict.fromkeys(texts)}  # type: ignore[arg-type]
             return _narrow(np.array([codes[text] for text in texts], np.int64))
+        if table == "event" and name in CARRIED:
+            return reader.of_visits(_narrow(reader.visit(name)))
         values = reader.visit(name) if table == "visit" else reader.event(name)
-        return _narrow(np.ma.filled(values, 0))
+        return _narrow(np.ma.filled(values, ABSENT.get(name, 0)))
 
 
 def _narrow(values: Ints) -> Ints:

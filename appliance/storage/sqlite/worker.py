@@ -14,8 +14,10 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -24,11 +26,9 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.storage.evaluation import Answer, Plan
-from appliance.storage.sqlite.dictionaries import Dictionaries
-from appliance.storage.sqlite.duck import Parameters, open_duckdb, run_steps
-from appliance.storage.sqlite.hot import HotRows, Marks
+from appliance.storage.sqlite.duck import Parameters, Prepared, open_duckdb, run_steps
 from appliance.storage.sqlite.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
-from appliance.storage.sqlite.sealed_columns import SealedColumns
+from appliance.storage.sqlite.project_data import ProjectData
 
 ARRAY_BYTES_MAX = 384 << 20  # of all projects together; the least recently asked leave first
 SQLITE_CACHE_KB = 8_192
@@ -38,68 +38,6 @@ NICENESS = 5  # ingestion goes first
 
 class Cancelled(Exception):
     """Nobody waits for this answer any more."""
-
-
-class ProjectData:
-    """What the worker keeps of one project: arrays, dictionaries, and the DuckDB connection that sees them."""
-
-    def __init__(self, project_id: int, duck: Any) -> None:
-        self.duck = duck
-        self.rows = HotRows(project_id)
-        self.dictionaries = Dictionaries(project_id, duck, self.rows.properties)
-        self.sealed = SealedColumns(project_id, self.rows.properties)
-        self._project_id = project_id
-        self._seen: Marks | None = None
-        self._views: dict[str, str] = {}  # as they were made last
-
-    def follow(self, connection: sqlite3.Connection, visit: tuple[str, ...], event: tuple[str, ...]) -> None:
-        """Bring the rows, with at least these columns, and the list of chunks to the snapshot that is open."""
-        marks = Marks.read(connection, self._project_id)
-        if self._seen is None or not marks.follow(self._seen):
-            if self._seen is not None:
-                self.rows.reset()
-                if not marks.same_codes(self._seen):
-                    self.dictionaries.forget()
-                    self.sealed.forget()
-            self.sealed.follow(connection)
-        self._seen = marks
-        if self.rows.refresh(connection, marks, visit, event):
-            for name, table in (("visit", self.rows.visits), ("event", self.rows.events)):
-                if table.columns:
-                    self.duck.register(f"hot_{name}", table.arrays())
-
-    def show(self, connection: sqlite3.Connection, plan: Plan, check: Callable[[], None]) -> None:
-        """Make `visit` and `event` what the plan asks about: the rows, and those columns of chunks that matter."""
-        wanted = {
-            table: dict.fromkeys(names) for table, names in (("visit", plan.visit), ("event", plan.event)) if names
-        }
-        keys = [(table, name) for table, names in wanted.items() for name in names]
-        sealed = self.sealed.arrays(connection, (plan.start, plan.end), keys, check)
-        for table in wanted:
-            columns = [f'r."{name}"' for of, name in keys if of == table]
-            sources = [f"hot_{table}"]
-            if sealed:
-                self.duck.register(f"sealed_{table}", {name: sealed[of, name] for of, name in keys if of == table})
-                sources.append(f"sealed_{table}")
-            view = " UNION ALL ".join(f"SELECT {', '.join(columns)} FROM {source} r" for source in sources)
-            if self._views.get(table) != view:
-                self.duck.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {view}")
-                self._views[table] = view
-            if not sealed:
-                self.duck.unregister(f"sealed_{table}")  # it would keep arrays that are replaced meanwhile
-
-    def shrink(self, nbytes_max: int) -> None:
-        """Drop sealed columns, those that were not asked for longest first."""
-        if self.sealed.shrink(nbytes_max):
-            for table in self._views:
-                # What is registered would be kept; the next question makes the view anew.
-                self.duck.execute(f"DROP VIEW {table}")
-                self.duck.unregister(f"sealed_{table}")
-            self._views.clear()
-
-    @property
-    def nbytes(self) -> int:
-        return self.rows.nbytes + self.sealed.nbytes
 
 
 class Worker:
@@ -126,24 +64,42 @@ class Worker:
 
     def ask(self, plan: Plan) -> Answer:
         project = self._project(plan.project_id)
+        asked = [blake2b(msgspec.msgpack.encode(step), digest_size=20).digest() for step in plan.steps]
+        steps: list[Prepared] = []
         with self._snapshot() as connection:
             project.rows.properties.declare(plan.properties)
-            project.follow(connection, plan.visit, plan.event)
-            project.show(connection, plan, self._check)
-            project.dictionaries.load(connection, plan.dictionaries)
-            steps = []
-            for step in plan.steps:
-                self._check()
-                sets = {k: project.dictionaries.resolve(connection, v) for k, v in step.code_sets.items()}
-                values: Parameters = {**step.parameters, **step.texts, **sets}
-                steps.append((step, values))
+            project.follow(connection, (), ())
+            kept = {key: project.answers.find(key) for key in asked}
+            if None in kept.values():
+                open_steps = [step for step, key in zip(plan.steps, asked, strict=True) if kept[key] is None]
+                steps = self._prepared(connection, project, msgspec.structs.replace(plan, steps=tuple(open_steps)))
         # The arrays are the snapshot: the transaction need not stay open, which would hold up WAL checkpoints.
         self._asked_duck = project.duck
         try:
-            return run_steps(project.duck, steps, self._check)
+            found = iter(run_steps(project.duck, steps, self._check))
         finally:
             self._asked_duck = None
             self._make_room()
+        answer: Answer = []
+        for step, key in zip(plan.steps, asked, strict=True):
+            reports = kept[key]
+            if reports is None:
+                reports = next(found)
+                project.answers.keep(key, (step.start, step.end), reports)
+            answer.append(reports)
+        return answer
+
+    def _prepared(self, connection: sqlite3.Connection, project: ProjectData, plan: Plan) -> list[Prepared]:
+        """The plan's steps, with all that they read in memory."""
+        rests = project.load(connection, plan, self._check)
+        project.dictionaries.load(connection, plan.dictionaries)
+        steps = []
+        for step, rest in zip(plan.steps, rests, strict=True):
+            self._check()
+            sets = {k: project.dictionaries.resolve(connection, v) for k, v in step.code_sets.items()}
+            values: Parameters = {**step.parameters, **step.texts, **sets}
+            steps.append(Prepared(step, values, partial(project.show, rest)))
+        return steps
 
     def first_event(self, project_id: int) -> int | None:
         project = self._project(project_id)

@@ -1,0 +1,95 @@
+"""Which rollups there are, and whether they still say what their chunks say.
+
+Nothing marks a rollup as out of date. It knows the chunks that it was made of, whose ids are never used again: whatever
+changes a sealed visit (a late event, an erased visitor, another time zone) replaces its chunk.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from appliance.storage.sqlite.chunk_index import Chunk
+
+
+class Unit(NamedTuple):
+    """The rollups of some local days together. Times are UTC microseconds."""
+
+    id: int
+    project_id: int
+    first_day: int  # days since 1970 in the calendar of the time zone
+    days: int
+    start: int
+    end: int
+    timezone: str
+    chunks: int  # of the visits inside: how many there are, and the newest
+    newest_chunk: int
+    wanderers: int  # that were known of its days
+    usable: bool
+
+    @property
+    def last_day(self) -> int:
+        return self.first_day + self.days - 1
+
+    def is_made_of(self, inside: Sequence[Chunk]) -> bool:
+        return (self.chunks, self.newest_chunk) == fingerprint(inside)
+
+
+_COLUMNS: Final = ", ".join(f'r."{name}"' for name in Unit._fields)
+_INSERTED: Final = ", ".join(f'"{name}"' for name in Unit._fields[1:])
+_INSERT: Final = f"INSERT INTO rollup ({_INSERTED}) VALUES ({', '.join('?' * (len(Unit._fields) - 1))})"
+
+
+def units(connection: sqlite3.Connection, project_id: int) -> list[Unit]:
+    """A project's, by their first day, the longer ones first."""
+    select = f"SELECT {_COLUMNS} FROM rollup r WHERE r.project_id = ? ORDER BY r.first_day, r.days DESC"
+    return [Unit(*row) for row in connection.execute(select, (project_id,))]
+
+
+def inside(there: Iterable[Chunk], start: int, end: int) -> list[Chunk]:
+    """Chunks all of whose visits lie in [start, end)."""
+    return [chunk for chunk in there if chunk.start >= start and chunk.end < end]
+
+
+def fingerprint(inside: Sequence[Chunk]) -> tuple[int, int]:
+    """What tells whether chunks were added or removed: ids are never used again."""
+    return len(inside), max((chunk.id for chunk in inside), default=0)
+
+
+def wanderers(connection: sqlite3.Connection, project_id: int, first_day: int, days: int) -> list[int]:
+    """Rotating visitors whose salt is of those days, with a sealed visit outside its day."""
+    select = "SELECT w.visitor FROM wanderer w WHERE w.project_id = ? AND w.salt_day BETWEEN ? AND ?"
+    return [visitor for (visitor,) in connection.execute(select, (project_id, first_day, first_day + days - 1))]
+
+
+def count_wanderers(connection: sqlite3.Connection, unit: Unit) -> int:
+    """How many are known now."""
+    select = "SELECT count(*) FROM wanderer w WHERE w.project_id = ? AND w.salt_day BETWEEN ? AND ?"
+    return int(connection.execute(select, (unit.project_id, unit.first_day, unit.last_day)).fetchone()[0])
+
+
+def has_columns(connection: sqlite3.Connection, unit: Unit, names: Iterable[str]) -> bool:
+    """Whether a unit has all of these, which one that was made before an entry came into the catalogue has not."""
+    select = "SELECT c.name FROM rollup_column c WHERE c.rollup_id = ?"
+    return {name for (name,) in connection.execute(select, (unit.id,))}.issuperset(names)
+
+
+def replace_unit(connection: sqlite3.Connection, unit: Unit, columns: dict[str, bytes]) -> None:
+    """Store a unit in place of the one of the same days, inside the transaction that is open."""
+    delete_unit(connection, unit)
+    unit_id = connection.execute(_INSERT, unit[1:]).lastrowid
+    insert = "INSERT INTO rollup_column (rollup_id, name, data) VALUES (?, ?, ?)"
+    connection.executemany(insert, ((unit_id, name, data) for name, data in columns.items()))
+
+
+def delete_unit(connection: sqlite3.Connection, unit: Unit) -> None:
+    """Remove the unit of the same project and days, if there is one."""
+    same = "SELECT r.id FROM rollup r WHERE r.project_id = ? AND r.first_day = ? AND r.days = ?"
+    key = (unit.project_id, unit.first_day, unit.days)
+    connection.execute(f"DELETE FROM rollup_column WHERE rollup_id IN ({same})", key)
+    connection.execute(f"DELETE FROM rollup WHERE id IN ({same})", key)
+
+
+def delete_all(connection: sqlite3.Connection) -> None:
+    """Remove the units of all projects."""
+    connection.execute("DELETE FROM rollup_column")
+    connection.execute("DELETE FROM rollup")
