@@ -34,7 +34,7 @@ from appliance.model import Project
 from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
 from appliance.scheduler import Job, repeat
-from appliance.storage import accounts
+from appliance.storage import accounts, retention
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.open import database_path
 from appliance.storage.sqlite.database import SqliteDatabase
@@ -109,6 +109,8 @@ class Appliance:
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self.database.seal),
+            Job("erasure", 3600, self.database.erase),
+            Job("purge", 3600, lambda: retention.purge(self.database, clock.now())),
             Job("aliases", 3600, lambda: self.database.forget_aliases(clock.now() - 2 * clock.DAY)),
         ]
         self._draining = asyncio.create_task(self.drain.run())

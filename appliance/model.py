@@ -39,6 +39,7 @@ class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     trust_stated_address: bool = True
     drop_bots: bool = True
     deduplication_days: int = 7
+    raw_retention_days: int = 0  # visits and events are kept for so many whole days; 0: for ever
 
 
 class Project(msgspec.Struct, frozen=True):

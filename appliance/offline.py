@@ -8,7 +8,7 @@ from typing import Any
 
 from appliance import clock
 from appliance.config import Settings
-from appliance.errors import DataFolderLocked
+from appliance.errors import DataFolderLocked, StorageUnavailable
 from appliance.ingest.drain import Drain
 from appliance.ingest.geo import country_names
 from appliance.ingest.journal_folder import survey
@@ -59,6 +59,27 @@ async def drain_journal(settings: Settings, timeout_seconds: float) -> int:
             return await _backlog(database, settings)
 
 
+async def store_what_was_sent(settings: Settings, timeout_seconds: float) -> None:
+    """Bring into the database what the journal holds now, or wait until the server that runs has.
+
+    Raises StorageUnavailable when time runs out.
+    """
+    try:
+        lock = lock_data_folder(settings.data_dir)
+    except DataFolderLocked:
+        sent = survey(_journal_folder(settings))
+        async with opened(settings) as database:
+            deadline = time.monotonic() + timeout_seconds
+            while sent is not None and sent.bytes_after(await _checkpoint(database, sent.journal_id)):
+                if time.monotonic() > deadline:
+                    raise StorageUnavailable("the server has not stored what it took; see its log") from None
+                await asyncio.sleep(0.1)
+        return
+    lock.close()
+    if await drain_journal(settings, timeout_seconds):
+        raise StorageUnavailable("not all of the journal could be stored in time")
+
+
 async def verify(settings: Settings, database: Database, project: Project, wanted: Mapping[str, str]) -> dict[str, Any]:
     """Figures as they are answered and counted again; `wanted` is what `GET /api/v1/verify` takes."""
     from appliance.web.api.verify import verified
@@ -88,10 +109,13 @@ async def _backlog(database: Database, settings: Settings) -> int:
     found = survey(_journal_folder(settings))
     if found is None:
         return 0
-    rows = await database.read(
-        "SELECT segment, position FROM checkpoint WHERE journal_id = :id", {"id": found.journal_id}
-    )
-    return found.bytes_after(Position(*rows[0]) if rows else None)
+    return found.bytes_after(await _checkpoint(database, found.journal_id))
+
+
+async def _checkpoint(database: Database, journal_id: bytes) -> Position | None:
+    """Up to where a journal is in the database; None: nothing of it."""
+    rows = await database.read("SELECT segment, position FROM checkpoint WHERE journal_id = :id", {"id": journal_id})
+    return Position(*rows[0]) if rows else None
 
 
 def _journal_folder(settings: Settings) -> Path:

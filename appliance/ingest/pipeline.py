@@ -116,7 +116,9 @@ def event_time(event: Event, sent: Sent, sender: Sender) -> None:
             time = read_time(sent.timestamp) + sender.skew
         except ValueError as error:
             raise Rejected("not_a_time", "timestamp", f"timestamp: {error}") from None
-    if time > received + AHEAD_MAX or (sender.browser and time < received - BROWSER_AGE_MAX) or time < 0:
+    days = sender.project.settings.raw_retention_days
+    oldest = received - days * DAY if days else 0
+    if time > received + AHEAD_MAX or (sender.browser and time < received - BROWSER_AGE_MAX) or time < oldest:
         time = received
         event.flags |= _SKEWED_FLAG
     event.time = time

@@ -20,6 +20,7 @@ ORIGINS_MAX = 50
 HOST_CHARACTERS_MAX = 253
 VISIT_TIMEOUT_SECONDS = (60, 12 * 3600)
 DEDUPLICATION_DAYS = (1, 90)
+RAW_RETENTION_DAYS = (7, 36_500)  # browsers may be a week late
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")  # underscores occur, though not registrable
@@ -92,6 +93,8 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     """Settings whose numbers lie within their bounds and whose origins are origins."""
     _within("visit_timeout_seconds", given.visit_timeout_seconds, VISIT_TIMEOUT_SECONDS)
     _within("deduplication_days", given.deduplication_days, DEDUPLICATION_DAYS)
+    if given.raw_retention_days:
+        _within("raw_retention_days", given.raw_retention_days, RAW_RETENTION_DAYS)
     if given.privacy_signal not in ("ignore", "rotate", "drop"):
         raise Invalid("Choose ignore, rotate or drop.", code="unknown", field="privacy_signal")
     origins = tuple(dict.fromkeys(origin(text) for text in given.origins if text.strip())) or ("*",)
@@ -105,6 +108,7 @@ def settings(given: ProjectSettings) -> ProjectSettings:
         trust_stated_address=given.trust_stated_address,
         drop_bots=given.drop_bots,
         deduplication_days=given.deduplication_days,
+        raw_retention_days=given.raw_retention_days,
     )
 
 

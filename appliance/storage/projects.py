@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import msgspec
 
+from appliance.clock import DAY
 from appliance.errors import Invalid, NotFound
 from appliance.model import Key, Project, ProjectSettings
 from appliance.storage import audit, keys, project_fields
 from appliance.storage.catalogue_version import BUMP, Statement
 from appliance.storage.interface import Database, Row
 
+DELETED_KEPT = 7 * DAY  # for so long a deleted project can be brought back
 DELETED_MARK = "deleted_project/"  # followed by the id: name of a row of `meta`, whose value is the time
 
 COLUMNS = "id, public_id, name, domains, timezone, currency, settings, created_at, updated_at"

@@ -12,7 +12,7 @@ import pytest
 from appliance.clock import DAY
 from appliance.errors import ChunkDamaged
 from appliance.storage.evaluation import Plan, Step
-from appliance.storage.sqlite import sealed_columns
+from appliance.storage.sqlite import answers, sealed_columns
 from appliance.storage.sqlite import worker as worker_module
 from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
 from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
@@ -191,6 +191,7 @@ def test_a_worker_that_keeps_too_much_lets_go_and_answers_again(
 ) -> None:
     place = Place(tmp_path)
     place.apply(pageview(0), pageview(1440), pageview(2880, visitor=BOB))
+    monkeypatch.setattr(answers, "ROWS_MAX", 0)  # no answer is kept
     questions = [Plan(1, ("visitor",), visit, (), (Step((SQL,)),)) for visit in ((), ("start",))]
     worker = Worker(place.path, tmp_path / "tmp", 128, 1)
     hot = [worker.ask(plan) for plan in questions]

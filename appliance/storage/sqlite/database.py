@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
@@ -10,14 +9,23 @@ from functools import partial
 from pathlib import Path
 
 import aiosqlite
+import msgspec
 
 from appliance.errors import StorageUnavailable
-from appliance.storage.interface import Counts, Params, Row
+from appliance.storage.interface import Counts, Params, Purged, Row, Sealed
+from appliance.storage.projects import DELETED_MARK
+from appliance.storage.sqlite.aside import run_aside
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.stored import count_stored, stored_rows
 from appliance.storage.sqlite.writer import Writer, connect, storage_error
 
 READERS = 2
+_MAINTENANCE = "appliance.storage.sqlite.maintenance"
+# Whether there may be anything to purge: most have nothing, and need no process to find that out.
+_MAY_PURGE = (
+    "SELECT 1 FROM project WHERE json_extract(settings, '$.raw_retention_days') > 0"
+    f" UNION ALL SELECT 1 FROM meta WHERE name LIKE '{DELETED_MARK}%' LIMIT 1"
+)
 
 
 class SqliteDatabase:
@@ -117,17 +125,25 @@ class SqliteDatabase:
         return next((time for time in times if time is not None), None)
 
     async def seal(self) -> None:
-        # A process of its own: it needs numpy, and seconds of a CPU.
-        command = (sys.executable, "-m", "appliance.storage.sqlite.seal", str(self.path))
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
-        try:
-            status = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()  # right at any instant: every step is a transaction
-                await process.wait()
-        if status:
-            raise StorageUnavailable(f"sealing ended with status {status}")
+        await run_aside("appliance.storage.sqlite.seal", self.path)
+
+    async def count_sealed(self) -> Sealed:
+        select = "SELECT (SELECT coalesce(sum(c.events), 0) FROM chunk c), (SELECT count(*) FROM event)"
+        ((events, waiting),) = await self.read(select)
+        return Sealed(events, waiting)
+
+    async def erase(self) -> None:
+        if await self.read("SELECT 1 FROM erasure WHERE wiped_at IS NULL LIMIT 1"):
+            await run_aside(_MAINTENANCE, self.path, "erase")
+
+    async def purge(self) -> Purged:
+        if not await self.read(_MAY_PURGE):
+            return Purged(0, 0, 0)
+        return msgspec.json.decode(await run_aside(_MAINTENANCE, self.path, "purge"), type=Purged)
+
+    async def raw_purged_before(self, project_id: int) -> int | None:
+        rows = await self.read("SELECT raw_purged_before FROM project WHERE id = :id", {"id": project_id})
+        return rows[0][0] if rows else None
 
     async def forget_ids(self, before_day: int) -> int:
         select = "SELECT project_id, event_id FROM seen WHERE received_day < :day"

@@ -1,0 +1,125 @@
+"""`appliance project`: tracked sites and apps."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from appliance import clock
+from appliance.cli.common import ACTOR, as_json, find_project, iso, show, with_database
+from appliance.model import Project
+from appliance.storage import keys, projects
+from appliance.storage.sqlite.database import SqliteDatabase
+
+
+@click.group()
+def project() -> None:
+    """Tracked sites and apps."""
+
+
+@project.command("create")
+@click.argument("name")
+@click.option("--domain", "domains", multiple=True, help="A host name; may be given several times.")
+@click.option("--timezone", default="UTC", show_default=True, help="IANA name, e.g. Europe/Berlin.")
+@click.option("--currency", default="EUR", show_default=True, help="ISO 4217 code.")
+@as_json
+def project_create(name: str, domains: tuple[str, ...], timezone: str, currency: str, as_json: bool) -> None:
+    """Make a project with a public key, and a private key with all scopes, which is shown once."""
+
+    async def work(database: SqliteDatabase) -> projects.NewProject:
+        return await projects.create(
+            database,
+            name=name,
+            domains=domains,
+            timezone=timezone,
+            currency=currency,
+            private_key=True,
+            actor=ACTOR,
+            at=clock.now(),
+        )
+
+    made = with_database(work)
+    value = _project_json(made.project) | {"public_key": made.public_key.token, "private_key": made.private_key}
+    show(
+        value,
+        as_json,
+        lambda: [
+            f"project      {made.project.public_id}  {made.project.name}",
+            f"public key   {made.public_key.token}",
+            f"private key  {made.private_key}   (shown only now)",
+        ],
+    )
+
+
+@project.command("list")
+@as_json
+def project_list(as_json: bool) -> None:
+    """All projects."""
+    found = with_database(projects.list_all)
+    show(
+        [_project_json(p) for p in found],
+        as_json,
+        lambda: [f"{p.public_id}  {p.name}  {', '.join(p.domains)}" for p in found] or ["no projects yet"],
+    )
+
+
+@project.command("show")
+@click.argument("which")
+@as_json
+def project_show(which: str, as_json: bool) -> None:
+    """One project by id or domain, with its public keys."""
+
+    async def work(database: SqliteDatabase) -> dict[str, Any]:
+        found = await find_project(database, which)
+        listed = await keys.list_of(database, found.id)
+        return _project_json(found) | {
+            "raw_retention_days": found.settings.raw_retention_days,
+            "public_keys": [k.token for k in listed if k.token and k.revoked_at is None],
+        }
+
+    value = with_database(work)
+    show(value, as_json, lambda: [f"{name:12} {shown}" for name, shown in value.items()])
+
+
+@project.command("set")
+@click.argument("which")
+@click.option("--raw-retention-days", type=int, required=True, help="Days to keep visits and events; 0: for ever.")
+@as_json
+def project_set(which: str, raw_retention_days: int, as_json: bool) -> None:
+    """Change what a project (id or domain) keeps."""
+
+    async def work(database: SqliteDatabase) -> Project:
+        found = await find_project(database, which)
+        settings = msgspec.structs.replace(found.settings, raw_retention_days=raw_retention_days)
+        return await projects.update(database, found, settings=settings, actor=ACTOR, at=clock.now())
+
+    days = with_database(work).settings.raw_retention_days
+    kept = f"for {days:,} days" if days else "for ever"
+    show({"raw_retention_days": days}, as_json, lambda: [f"visits and events are kept {kept}"])
+
+
+@project.command("delete")
+@click.argument("which")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def project_delete(which: str, yes: bool) -> None:
+    """Delete a project: it is hidden at once."""
+
+    async def work(database: SqliteDatabase) -> Project:
+        found = await find_project(database, which)
+        if not yes:
+            click.confirm(f"Delete {found.name} ({found.public_id})?", abort=True)
+        await projects.delete(database, found, actor=ACTOR, at=clock.now())
+        return found
+
+    click.echo(f"deleted {with_database(work).name}")
+
+
+def _project_json(found: Project) -> dict[str, Any]:
+    return {
+        "id": found.public_id,
+        "name": found.name,
+        "domains": list(found.domains),
+        "timezone": found.timezone,
+        "currency": found.currency,
+        "created_at": iso(found.created_at),
+    }
