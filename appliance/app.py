@@ -33,6 +33,7 @@ from appliance.ingest.visitor import Salts
 from appliance.model import Project
 from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
+from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
 from appliance.storage import accounts, retention
 from appliance.storage.data_folder import lock_data_folder
@@ -108,7 +109,7 @@ class Appliance:
         jobs = [
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
-            Job("sealing", 3600, self.database.seal),
+            Job("sealing", 3600, self._seal),
             Job("erasure", 3600, self.database.erase),
             Job("purge", 3600, lambda: retention.purge(self.database, clock.now())),
             Job("aliases", 3600, lambda: self.database.forget_aliases(clock.now() - 2 * clock.DAY)),
@@ -201,6 +202,10 @@ class Appliance:
         for minute in [m for m in self.stored_minutes if m <= running - 60]:
             del self.stored_minutes[minute]
         return [self.stored_minutes[minute] for minute in range(running - 59, running + 1)]
+
+    async def _seal(self) -> None:
+        await self.database.seal()
+        await rollups.refresh(self.database.path)
 
     async def _forget_old_ids(self) -> None:
         """Deduplication rows older than every project's window go."""

@@ -1,7 +1,8 @@
 """A year of one project's traffic, the same for every engine that is measured: arrays of codes, made from a seed.
 
 Four events a visit; 8 visitors of 100 are persistent and make 40 % of the visits, the others have an id for a day;
-Zipf over 3,000 pages, 200 sources, 2,000 cities; 30 names of custom events with two properties.
+Zipf over 3,000 pages, 200 sources, 2,000 cities; 30 names of custom events with two properties. What is not compared
+with other databases is there too, so that a file's size means something.
 """
 
 from typing import Final, NamedTuple
@@ -21,6 +22,9 @@ VALUES: Final = {
     "referrer_source": 200, "channel": 12, "country": 60, "city": 2_000, "browser": 14, "os": 9, "device": 4,
 }  # fmt: skip
 PAGES: Final = 3_000
+SOURCES, REGIONS, LANGUAGES, SCREENS, CAMPAIGNS = 3, 200, 40, 30, 50
+REFERRERS: Final = 10  # pages of each referring site
+PROPERTIES: Final = 600  # different objects of custom events
 CODE_PAGEVIEW: Final = 1  # of names; custom events follow
 
 
@@ -40,7 +44,7 @@ def make(events: int, seed: int = 1) -> Dataset:
     chance = np.random.default_rng(seed)
     visits = max(1, events // EVENTS_A_VISIT)
     day = np.sort(chance.integers(0, DAYS, visits))
-    start = START + day * DAY + chance.integers(0, DAY - 7_200_000_000, visits)
+    start = START + day * DAY + chance.integers(0, DAY, visits)
     start = np.sort(start)
     day = (start - START) // DAY
     persistent = chance.random(visits) < 0.4
@@ -70,6 +74,21 @@ def make(events: int, seed: int = 1) -> Dataset:
         "exit_path": path[lasts],
         **{column: _zipf(chance, values, visits) for column, values in VALUES.items()},
     }
+    city, browser, os = (visit[name] for name in ("city", "browser", "os"))
+    tagged = np.where(chance.random(visits) < 0.2, _zipf(chance, CAMPAIGNS, visits), 0)
+    visit |= {
+        "user": np.where(persistent, known, 0),
+        "referrer": visit["referrer_source"] * REFERRERS - chance.integers(0, REFERRERS, visits),
+        "region": 1 + city // (VALUES["city"] // REGIONS + 1),
+        "browser_version": browser * 10 + _zipf(chance, 10, visits) - 10,
+        "os_version": os * 5 + _zipf(chance, 5, visits) - 5,
+        "language": _zipf(chance, LANGUAGES, visits),
+        "screen": _zipf(chance, SCREENS, visits),
+        **{f"utm_{name}": np.minimum(tagged, most) for name, most in (("source", 5), ("medium", 3), ("campaign", 99))},
+        **{f"{end}_hostname": np.ones(visits, np.int64) for end in ("entry", "exit")},
+    }
+    read = np.where(custom, 0, chance.exponential(20_000, len(visit_of)).astype(np.int64))
+    paid = custom & (chance.random(len(visit_of)) < 0.02)
     event = {
         "id": np.arange(1, len(visit_of) + 1),
         "visit_id": visit_of + 1,
@@ -78,6 +97,17 @@ def make(events: int, seed: int = 1) -> Dataset:
         "kind": custom.astype(np.int64),
         "name": name,
         "path": path,
+        "received": time + chance.exponential(150_000, len(visit_of)).astype(np.int64),
+        "source": 1 + visit_of % SOURCES,
+        "hostname": np.ones(len(visit_of), np.int64),
+        "title": path,
+        "user": visit["user"][visit_of],
+        "engaged_ms": read,
+        "scroll_depth": np.where(custom, 0, np.minimum(100, read // 400)),
+        "revenue": np.where(paid, chance.integers(100, 20_000, len(visit_of)), -1),  # -1: none
+        "currency": paid.astype(np.int64),
+        "properties": np.where(custom, name * 20 + chance.integers(0, 20, len(visit_of)) - 40, -1),  # -1: none
+        "chance": chance.integers(0, 1 << 31, len(visit_of)),  # of the event's id
     }
     return Dataset(visit, event)
 

@@ -1,39 +1,32 @@
 """Measures dashboards beside DuckDB and chDB on the same events: `python -m perf.queries --events 1000000`.
 
-A dashboard is the totals, visitors by day, and eight panels. "First" is a question with a value that was not asked
-before, on warm engines; "again" the same question once more. Each figure is the median of several values.
+A dashboard is the totals, visitors by day, and eight panels. "First" is a question with a range or a value that was not
+asked before, on warm engines; "again" the same question once more. Each figure is the median of several questions.
 """
 
 import argparse
 import asyncio
 import os
-import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance.clock import now
-from appliance.model import ACQUISITION_FIELDS
 from appliance.queries import timeseries
 from appliance.queries.filters import AllOf, Leaf
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
 from appliance.queries.reports import Reports
-from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.migrate import migrate
-from appliance.storage.sqlite.seal import seal_settled
-from appliance.storage.sqlite.writer import WriteConnection
-from perf.dataset import DAY, NAMES, PAGES, VALUES, Dataset, make
+from perf.dataset import DAY, DAYS, START, Dataset, make
 from perf.figures import table
 from perf.peers import PANELS, ROWS, Answer, Peer, Question, peers
-from perf.processes import memory_mb
+from perf.stored import PROJECT, make_file, text
 
-PROJECT = 1
 TIMES = 3
+MONTH_ENDS = (304, 334, 365)  # days into the dataset's year
 DIMENSIONS = {"path": "event:page", "referrer_source": "visit:source"}
 TOTALS = ("visitors", "visits", "pageviews", "events", "bounce_rate", "visit_duration", "views_per_visit")
 
@@ -47,14 +40,18 @@ def main() -> None:
     print(f"{len(data.event['id']):,} events, {len(data.visit['id']):,} visits, load {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory(prefix="appliance-perf-") as folder, peers(Path(folder), data) as others:
         path = Path(folder) / "appliance.db"
-        write(path, data)
-        seal(path)
-        print(f"file of the appliance: {path.stat().st_size / len(data.event['id']):.1f} bytes an event")
+        make_file(path, data)
         asyncio.run(_measure(path, data, others))
 
 
 async def _measure(path: Path, data: Dataset, others: Sequence[Peer]) -> None:
     ours = Ours(path)
+    for name, days in (("30 days", 30), ("12 months", 365)):
+        began = time.perf_counter()
+        await ours.ask(_question(data, name, (), days, 0))
+        print(f"the worker's very first question, {name}: {time.perf_counter() - began:.2f} s")
+        print(f"the query worker's memory: {ours.memory()}")
+        await ours.restart()
     rows = []
     for name, filters, days in QUESTIONS:
         asked = [_question(data, name, filters, days, turn) for turn in range(TIMES)]
@@ -74,13 +71,14 @@ async def _measure(path: Path, data: Dataset, others: Sequence[Peer]) -> None:
         )  # fmt: skip
     head = ("dashboard, ms", "ours, first", "ours, again", *(peer.name for peer in others), "first ÷", "again ÷")
     print(table(head, rows))
-    print(f"the query worker's memory: {ours.memory_mb():.0f} MB")
+    print(f"the query worker's memory: {ours.memory()}")
     await ours.close()
 
 
 QUESTIONS: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("30 days", (), 30),
     ("12 months", (), 365),
+    ("350 days", (), 350),
     ("30 days, country", ("country",), 30),
     ("12 months, country", ("country",), 365),
     ("30 days, page", ("path",), 30),
@@ -91,33 +89,45 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], int], ...] = (
 
 
 def _question(data: Dataset, name: str, filters: Sequence[str], days: int, turn: int) -> Question:
-    """The turn-th of such questions: other days where there are others, other values."""
-    last = data.end - turn * DAY if days < 365 else data.end
-    return Question(f"{name} {turn}", last - days * DAY, last, dict.fromkeys(filters, 2 + turn))
+    """The turn-th of such questions: other days, other values."""
+    if days < DAYS:
+        last = data.end - turn * DAY
+        return Question(f"{name} {turn}", last - days * DAY, last, dict.fromkeys(filters, 2 + turn))
+    # Whole months, as a year is asked for: twelve, eleven, ten.
+    return Question(f"{name} {turn}", START, START + MONTH_ENDS[-1 - turn] * DAY, dict.fromkeys(filters, 2 + turn))
 
 
 class Ours:
     """The appliance's own engine, asked as a page asks it."""
 
     def __init__(self, path: Path) -> None:
-        self._engine = Evaluator(path, temp_directory=path.parent / "tmp", timeout_seconds=600)
-        self._reports = Reports(self._engine)
+        self._path = path
+        self._start()
         self.answers: dict[str, Answer] = {}
+
+    def _start(self) -> None:
+        self._engine = Evaluator(self._path, temp_directory=self._path.parent / "tmp", timeout_seconds=600)
+        self._reports = Reports(self._engine)
+
+    async def restart(self) -> None:
+        """Begin with a worker that knows nothing."""
+        await self._engine.close()
+        self._start()
 
     async def times(self, asked: Sequence[Question]) -> tuple[float, float]:
         """Seconds of a question's first and second time; what only the very first question costs is left out."""
-        await self._ask(asked[0]._replace(filters=dict.fromkeys(asked[0].filters, 1)))
+        await self.ask(asked[0]._replace(start=asked[0].start + 7 * DAY, filters=dict.fromkeys(asked[0].filters, 1)))
         first: list[float] = []
         again: list[float] = []
         for question in asked:
             for taken in (first, again):
                 began = time.perf_counter()
-                self.answers[question.name] = await self._ask(question)
+                self.answers[question.name] = await self.ask(question)
                 taken.append(time.perf_counter() - began)
         return statistics.median(first), statistics.median(again)
 
-    async def _ask(self, question: Question) -> Answer:
-        leaves = tuple(Leaf("is", _dimension(name), (_text(name, code),)) for name, code in question.filters.items())
+    async def ask(self, question: Question) -> Answer:
+        leaves = tuple(Leaf("is", _dimension(name), (text(name, code),)) for name, code in question.filters.items())
         days = (question.end - question.start) // DAY
         there = Range(question.start, question.end, "UTC", question.end, "day", days)
         panels = [Report(("visitors",), (_dimension(name),), limit=ROWS) for name in PANELS]
@@ -128,9 +138,11 @@ class Ours:
             name: [row.values[0] for row in found.rows] for name, found in zip(PANELS, tables, strict=True)
         }
 
-    def memory_mb(self) -> float:
+    def memory(self) -> str:
         assert self._engine.worker_pid is not None
-        return memory_mb(self._engine.worker_pid)
+        status = Path(f"/proc/{self._engine.worker_pid}/status").read_text()
+        mb = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in status.splitlines() if line.endswith(" kB")}
+        return f"{mb['RssAnon']} MB of its own, {mb['RssFile']} MB of the file; at most {mb['VmHWM']} MB together"
 
     async def close(self) -> None:
         await self._engine.close()
@@ -152,69 +164,6 @@ def _same(ours: Answer, theirs: Answer, where: str) -> None:
 
 def _dimension(column: str) -> str:
     return DIMENSIONS.get(column, f"visit:{column}")
-
-
-def _text(column: str, code: int) -> str:
-    if column == "country":  # two letters
-        return chr(65 + code // 26) + chr(65 + code % 26)
-    return f"/page/{code}" if column == "path" else f"{column} {code}"
-
-
-def write(path: Path, data: Dataset) -> None:
-    """The dataset as the drain would have stored it."""
-    migrate(path, path.parent)
-    database = sqlite3.connect(path, isolation_level=None)
-    database.executescript("PRAGMA synchronous=OFF; PRAGMA cache_size=-200000; PRAGMA wal_autocheckpoint=100000;")
-    database.execute("BEGIN")
-    database.execute(
-        "INSERT INTO project (id, public_id, name, created_at, updated_at) VALUES (?, 'perf', 'Perf', 1, 1)", (PROJECT,)
-    )
-    for column, count in {**VALUES, "path": PAGES}.items():
-        texts = [(PROJECT, DICTIONARIES[column], code, _text(column, code)) for code in range(1, count + 1)]
-        database.executemany("INSERT INTO dictionary VALUES (?, ?, ?, ?)", texts)
-    names = [(PROJECT, DICTIONARIES["name"], 1, "pageview")]
-    names += [(PROJECT, DICTIONARIES["name"], 1 + code, f"event {code}") for code in range(1, NAMES + 1)]
-    database.executemany("INSERT INTO dictionary VALUES (?, ?, ?, ?)", names)
-    visit = dict.fromkeys(ACQUISITION_FIELDS, 0) | {
-        "project_id": PROJECT, "user": 0, "entry_hostname": 0, "exit_hostname": 0, "rate": 1_000_000,
-    }  # fmt: skip
-    event = dict.fromkeys(("flags", "source", "hostname", "title", "user"), 0) | {
-        "project_id": PROJECT, "event_id": b"0123456789", "rate": 1_000_000,
-    }  # fmt: skip
-    salt = data.visit["salt_day"].astype(object)
-    salt[data.visit["salt_day"] < 0] = None
-    _insert(database, "visit", data.visit | {"salt_day": salt}, visit)
-    stored = {name: values for name, values in data.event.items() if name != "visitor"}
-    _insert(database, "event", stored | {"received": data.event["time"]}, event)
-    database.execute("COMMIT")
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.close()
-
-
-def seal(path: Path) -> None:
-    """Seal the days that are over, which here are all, and give back the room of their rows."""
-    connection = WriteConnection(path)
-    began = time.perf_counter()
-    for _ in seal_settled(lambda work: connection.transaction(work, durable=False), now()):
-        pass
-    connection.settle("TRUNCATE")
-    connection.close()
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute("VACUUM")
-    database.close()
-    print(f"sealed in {time.perf_counter() - began:.0f} s")
-
-
-def _insert(
-    database: sqlite3.Connection, name: str, columns: Mapping[str, Any], constants: Mapping[str, object]
-) -> None:
-    constants = {column: value for column, value in constants.items() if column not in columns}
-    names = ", ".join(f'"{column}"' for column in (*columns, *constants))
-    marks = ", ".join("?" * (len(columns) + len(constants)))
-    fixed = tuple(constants.values())
-    for low in range(0, len(columns["id"]), 100_000):
-        rows = zip(*(values[low : low + 100_000].tolist() for values in columns.values()), strict=True)
-        database.executemany(f"INSERT INTO {name} ({names}) VALUES ({marks})", (row + fixed for row in rows))
 
 
 if __name__ == "__main__":

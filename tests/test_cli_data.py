@@ -120,3 +120,15 @@ def test_what_a_server_sends_from_before_the_days_that_are_kept_gets_the_time_of
         for event in export(server, made["private_key"])
     }
     assert ages == {"40 days": True, "29 days": False}
+
+
+def test_rollups_are_made_beside_a_running_server(server: Server) -> None:
+    made = server.project()
+    for days_ago in (70, 40, 39, 10):
+        send(server, made["public_key"], "ann", "bob", days_ago=days_ago)
+    assert server.wait_until_stored(8) == 8
+    assert server.cli("seal", "--json")["events"] == 8
+    units = server.cli("rollups", "refresh", "--json")["made"]
+    assert units >= 4 + 2  # four days, and the months that are over
+    assert server.cli("rollups", "refresh", "--json") == {"made": 0}
+    assert server.cli("rollups", "rebuild", "--json") == {"made": units}

@@ -10,6 +10,7 @@ from appliance.cli.data import erase, purge, seal
 from appliance.cli.key import key
 from appliance.cli.operation import drain, migrate, serve, status, verify
 from appliance.cli.project import project
+from appliance.cli.rollups import rollups
 from appliance.cli.user import user
 from appliance.demo.command import demo
 from appliance.errors import ApplianceError
@@ -33,5 +34,5 @@ def cli(context: click.Context, data_dir: Path | None) -> None:
     context.obj = data_dir
 
 
-for command in (serve, project, key, user, status, verify, migrate, drain, seal, purge, erase, demo):
+for command in (serve, project, key, user, status, verify, migrate, drain, seal, rollups, purge, erase, demo):
     cli.add_command(command)

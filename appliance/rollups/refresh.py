@@ -1,39 +1,15 @@
-"""Brings the rollups of all projects up to what is sealed: `python -m appliance.rollups.refresh DATABASE [rebuild]`.
+"""Rollups are made in a process of their own (process.py): this one has neither numpy nor the seconds."""
 
-`rebuild` makes all of them anew. It prints how many days and months were made, as JSON, and ends early when its
-standard input closes, which may be at any instant.
-"""
-
-import sys
-import time
 from pathlib import Path
-from typing import Final
 
-from appliance.clock import now
-from appliance.rollups.catalog import CATALOG
-from appliance.rollups.units import wanted
-from appliance.storage.sqlite.aside import run_aside, step_aside
-from appliance.storage.sqlite.rollup_job import forget, refresh
+from appliance.storage.sqlite.aside import run_aside
 
-PAUSE_SECONDS: Final = 0.05  # between two units, so that others get their turn
+_PROCESS = "appliance.rollups.process"
 
 
-async def refresh_aside(path: Path, *, rebuild: bool = False) -> int:
-    """Do so in a process of its own; how many days and months were made. Raises StorageUnavailable."""
-    return int(await run_aside(__spec__.name, path, *["rebuild"] * rebuild))
+async def refresh(database: Path, *, rebuild: bool = False) -> int:
+    """Bring the rollups of a database file up to what is sealed, or make all anew; how many days and months were made.
 
-
-def main(arguments: list[str]) -> None:
-    database, *others = arguments
-    step_aside()
-    if others == ["rebuild"]:
-        forget(Path(database))
-    made = 0
-    for _ in refresh(Path(database), CATALOG, wanted, now()):
-        made += 1
-        time.sleep(PAUSE_SECONDS)
-    print(made)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    Raises StorageUnavailable.
+    """
+    return int(await run_aside(_PROCESS, database, *["rebuild"] * rebuild))
