@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
@@ -25,7 +26,7 @@ from appliance.demo.traffic import Traffic
 from appliance.demo.world import LEAVE, World
 from appliance.ingest.geo import address_country
 from appliance.ingest.user_agent import read_agent
-from appliance.storage import accounts, projects
+from appliance.storage import accounts, goals, projects
 from appliance.storage.open import opened
 from tests.process import Server, free_port
 from tests.running import Running
@@ -162,6 +163,17 @@ async def test_the_appliance_takes_every_event(running: Running, world: World) -
         assert answer["accepted"] == len(batch), answer["rejected"] or answer["dropped"]
 
 
+@WORLDS
+def test_every_goal_is_reached_within_a_week(world: World) -> None:
+    plan = traffic(world)
+    sent = [timed.event for day in range(7) for timed in plan.of_day(FRIDAY - timedelta(day))]
+    names = {event["event"] for event in sent}
+    paths = {urlsplit(event["url"]).path for event in sent if event["event"] == "pageview"}
+    for goal in world.goals:
+        pattern = re.escape(goal.pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+        assert any(re.fullmatch(pattern, path) for path in (names if goal.kind == "event" else paths)), goal
+
+
 # ---------------------------------------------------------------- the stage
 
 
@@ -178,6 +190,8 @@ async def test_the_stage_is_built_once(tmp_path: Path) -> None:
             ("Europe/Berlin", "EUR"),
             ("America/New_York", "USD"),
         }
+        made = [await goals.of_project(database, project.id) for project in await projects.list_all(database)]
+        assert sorted(map(len, made)) == sorted(len(world.goals) for world in stage.WORLDS)
 
 
 async def test_where_people_have_accounts_none_is_made(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from appliance.demo.world import LEAVE, Act, Page, PageKind, Source, Spike, Visiting, World, weights
+from appliance.demo.world import LEAVE, Act, Page, PageKind, Source, Spike, Visiting, WantedGoal, World, weights
 
 _KINDS = {
     "home": PageKind(
@@ -162,4 +162,9 @@ MANUAL = World(
     members=0.12,
     keeps_id=False,
     events_per_visit=2.75,
+    goals=(
+        WantedGoal("event", "Signup"),
+        WantedGoal("page", "/pricing"),
+        WantedGoal("page", "/docs/install/*", "Read how to install"),
+    ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from appliance.demo.world import LEAVE, Act, Page, PageKind, Source, Spike, Visiting, World, weights
+from appliance.demo.world import LEAVE, Act, Page, PageKind, Source, Spike, Visiting, WantedGoal, World, weights
 
 _SALE = "utm_source=newsletter&utm_medium=email&utm_campaign="
 
@@ -196,4 +196,10 @@ SHOP = World(
     members=0.2,
     keeps_id=True,
     events_per_visit=3.2,
+    goals=(
+        WantedGoal("event", "Purchase", "Order"),
+        WantedGoal("event", "Add to cart"),
+        WantedGoal("event", "Newsletter"),
+        WantedGoal("page", "/journal/**", "Read the journal"),
+    ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from appliance.demo.manual import MANUAL
 from appliance.demo.shop import SHOP
 from appliance.demo.world import World
 from appliance.model import Project
-from appliance.storage import accounts, keys, project_fields, projects
+from appliance.storage import accounts, goals, keys, project_fields, projects
 from appliance.storage.interface import Database
 from appliance.storage.open import opened
 
@@ -69,6 +69,8 @@ async def _scene(database: Database, world: World) -> Scene:
             at=clock.now(),
         )
         project = made.project
+        for kind, pattern, name in world.goals:
+            await goals.create(database, project.id, kind, pattern, name=name, actor=ACTOR, at=clock.now())
     world = world._replace(timezone=project.timezone, currency=project.currency)
     made_at = datetime.fromtimestamp(project.created_at / clock.MICROSECONDS, UTC)
     made_on = made_at.astimezone(ZoneInfo(world.timezone)).date()

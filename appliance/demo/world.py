@@ -71,6 +71,14 @@ class Visiting(NamedTuple):
     basket: list[tuple[str, float]]
 
 
+class WantedGoal(NamedTuple):
+    """What storage/goals.py makes a goal of."""
+
+    kind: str
+    pattern: str
+    name: str = ""
+
+
 class World(NamedTuple):
     """One site.
 
@@ -79,7 +87,8 @@ class World(NamedTuple):
     than at their start. `countries` weighs the rows of networks.tsv. `returns` is the share of visits by people who
     were there before, `members` the share of people with an account. `keeps_id`: browsers keep an anonymous id, so that
     people are known again on other days. Kinds in `basket_kinds` are visited with something in the cart only.
-    `share` is the site's part of all events; `events_per_visit` is what comes out, pageviews and custom events.
+    `share` is the site's part of all events; `events_per_visit` is what comes out, pageviews and custom events. `goals`
+    are made with the project.
     """
 
     slug: str
@@ -103,6 +112,7 @@ class World(NamedTuple):
     members: float
     keeps_id: bool
     events_per_visit: float
+    goals: tuple[WantedGoal, ...]
 
 
 def weights(text: str) -> dict[str, float]:

@@ -225,9 +225,9 @@ def to_url(tree: Filter) -> list[str]:
     return [_write(part) for part in conjuncts(tree)]
 
 
-def from_url(parameters: Iterable[str]) -> AllOf:
-    """Reads what `to_url` wrote, percent-decoded. Raises Invalid."""
-    return AllOf(tuple(_read(text) for text in parameters))
+def from_url(parameters: Iterable[str], check: Check | None = None) -> AllOf:
+    """Reads what `to_url` wrote, percent-decoded; `check` is `checked` unless another is given. Raises Invalid."""
+    return AllOf(tuple(_read(text, check or checked) for text in parameters))
 
 
 def _write(tree: Filter) -> str:
@@ -244,11 +244,11 @@ def _escaped(text: str, separator: str) -> str:
     return text.replace("\\", "\\\\").replace(separator, f"\\{separator}")
 
 
-def _read(text: str) -> Filter:
+def _read(text: str, check: Check) -> Filter:
     operator, _, rest = text.partition(":")
     if operator == "json":
         try:
-            return _parse_one(msgspec.json.decode(rest), "#/f", 0, checked)
+            return _parse_one(msgspec.json.decode(rest), "#/f", 0, check)
         except msgspec.DecodeError:
             raise _invalid("the filter is no JSON", "#/f") from None
     scope, _, rest = rest.partition(":")
@@ -260,7 +260,7 @@ def _read(text: str) -> Filter:
     operator = operator.removesuffix("~")
     if operator not in OPERATORS or not colon:
         raise _invalid(f"{text!r} is not operator:dimension:values", "#/f")
-    return checked(Leaf(operator, f"{scope}:{name}", tuple(_split(values, "|")), not folded), "#/f")
+    return check(Leaf(operator, f"{scope}:{name}", tuple(_split(values, "|")), not folded), "#/f")
 
 
 def _split(text: str, separator: str, times: int = VALUES_MAX) -> list[str]:

@@ -8,8 +8,6 @@ order in which they were stored.
 The time to a step runs from the last moment at which the visitor was at the step before, to when they reached it first.
 """
 
-from typing import Final
-
 import msgspec
 
 from appliance.errors import Invalid
@@ -18,9 +16,7 @@ from appliance.queries.question import Scope
 from appliance.queries.relations import Relations
 from appliance.queries.reports import Reports, Statements
 from appliance.queries.selection import events, holds, percent, whole
-
-STEPS_MIN: Final = 2
-STEPS_MAX: Final = 8
+from appliance.storage.funnels import STEPS_MAX, STEPS_MIN
 
 
 class Funnel(msgspec.Struct, frozen=True):

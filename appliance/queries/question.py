@@ -9,8 +9,8 @@ from appliance.errors import Invalid
 from appliance.queries import filters
 from appliance.queries.comparison import Comparison
 from appliance.queries.dimensions import GoalDimension, Grouping, TimeDimension, group
-from appliance.queries.filters import EVERYTHING, Filter, looks_at
-from appliance.queries.goals import checking, names_goals
+from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
+from appliance.queries.goals import checking, expanded, grouped, names_goals, without
 from appliance.queries.intervals import Interval, default_interval
 from appliance.queries.metrics import metric
 from appliance.queries.period import Dates, Period, Range, between, named
@@ -21,6 +21,7 @@ U = TypeVar("U")
 
 LIMIT_MAX: Final = 10_000
 DIMENSIONS_MAX: Final = 8
+COMPARISONS_MAX: Final = 1_000  # of a filter, when its goals are put as what reaches them
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -35,6 +36,15 @@ class Scope(msgspec.Struct, frozen=True):
     filter: Filter = EVERYTHING
     goals: tuple[Goal, ...] = ()
     base: Filter | None = None
+
+    @classmethod
+    def of(cls, project_id: int, there: Range, tree: Filter, goals: Sequence[Goal]) -> "Scope":
+        """The scope of a filter that may name the project's `goals`. Raises Invalid where it names too many."""
+        base = expanded(without(tree), goals) if names_goals(tree) else None
+        whole = expanded(tree, goals)
+        if sum(1 for _ in leaves(whole)) > COMPARISONS_MAX:
+            raise Invalid("the filters name too many goals", code="invalid_filter", field="filters", status=400)
+        return cls(project_id, there, whole, grouped(tree, goals), base)
 
 
 class Order(msgspec.Struct, frozen=True):

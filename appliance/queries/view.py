@@ -19,7 +19,7 @@ import msgspec
 from appliance.errors import Invalid
 from appliance.queries import filters
 from appliance.queries.comparison import Comparison
-from appliance.queries.filters import EVERYTHING, AllOf
+from appliance.queries.filters import EVERYTHING, AllOf, Check
 from appliance.queries.intervals import INTERVALS, Interval
 from appliance.queries.localtime import to_aware
 from appliance.queries.period import Dates, Named, Period, Times, between, named, parse_date
@@ -40,13 +40,16 @@ class View(msgspec.Struct, frozen=True):
     interval: Interval | None = None
 
 
-def read(parameters: Iterable[tuple[str, str]]) -> View:
-    """The view that the decoded parameters of a URL name; others are ignored. Raises Invalid with the field."""
+def read(parameters: Iterable[tuple[str, str]], check: Check | None = None) -> View:
+    """The view that the decoded parameters of a URL name; others are ignored. Raises Invalid with the field.
+
+    `check` is for comparisons in filters, `filters.checked` unless another is given.
+    """
     pairs = list(parameters)
     first = {name: value for name, value in reversed(pairs) if value}
     return View(
         _in_field("period", lambda: _period(first)),
-        filters.from_url(value for name, value in pairs if name == "f" and value),
+        filters.from_url((value for name, value in pairs if name == "f" and value), check),
         _in_field("compare", lambda: _comparison(first)),
         _interval(first.get("interval")),
     )

@@ -325,7 +325,13 @@
     check();
   }
 
-  $(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // the row of tabs on a phone
+  // On a phone a row of tabs is wider than the screen: the chosen one comes into view, and the page stays where it is.
+  const reveal = (part) => all(".side [aria-current], .reports [aria-current], .tabs [aria-selected=true]", part).forEach((tab) => {
+    const row = tab.closest(".side, .reports, .tabs"), [at, frame] = [tab, row].map((element) => element.getBoundingClientRect());
+    row.scrollLeft += at.left + at.width / 2 - frame.left - frame.width / 2;
+  });
+  reveal();
+  document.addEventListener("htmx:afterSettle", ({ detail }) => reveal(detail.elt));
 
   // --- time passing ---
   for (const box of all("[data-after]")) setTimeout(() => { box.hidden = false; }, box.dataset.after * 1000);

@@ -61,6 +61,8 @@ async def create(
             return other
     if len(known) >= GOALS_MAX:
         raise Invalid(f"A project has at most {GOALS_MAX} goals: delete one first.", code="too_many")
+    if any(other.name == goal.name for other in known):
+        raise _taken(goal.name)
     insert = f"""
         INSERT INTO goal (project_id, name, kind, pattern, property, value, currency, created_at)
         VALUES (:project_id, :name, :kind, :pattern, :property, :value, :currency, :at)
@@ -69,7 +71,7 @@ async def create(
     entry = audit.entry(at, actor, "goal.create", goal.name, f"{kind} {pattern}")
     inserted, _ = await db.write_all([(insert, {**msgspec.structs.asdict(goal), "at": at}), entry])
     if not inserted:
-        raise Invalid(f"There is a goal named “{goal.name}” already.", code="taken", field="name")
+        raise _taken(goal.name)
     return _goal(inserted[0])
 
 
@@ -90,6 +92,10 @@ async def delete(db: Database, project_id: int, goal_id: int, *, actor: str, at:
     goal = _goal(deleted[0])
     await audit.record(db, at, actor, "goal.delete", goal.name)
     return goal
+
+
+def _taken(name: str) -> Invalid:
+    return Invalid(f"There is a goal named “{name}” already.", code="taken", field="name")
 
 
 def _goal(row: Row) -> Goal:

@@ -1,14 +1,17 @@
 """The cards below the chart: which tabs they have, and the report behind each."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from appliance.queries import breakdown
+from appliance.queries import breakdown, conversions
 from appliance.queries.dimensions import DIMENSIONS
 from appliance.queries.filters import Filter, Leaf, conjuncts
+from appliance.queries.goals import GOAL
 from appliance.queries.question import Order, Report
 
 MAP: Final = "map"
 EVENTS: Final = "event:name"
+GOALS: Final = GOAL
 PAGEVIEW: Final = "pageview"  # what every page view is called in `event:name`; the card lists the other events
 COUNTRIES_MAX: Final = 300  # more than there are
 
@@ -55,12 +58,13 @@ CARDS: Final = (
             ("visit:device",),
         ),
     ),
-    Card("events", ((EVENTS,),), wide=True),
+    Card("events", ((EVENTS,), (GOALS,)), wide=True),
 )
-BY_KEY: Final = {card.key: card for card in CARDS}
+# Where a site has goals they come before the events that they are made of.
+CARDS_WITH_GOALS: Final = (*CARDS[:-1], Card("events", ((GOALS,), (EVENTS,)), wide=True))
 
-# Every dimension that details and filters offer, in the order of their menus.
-OFFERED: Final = (
+# What an event or visit has one value of, in the order of the menus; it may reach any number of goals.
+ONE_VALUED: Final = (
     "event:page", "visit:entry_page", "visit:exit_page", "event:hostname",
     "visit:source", "visit:referrer", "visit:channel",
     "visit:utm_campaign", "visit:utm_source", "visit:utm_medium", "visit:utm_content", "visit:utm_term",
@@ -68,6 +72,18 @@ OFFERED: Final = (
     "visit:browser", "visit:browser_version", "visit:os", "visit:os_version", "visit:device", "visit:screen",
     EVENTS, "event:source",
 )  # fmt: skip
+# Every dimension that details list.
+OFFERED: Final = (*ONE_VALUED, GOALS)
+
+
+def filters(*, with_goals: bool) -> tuple[str, ...]:
+    """The dimensions that can be filtered by; goals only where there are any."""
+    return OFFERED if with_goals else ONE_VALUED
+
+
+def arranged(*, with_goals: bool) -> tuple[Card, ...]:
+    """The cards of a site that has goals, or has none yet."""
+    return CARDS_WITH_GOALS if with_goals else CARDS
 
 
 def keys(card: Card) -> tuple[str, ...]:
@@ -80,9 +96,9 @@ def dimension_of(key: str) -> str:
     return "visit:country" if key == MAP else key
 
 
-def card_of(dimension: str) -> Card | None:
-    """The card that a dimension stands in, if any."""
-    return next((card for card in CARDS if dimension in keys(card)), None)
+def card_of(dimension: str, shown: Iterable[Card]) -> Card | None:
+    """The card among those `shown` that a dimension stands in, if any."""
+    return next((card for card in shown if dimension in keys(card)), None)
 
 
 def only_set(key: str) -> bool:
@@ -94,6 +110,8 @@ def report(key: str) -> Report:
     """The question that a card with this key chosen asks. Its first metric is visitors."""
     if key == MAP:
         return Report(("visitors",), ("visit:country",), limit=COUNTRIES_MAX, only_set=True)
+    if key == GOALS:
+        return conversions.report()
     if key == EVENTS:
         return Report(
             ("visitors", "events", "percentage"), (EVENTS,), limit=breakdown.PANEL_ROWS + 1, only_set=True
@@ -103,6 +121,8 @@ def report(key: str) -> Report:
 
 def details_metrics(dimension: str) -> tuple[str, ...]:
     """The columns of a dimension's details: what can be said of its values (docs/metrics.md)."""
+    if dimension == GOALS:
+        return conversions.METRICS
     if dimension in DIMENSIONS and DIMENSIONS[dimension].scope == "event" and dimension != "event:page":
         return ("visitors", "events", "percentage")
     return ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration")

@@ -5,10 +5,11 @@ from typing import Final, Literal
 import msgspec
 
 from appliance.queries.comparison import Comparison, has_weekdays
-from appliance.queries.filters import Filter, Leaf, Not, to_json
+from appliance.queries.filters import Filter, HasDone, Leaf, Not
 from appliance.queries.period import Named, neighbour
 from appliance.web import cards, labels, urls
 from appliance.web.dashboard_state import RELATIVE, State, is_all
+from appliance.web.filter_words import sentence, shown_as
 from appliance.web.views import Chip, Choice, CompareMenu, PeriodMenu
 
 PERIODS: Final = (
@@ -105,26 +106,21 @@ def chips(state: State) -> tuple[Chip, ...]:
 
 def _chip(state: State, index: int, part: Filter) -> Chip:
     inner, turned = (part.part, True) if isinstance(part, Not) else (part, False)
-    form, remove = urls.filter_form(state.project), state.without_filter(index).href()
+    remove = state.without_filter(index).href()
     if not isinstance(inner, Leaf) or (turned and inner.operator.endswith("_not")):
-        # Only an address that somebody wrote has such a filter: it is shown as it is, and edited there.
-        text = msgspec.json.encode(to_json(part)).decode()
-        return Chip(dimension="segment", operator="is", values=(text,), edit_href=state.href(form), remove_href=remove)
+        # Only an address that somebody wrote has such a filter: the form cannot show it.
+        operator, words = "all", sentence(part)
+        if isinstance(part, HasDone):
+            operator, words = "has_done" if part.done else "has_not_done", sentence(part.part)
+        return Chip(dimension="several", operator=operator, values=(words,), edit_href=None, remove_href=remove)
+    offered = inner.dimension in state.filtered_by and not (turned and inner.dimension == cards.GOALS)
     return Chip(
-        dimension=_SHOWN_AS.get(inner.dimension, inner.dimension),
+        dimension=shown_as(inner.dimension),
         operator=f"{inner.operator}_not" if turned else inner.operator,
         values=tuple(labels.label(inner.dimension, value) for value in inner.values),
-        edit_href=state.href(form, ("edit", str(index))) if inner.dimension in cards.OFFERED else state.href(form),
+        edit_href=state.filter_href(("edit", str(index))) if offered else None,
         remove_href=remove,
     )
-
-
-# Dimensions of the API that pages know under another name.
-_SHOWN_AS: Final = {
-    "visit:country_name": "visit:country",
-    "visit:region_name": "visit:region",
-    "visit:city_name": "visit:city",
-}
 
 
 def _period_href(state: State, key: str) -> str:

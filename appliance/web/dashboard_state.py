@@ -7,7 +7,7 @@ period=yesterday, last_month    the day or month before the running one
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -22,13 +22,15 @@ from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import view as view_parameters
 from appliance.queries.comparison import compared
-from appliance.queries.filters import LEAVES_MAX, OPERATORS, AllOf, Filter, Leaf, checked, conjuncts, leaves
+from appliance.queries.filters import LEAVES_MAX, OPERATORS, AllOf, Filter, Leaf, conjuncts, leaves
+from appliance.queries.goals import checking
 from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
 from appliance.queries.localtime import add_months, local_day
 from appliance.queries.overview import METRICS
 from appliance.queries.period import Named, Period, Range, resolve
 from appliance.queries.question import Scope
 from appliance.queries.view import Parameters, View
+from appliance.storage.goals import Goal
 from appliance.web import cards, urls
 
 _OF_PERIOD: Final = frozenset({"period", "date", "from", "to"})
@@ -40,7 +42,7 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 class State:
     """A dashboard's state for one project at one moment. `first_event` is the time of the project's first event.
 
-    `tabs` holds the chosen key of each card whose first tab is not the chosen one.
+    `tabs` holds the chosen key of each card whose first tab is not the chosen one. `goals` are the project's, by name.
     """
 
     project: Project
@@ -49,6 +51,7 @@ class State:
     view: View
     metric: str = METRICS[0]
     tabs: Mapping[str, str] = field(default_factory=dict)
+    goals: tuple[Goal, ...] = ()
 
     @property
     def today(self) -> date:
@@ -58,9 +61,10 @@ class State:
     def range(self) -> Range:
         return resolve(self.view.period, self.project.timezone, self.now, self.first_event)
 
-    @property
+    @cached_property
     def scope(self) -> Scope:
-        return Scope(self.project.id, self.range, self.view.filter)
+        """What is asked. Raises Invalid where its filters name too many goals."""
+        return Scope.of(self.project.id, self.range, self.view.filter, self.goals)
 
     @cached_property
     def compared(self) -> Range | None:
@@ -95,6 +99,19 @@ class State:
     def named_period(self, name: str) -> Named:
         """The period of a name in the menu."""
         return _relative(name, self.today) if name in RELATIVE else Named(name)
+
+    @property
+    def cards_shown(self) -> tuple[cards.Card, ...]:
+        return cards.arranged(with_goals=bool(self.goals))
+
+    @property
+    def filtered_by(self) -> tuple[str, ...]:
+        """The dimensions that filters offer."""
+        return cards.filters(with_goals=bool(self.goals))
+
+    def card(self, key: str) -> cards.Card | None:
+        """The card of a key."""
+        return next((card for card in self.cards_shown if card.key == key), None)
 
     def tab(self, card: cards.Card) -> str:
         """The chosen key of a card."""
@@ -151,6 +168,10 @@ class State:
         target = urls.dashboard(self.project) if path is None else path
         return f"{target}?{urlencode(pairs, quote_via=quote, safe=':/,~')}" if pairs else target
 
+    def filter_href(self, *more: tuple[str, str]) -> str:
+        """The filter form, which leads back to this state with another filter."""
+        return self.href(urls.filter_form(self.project), *more)
+
     def _written_period(self) -> Parameters:
         period = self.view.period
         if period == default_period(self.project.timezone, self.now, self.first_event):
@@ -182,17 +203,28 @@ def is_all(period: Period) -> bool:
     return isinstance(period, Named) and period.name == "all"
 
 
-def read(parameters: Iterable[tuple[str, str]], project: Project, now: int, first_event: int | None) -> State:
-    """The state that the decoded parameters of a URL name. Raises Invalid with status 400 and the parameter's name."""
+def read(
+    parameters: Iterable[tuple[str, str]],
+    project: Project,
+    now: int,
+    first_event: int | None,
+    goals: Sequence[Goal] = (),
+) -> State:
+    """The state that the decoded parameters of a URL name; `goals` are those of the project.
+
+    Raises Invalid with status 400 and the parameter's name.
+    """
     pairs = [(name, value.replace("\0", "")) for name, value in parameters]
     first = {name: value for name, value in reversed(pairs) if value}
     try:
-        view = view_parameters.read(_usual(pairs, first, project, now))
+        view = view_parameters.read(_usual(pairs, first, project, now), checking(goals))
         if not {"period", "from", "to"} & first.keys():
             view = msgspec.structs.replace(view, period=default_period(project.timezone, now, first_event))
         if sum(1 for _ in leaves(view.filter)) > LEAVES_MAX:
             raise Invalid(f"more than {LEAVES_MAX} filters", field="filters")
-        state = State(project, now, first_event, view, _metric(first), _tabs(first))
+        tabs = _tabs(first, cards.arranged(with_goals=bool(goals)))
+        state = State(project, now, first_event, view, _metric(first), tabs, tuple(goals))
+        state.scope  # noqa: B018 - what cannot be asked is said before anything is
         for name, there in (("period", state.range), ("compare", state.compared), ("compare", state.compared_so_far)):
             if there is not None and there.days > BUCKETS_MAX:
                 raise Invalid(f"at most {BUCKETS_MAX:,} days can be shown", field=name)
@@ -209,13 +241,13 @@ def bad(error: Invalid) -> Invalid:
     return Invalid(str(error), code="invalid_parameter", field=name, status=400)
 
 
-def leaf(operator: str, dimension: str, values: Iterable[str]) -> Leaf:
-    """A filter from a form. Raises Invalid with status 400."""
+def leaf(operator: str, dimension: str, values: Iterable[str], goals: Sequence[Goal] = ()) -> Leaf:
+    """A filter from a form; `goals` are those that it may name. Raises Invalid with status 400."""
     known = next((name for name in OPERATORS if name == operator), None)
     if known is None:
         raise bad(Invalid(f"{operator!r} is not an operator of filters", field="op"))
     try:
-        return checked(Leaf(known, dimension, tuple(values)))
+        return checking(goals)(Leaf(known, dimension, tuple(values)), "#/f")
     except Invalid as error:
         raise bad(error) from None
 
@@ -257,10 +289,12 @@ def _metric(first: Mapping[str, str]) -> str:
     return name
 
 
-def _tabs(first: Mapping[str, str]) -> dict[str, str]:
-    chosen = {card.key: first[card.key] for card in cards.CARDS if card.key in first}
-    for name, key in chosen.items():
-        known = cards.keys(cards.BY_KEY[name])
-        if key not in known:
-            raise Invalid(f"{key!r} is not a list of {name}; use one of {', '.join(known)}", field=name)
-    return {name: key for name, key in chosen.items() if key != cards.BY_KEY[name].tabs[0][0]}
+def _tabs(first: Mapping[str, str], arranged: Iterable[cards.Card]) -> dict[str, str]:
+    chosen = {}
+    for card in arranged:
+        key = first.get(card.key, card.tabs[0][0])
+        if key not in (known := cards.keys(card)):
+            raise Invalid(f"{key!r} is not a list of {card.key}; use one of {', '.join(known)}", field=card.key)
+        if key != card.tabs[0][0]:
+            chosen[card.key] = key
+    return chosen

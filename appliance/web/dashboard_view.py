@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from appliance.queries import breakdown, intervals, overview, timeseries
+import msgspec
+
+from appliance.queries import breakdown, conversions, intervals, overview, timeseries
 from appliance.queries.localtime import local_day, to_aware
 from appliance.queries.metrics import Money, Value
 from appliance.queries.period import Dates, Named, Period
@@ -51,13 +53,13 @@ def dashboard_view(
         shell=shell,
         href=state.href(),
         chips=chips(state),
-        filter_href=state.href(urls.filter_form(project)),
+        filter_href=state.filter_href(),
         clear_href=state.with_parts(()).href(),
         period=period_menu(state),
         compare=compare_menu(state),
         kpis=tuple(_kpi(state, figure) for figure in figures),
         chart=_chart(state, points),
-        panels=_panels(state, counted, failed),
+        panels=_panels(state, counted, failed, urls.goals(project) if shell.settings_href is not None else None),
         install=install,
         empty=empty,
         failed=failed,
@@ -69,11 +71,23 @@ def dashboard_view(
     )
 
 
-def panel_view(state: State, card: Card, table: Table | None, visitors: Value, failed: bool = False) -> Panel:
-    """A card; without a table it has no rows, or says that it could not be loaded."""
+def panel_view(
+    state: State,
+    card: Card,
+    table: Table | None,
+    visitors: Value,
+    failed: bool = False,
+    goals_href: str | None = None,
+) -> Panel:
+    """A card; without a table it has no rows, or says that it could not be loaded.
+
+    `goals_href` leads whoever may make goals to where they do.
+    """
     chosen = state.tab(card)
     dimension = cards.dimension_of(chosen)
     condition: Literal["ready", "error"] = "error" if failed else "ready"
+    if table is not None and chosen == cards.GOALS:
+        table = _goals(state, table, visitors)
     lines = breakdown.lines(table, visitors) if table is not None else ()
     is_map = chosen == cards.MAP
     return Panel(
@@ -89,6 +103,7 @@ def panel_view(state: State, card: Card, table: Table | None, visitors: Value, f
         wide=card.wide,
         state=condition,
         empty=_empty(chosen),
+        empty_href=goals_href if chosen == cards.GOALS and not state.goals else None,
     )
 
 
@@ -179,15 +194,24 @@ def _no_points(state: State) -> tuple[timeseries.Point, ...]:
 # ---------------------------------------------------------------------- cards
 
 
-def _panels(state: State, counted: Counted | None, failed: bool) -> tuple[Panel, ...]:
+def _panels(state: State, counted: Counted | None, failed: bool, goals_href: str | None) -> tuple[Panel, ...]:
     tables = counted.tables if counted is not None else ()
     if counted is not None and not tables:
         return ()
     visitors = counted.visitors if counted is not None else None
     return tuple(
-        panel_view(state, card, tables[index] if tables else None, visitors, failed)
-        for index, card in enumerate(cards.CARDS)
+        panel_view(state, card, tables[index] if tables else None, visitors, failed, goals_href)
+        for index, card in enumerate(state.cards_shown)
     )
+
+
+def _goals(state: State, table: Table, visitors: Value) -> Table:
+    """The goals of a card, also those that nobody reached; their revenue where there is any."""
+    rows = conversions.complete(table, state.scope.goals, anybody=bool(visitors))[: breakdown.PANEL_ROWS]
+    if conversions.pays(table):
+        return msgspec.structs.replace(table, rows=rows)
+    rows = tuple(msgspec.structs.replace(row, values=row.values[:-1]) for row in rows)
+    return msgspec.structs.replace(table, rows=rows, metrics=table.metrics[:-1])
 
 
 def _tab(state: State, card: Card, key: str, *, active: bool) -> Tab:
@@ -211,6 +235,8 @@ def _rows(state: State, dimension: str, lines: Sequence[breakdown.Line]) -> tupl
         lines = [line for line in lines if line.label != cards.PAGEVIEW][: breakdown.PANEL_ROWS]
         most = max((line.share for line in lines), default=0.0) or 1.0
         return tuple(row(state, dimension, line.label, line.values, line.share / most) for line in lines)
+    if dimension == cards.GOALS:  # their percentage is a column of its own
+        return tuple(row(state, dimension, line.label, line.values, line.share) for line in lines)
     found = (row(state, dimension, line.label, line.values, line.share, line.percent) for line in lines)
     whose = cards.whole_of(dimension, state.view.filter)
     return tuple(replace(line, label=f"{whose} {line.label}") if whose else line for line in found)
@@ -264,4 +290,5 @@ _EMPTY: Final[Mapping[str, str]] = {
     "visit:region": "places",
     "visit:city": "places",
     cards.EVENTS: "events",
+    cards.GOALS: "goals",
 }

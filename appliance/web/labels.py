@@ -8,6 +8,7 @@ from typing import Final
 from appliance.ingest.geo import country_name
 from appliance.model import Project
 from appliance.queries.dimensions import dimension as find_dimension
+from appliance.queries.goals import GOAL
 from appliance.web.views import Icon
 
 _BRANDED: Final = frozenset({"visit:source", "visit:browser", "visit:os"})
@@ -29,7 +30,7 @@ def is_named(dimension: str) -> bool:
 
 def is_missing(dimension: str, value: str) -> bool:
     """Whether the value stands for none."""
-    return value == find_dimension(dimension).missing
+    return dimension != GOAL and value == find_dimension(dimension).missing
 
 
 def icon(dimension: str, value: str) -> Icon | None:

@@ -1,13 +1,15 @@
 """A dimension's values, searched, ordered and cut into pages: what the details, their CSV and the filter form ask.
 
 Values that are shown by a name (countries, languages) are searched and ordered by that name, which the engine does
-not know; there are few of them, so all are asked for and the rest is done here.
+not know; there are few of them, so all are asked for and the rest is done here. So it is with goals, of which also
+those are listed that nobody reached.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple
 
 from appliance.errors import Invalid
+from appliance.queries import conversions
 from appliance.queries.question import LIMIT_MAX, Order, Scope
 from appliance.queries.reports import Reports
 from appliance.queries.results import Row
@@ -57,6 +59,9 @@ def wanted(dimension: str, query: Mapping[str, str]) -> Wanted:
 async def ask(reports: Reports, scope: Scope, asked: Wanted, rows: int = PAGE_ROWS) -> Page:
     """One page of a list. Raises Unavailable."""
     offset = (asked.page - 1) * rows
+    if asked.dimension == cards.GOALS:
+        goals = [row for row in await _goals(reports, scope, asked) if _holds(asked, row)]
+        return Page(tuple(goals[offset : offset + rows]), len(goals))
     if not labels.is_named(asked.dimension):
         report = cards.details_report(asked.dimension, asked.order, asked.search, rows, offset)
         table = await reports.answer(scope, report)
@@ -78,6 +83,13 @@ async def every(reports: Reports, scope: Scope, asked: Wanted) -> AsyncIterator[
         if not found.rows or seen >= found.total:
             return
         number += 1
+
+
+async def _goals(reports: Reports, scope: Scope, asked: Wanted) -> tuple[Row, ...]:
+    """Every goal of the scope in the order that is asked for."""
+    ((table, whole),) = await reports.ask([(scope, [conversions.report(asked.order), conversions.WHOLE])])
+    anybody = whole.rows[0].values[0] is not None
+    return conversions.complete(table, scope.goals, asked.order, anybody=anybody)
 
 
 def _holds(asked: Wanted, row: Row) -> bool:

@@ -24,6 +24,7 @@ def site_nav(project: Project, active: str) -> Nav:
     """Pages of one site's settings; `active` is a key under `nav.` of the catalogue."""
     places = (
         ("general", urls.settings(project)),
+        ("goals", urls.goals(project)),
         ("keys", urls.keys(project)),
         ("export", urls.export(project)),
         ("refused", urls.refused(project)),

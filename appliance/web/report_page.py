@@ -5,20 +5,20 @@ Period and filters are the dashboard's own parameters (dashboard_state.py); a re
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
-from appliance import clock
 from appliance.errors import Invalid
 from appliance.queries import breakdown
 from appliance.queries.filters import AllOf, Filter, Leaf
-from appliance.web import cards, dashboard_state, shell, urls
-from appliance.web.access import SiteAccess, project_for
+from appliance.web import asking, cards, shell, urls
+from appliance.web.access import SiteAccess
 from appliance.web.controls import chips, period_menu
 from appliance.web.dashboard_state import State
-from appliance.web.navigation import report_nav
+from appliance.web.navigation import REPORTS, report_nav
 from appliance.web.parts import parts_of
 from appliance.web.strings import text
 from appliance.web.views_reports import ReportFrame
@@ -27,6 +27,7 @@ ON: Final = ("page", "event")
 _LISTS: Final = {"user": "users", "event": "events"}  # the report that one of its things belongs to
 TEXT_LENGTH_MAX: Final = 1_000
 NAMES_OFFERED: Final = 50
+PARAMETERS_MAX: Final = 100  # of a report
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ class ReportState(State):
         if path is not None:
             return super().href(path, *more)
         return super().href(urls.report(self.project, self.key), *self.more, *more)
+
+    @property
+    def back(self) -> str:
+        """What `returned` makes the report of, as a parameter of another page."""
+        return f"{self.key}?{urlencode(self.more)}"
+
+    def filter_href(self, *more: tuple[str, str]) -> str:
+        """The filter form, which leads back to the report."""
+        return self.href(urls.filter_form(self.project), *more, ("back", self.back))
 
     def with_more(self, **changes: str) -> "ReportState":
         """Other parameters of the report; an empty one is left out."""
@@ -65,14 +75,30 @@ class Asked(NamedTuple):
 
 async def asked(request: Request, key: str) -> Asked:
     """Raises LoginNeeded, NotFound; Invalid with status 400; Unavailable."""
-    access, now = await project_for(request), clock.now()
-    first_event = await parts_of(request).reports.first_event(access.project)
-    state = dashboard_state.read(request.query_params.multi_items(), access.project, now, first_event)
-    return Asked(access, ReportState(access.project, now, first_event, state.view, state.metric, state.tabs, key))
+    access, state = await asking.asked(request)
+    return Asked(access, of_report(state, key))
 
 
-async def frame(request: Request, access: SiteAccess, state: ReportState, *own: str) -> ReportFrame:
-    """The frame of a report whose form sends the parameters `own` itself."""
+def of_report(state: State, key: str, more: Iterable[tuple[str, str]] = ()) -> ReportState:
+    """A dashboard's state at a report, with parameters of the report's own."""
+    kept = {each.name: getattr(state, each.name) for each in fields(State)}
+    return ReportState(**kept, key=key, more=tuple(more))
+
+
+def returned(state: State, back: str) -> ReportState:
+    """The report that `ReportState.back` wrote down, in a state. Raises Invalid with status 400."""
+    key, _, query = back.partition("?")
+    if key not in (*REPORTS, *_LISTS):
+        raise bad("back", f"{key!r} is not a report")
+    try:
+        more = parse_qsl(query.replace("\0", ""), keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+    except ValueError:
+        raise bad("back", f"at most {PARAMETERS_MAX} parameters are expected") from None
+    return of_report(state, key, more)
+
+
+async def frame(request: Request, access: SiteAccess, state: ReportState, *own: str, csv: bool = False) -> ReportFrame:
+    """The frame of a report whose form sends the parameters `own` itself; `csv`: what it shows can be downloaded."""
     path = urls.report(state.project, state.key)
     menu = period_menu(state)
     title = text("report.heading", report=text(f"report.{state.key}"), site=shell.label(access.project))
@@ -87,7 +113,9 @@ async def frame(request: Request, access: SiteAccess, state: ReportState, *own: 
             hidden=(*menu.hidden, *state.more),
         ),
         chips=chips(state),
+        filter_href=(state.at("events") if state.key == "event" else state).filter_href(),
         clear_href=state.with_parts(()).href(),
+        csv_href=state.href(urls.report_csv(state.project, state.key), *state.more) if csv else None,
         action=path,
         hidden=(*state.parameters(), *(pair for pair in state.more if pair[0] not in own)),
     )

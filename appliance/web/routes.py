@@ -12,11 +12,13 @@ from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
 from appliance.web import assets, problems
 from appliance.web.api import export as api_export
+from appliance.web.api import funnels as api_funnels
 from appliance.web.api import goals as api_goals
 from appliance.web.api import health, stats, verify
 from appliance.web.pages import (
     account,
     admin_accounts,
+    admin_goals,
     admin_keys,
     admin_system,
     csv,
@@ -30,6 +32,7 @@ from appliance.web.pages import (
     login,
     refused,
     retention,
+    saved_funnels,
     settings,
     setup,
     sites,
@@ -43,9 +46,9 @@ from appliance.web.security import CrossSiteGuard, Forwarded, Headers
 from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
-    health, stats, api_export, api_goals, verify,
-    setup, login, sites, settings, admin_keys, admin_accounts, admin_system, account,
-    funnels, retention, journeys, users, events,
+    health, stats, api_export, api_goals, api_funnels, verify,
+    setup, login, sites, settings, admin_goals, admin_keys, admin_accounts, admin_system, account,
+    funnels, saved_funnels, retention, journeys, users, events,
     export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip
 

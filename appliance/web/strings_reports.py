@@ -58,6 +58,14 @@ REPORTS: dict[str, str] = {
     "funnels.dropped.other": "{count} visitors left",
     "funnels.median": "median {time}",
     "funnels.condition": "{dimension} is {value}",
+    "funnels.saved": "Saved funnels",
+    "funnels.save": "Save",
+    "funnels.save.name": "Name of the funnel",
+    "funnels.save.example": "From pricing to order",
+    "funnels.save.hint": "Everybody who sees this site can open it.",
+    "funnels.save.submit": "Save funnel",
+    "funnels.delete": "Delete saved funnel",
+    "funnels.delete.sure": "Delete this saved funnel? What it counted can be asked for again at any time.",
     "funnels.none": "Name two steps or more",
     "funnels.none.hint": "A step is a page, such as /pricing or /blog/*, or the name of an event.",
     "funnels.rotating": (
@@ -73,6 +81,7 @@ REPORTS: dict[str, str] = {
     "people.last_seen": "Last seen",
     "people.back": "All users",
     "people.log": "Visits and events",
+    "people.nothing": "Nothing of this user here",
     "people.none": "No identified users here",
     "people.none.hint": "Call identify with your own id of a user, or send user_id with an event.",
     # Event log

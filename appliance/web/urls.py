@@ -88,6 +88,19 @@ def report(project: Project, key: str) -> str:
     return f"{dashboard(project)}/{key}"
 
 
+def report_csv(project: Project, key: str) -> str:
+    """What a report shows, as a file."""
+    return f"{report(project, key)}.csv"
+
+
+def funnel_save(project: Project) -> str:
+    return f"{report(project, 'funnels')}/save"
+
+
+def funnel_delete(project: Project, funnel_id: int) -> str:
+    return f"{report(project, 'funnels')}/{funnel_id}/delete"
+
+
 def user(project: Project) -> str:
     """One identified user; the parameter `user` says who."""
     return report(project, "user")
@@ -120,6 +133,14 @@ def key_revoke(project: Project, key_id: int) -> str:
 
 def key_rotate(project: Project) -> str:
     return f"{keys(project)}/rotate"
+
+
+def goals(project: Project) -> str:
+    return f"{settings(project)}/goals"
+
+
+def goal_delete(project: Project, goal_id: int) -> str:
+    return f"{goals(project)}/{goal_id}/delete"
 
 
 def export(project: Project) -> str:

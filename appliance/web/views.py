@@ -4,8 +4,8 @@ Handlers fill these with raw figures (counts as int, rates in per cent, duration
 `Money`, times as aware datetimes in the project's zone) and with finished URLs; templates write them down.
 Finite things are named by key (metric `visitors`, dimension `visit:source`, period `30d`) and get their words
 from `strings.py`; what users named (domains, pages, goals) comes as text. Every `href` keeps the page's whole
-state, so that each link can be copied. Reports about people are in `views_reports.py`, pages of settings and
-administration in `views_admin.py`.
+state, so that each link can be copied. Details and the filter form are in `views_lists.py`, reports about people in
+`views_reports.py`, pages of settings and administration in `views_admin.py`.
 """
 
 from dataclasses import dataclass, field
@@ -87,12 +87,15 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """One filter in force: dimension, operator (`is`, `is_not`, `contains`, ...), the values' labels."""
+    """One filter in force: dimension, operator (`is`, `is_not`, `contains`, ...), the values' labels.
+
+    Of a filter that is more than one comparison the value is a sentence; the operator is then `has_done`,
+    `has_not_done` or `all`, and the dimension `several`."""
 
     dimension: str
     operator: str
     values: tuple[str, ...]
-    edit_href: str
+    edit_href: str | None  # None: the form cannot show it
     remove_href: str
 
 
@@ -291,15 +294,6 @@ class DashboardView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column of the details table; `sort_href` orders by it, `sorted` says it is. metric: `value` is the first."""
-
-    metric: str
-    sort_href: str
-    sorted: Literal["ascending", "descending"] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pager:
     """Keyset paging. `first` and `last` count rows from 1, `total` where it is known."""
 
@@ -308,55 +302,6 @@ class Pager:
     total: int | None = None
     previous_href: str | None = None
     next_href: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetailsView:
-    """`details/page.html`; in the dialog `details/_dialog.html`, its table alone `details/_table.html`."""
-
-    shell: Shell
-    dimension: str
-    period: PeriodMenu
-    chips: tuple[Chip, ...] = ()
-    variants: tuple[Tab, ...] = ()
-    value_column: Column | None = None  # the head of the first column; None: the values are not ordered by
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    search: str = ""
-    search_action: str
-    hidden: Hidden = ()
-    pager: Pager
-    csv_href: str | None = None
-    close_href: str  # the dashboard behind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
-    value: str
-    label: str
-    count: int
-    checked: bool = False
-    icon: Icon | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterView:
-    """`filter/page.html`, in the dialog `filter/_dialog.html`, suggestions alone `filter/_values.html`.
-
-    The form sends `dimension`, `op`, each ticked `value`, and `text` to `apply_action` (GET), which redirects
-    to the dashboard with the filter added in place of `replaces`, or asks for suggestions at `values_href`."""
-
-    shell: Shell
-    dimensions: tuple[Choice, ...]
-    dimension: str
-    operators: tuple[str, ...]
-    operator: str
-    suggestions: tuple[Suggestion, ...]
-    text: str = ""
-    apply_action: str
-    values_href: str
-    hidden: Hidden = ()
-    close_href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

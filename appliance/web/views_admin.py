@@ -141,6 +141,32 @@ class KeysView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoalRow:
+    """A goal; what it does not ask for is ''. href is the dashboard of those who reached it."""
+
+    name: str
+    kind: Literal["event", "page"]
+    pattern: str
+    property: str = ""
+    value: str = ""
+    currency: str = ""
+    href: str
+    delete_action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalsView:
+    """`admin/goals.html`. Fields: kind (event, page), pattern, name, property, value, currency."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[GoalRow, ...]
+    form: Form
+    currencies: Options = ()
+    offered: tuple[str, ...] = ()  # names of events and paths of pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportView:
     """`admin/export.html`. A GET form: dataset, format, from, to; it answers with the file."""
 

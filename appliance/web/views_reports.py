@@ -5,6 +5,7 @@ from datetime import datetime
 
 from appliance.web.formats import Interval
 from appliance.web.views import Chip, Choice, Hidden, PeriodMenu, Shell
+from appliance.web.views_admin import Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,9 @@ class ReportFrame:
     reports: tuple[Choice, ...]
     period: PeriodMenu
     chips: tuple[Chip, ...] = ()
+    filter_href: str
     clear_href: str
+    csv_href: str | None = None  # the report as a file, once it shows anything
     action: str  # of the report's GET form, which sends `hidden` along
     hidden: Hidden = ()
 
@@ -72,8 +75,16 @@ class FunnelStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFunnel:
+    name: str
+    href: str
+    active: bool = False  # it is the one that is shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelView:
-    """`reports/funnels.html`. steps are empty until the form names two."""
+    """`reports/funnels.html`. steps are empty until the form names two. Posted: name to `save`, nothing to
+    `delete_action`."""
 
     shell: Shell
     frame: ReportFrame
@@ -85,6 +96,9 @@ class FunnelView:
     steps: tuple[FunnelStep, ...] = ()
     rate: float | None = None  # conversion of the whole
     offered: tuple[str, ...] = ()  # pages and names of events in the period
+    saved: tuple[SavedFunnel, ...] = ()
+    save: Form | None = None  # of one that is not saved yet, for who may
+    delete_action: str | None = None  # of the saved one that is shown, for who may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +173,8 @@ class UserView:
 
     shell: Shell
     frame: ReportFrame
-    user: UserRow
+    name: str
+    user: UserRow | None  # None: nothing in the period that passes the filters
     rows: tuple[LogRow, ...]
     users_href: str
     newest_href: str | None = None

@@ -2,8 +2,12 @@
 
 import pytest
 
-from appliance.queries.filters import AllOf, AnyOf, HasDone, Leaf, Not
-from appliance.queries.goals import as_filter, chosen, expanded, grouped, without
+from appliance.errors import Invalid
+from appliance.queries import view
+from appliance.queries.filters import AllOf, AnyOf, HasDone, Leaf, Not, from_url, to_url
+from appliance.queries.goals import as_filter, checking, chosen, expanded, grouped, without
+from appliance.queries.period import Named, resolve
+from appliance.queries.question import COMPARISONS_MAX, Scope
 from appliance.storage.goals import Goal
 from appliance.storage.matching import matcher
 
@@ -74,3 +78,26 @@ def test_results_are_grouped_by_the_goals_that_all_filters_allow() -> None:
     assert grouped(AllOf((sale,)), [SALE, SIGNUP]) == (SALE,)
     assert grouped(AllOf((sale, Leaf("is", "event:goal", ("Sign-up",)))), [SALE, SIGNUP]) == ()
     assert chosen(Leaf("contains", "event:goal", ("SIGN",), False), [SALE, SIGNUP]) == [SIGNUP]
+
+
+def test_an_address_names_the_goals_that_it_is_read_with() -> None:
+    check = checking([SALE, SIGNUP])
+    tree = AllOf((Leaf("is", "event:goal", ("Sale", "Sign-up")), HasDone(Leaf("contains", "event:goal", ("S",)))))
+    assert from_url(to_url(tree), check) == tree
+    assert view.read([("f", "is:event:goal:Sale")], check).filter == AllOf((Leaf("is", "event:goal", ("Sale",)),))
+    for refused in ("is:event:goal:Gone", "is_not:event:goal:Sale", 'json:["has_done",["is","event:goal",["Gone"]]]'):
+        with pytest.raises(Invalid):
+            from_url([refused], check)
+    with pytest.raises(Invalid):
+        from_url(["is:event:goal:Sale"])  # of a project whose goals nobody gave
+
+
+def test_a_scope_knows_what_reaches_its_goals_and_whom_they_are_compared_with() -> None:
+    there = resolve(Named("day"), "UTC", 1_760_000_000_000_000, None)
+    named = Leaf("is", "event:goal", ("Sale",))
+    scope = Scope.of(1, there, AllOf((GERMAN, named)), [SALE, SIGNUP])
+    assert scope == Scope(1, there, AllOf((GERMAN, AnyOf((as_filter(SALE),)))), (SALE,), AllOf((GERMAN,)))
+    assert Scope.of(1, there, AllOf((GERMAN,)), [SALE]) == Scope(1, there, AllOf((GERMAN,)), (SALE,))
+    many = [Goal(place, 1, f"Sale {place}", "event", "Buy") for place in range(COMPARISONS_MAX // 10 + 1)]
+    with pytest.raises(Invalid):
+        Scope.of(1, there, AllOf((Leaf("contains", "event:goal", ("Sale",)),) * 10), many)

@@ -35,6 +35,7 @@ async def test_the_same_goal_again_is_the_same(database, project):
     with pytest.raises(Invalid) as caught:
         await make(database, project, prop="plan", value="pro")
     assert (caught.value.code, caught.value.field) == ("taken", "name")
+    assert [e.action for e in await audit.recent(database)].count("goal.create") == 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,17 @@ from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.telemetry import Health
 from appliance.web import problems
 from appliance.web.access import find_project, project_for, require_key
-from appliance.web.pages import account, admin_accounts, admin_keys, admin_system, login, settings, setup, sites
+from appliance.web.pages import (
+    account,
+    admin_accounts,
+    admin_goals,
+    admin_keys,
+    admin_system,
+    login,
+    settings,
+    setup,
+    sites,
+)
 from appliance.web.parts import SiteNumbers
 from appliance.web.rendering import Renderer
 from appliance.web.security import CrossSiteGuard, Forwarded, Headers
@@ -31,7 +41,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 SETUP_TOKEN = "the-token-that-was-printed"
 PASSWORD = "correct horse battery"
-PAGES = (setup, login, sites, settings, admin_keys, admin_accounts, admin_system, account)
+PAGES = (setup, login, sites, settings, admin_goals, admin_keys, admin_accounts, admin_system, account)
 
 
 class Administration:

@@ -22,7 +22,7 @@ from appliance.queries.reports import Reports
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.web.pages import csv, dashboard, details, events, funnels, journeys, retention, users
+from appliance.web.pages import csv, dashboard, details, events, funnels, journeys, retention, saved_funnels, users
 from appliance.web.pages import filter as filter_form
 from tests.builders import event, pageview
 from tests.web.administration import Administration, Browser, health
@@ -89,7 +89,18 @@ class Dashboards(Administration):
         super().__init__(database, folder)
         routes = [
             route
-            for module in (csv, details, filter_form, funnels, retention, journeys, users, events, dashboard)
+            for module in (
+                csv,
+                details,
+                filter_form,
+                funnels,
+                saved_funnels,
+                retention,
+                journeys,
+                users,
+                events,
+                dashboard,
+            )
             for route in module.routes()
         ]
         self.app.router.routes[:0] = routes

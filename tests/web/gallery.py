@@ -43,15 +43,19 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "dashboard-today": ("dashboard/page.html", samples.dashboard_today),
     "dashboard-shared": ("dashboard/page.html", samples.dashboard_shared),
     "details": ("details/page.html", samples_pages.details),
+    "details-goals": ("details/page.html", samples_pages.details_goals),
     "filter": ("filter/page.html", samples_pages.filter_view),
+    "filter-goals": ("filter/page.html", samples_pages.filter_goals),
     "live": ("live/page.html", samples_pages.live),
     "live-quiet": ("live/page.html", samples_pages.live_quiet),
     "funnels": ("reports/funnels.html", samples_reports.funnels),
+    "funnels-unsaved": ("reports/funnels.html", samples_reports.funnels_unsaved),
     "funnels-none": ("reports/funnels.html", samples_reports.funnels_none),
     "journeys": ("reports/journeys.html", samples_reports.journeys),
     "journeys-none": ("reports/journeys.html", samples_reports.journeys_none),
     "people": ("reports/users.html", samples_reports.users),
     "user": ("reports/user.html", samples_reports.user),
+    "user-none": ("reports/user.html", samples_reports.user_none),
     "events": ("reports/events.html", samples_reports.events),
     "retention": ("reports/retention.html", samples_reports.retention),
     "retention-none": ("reports/retention.html", samples_reports.retention_none),
@@ -69,6 +73,8 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "project-new": ("admin/project.html", lambda: samples_admin.project(new=True)),
     "project": ("admin/project.html", samples_admin.project),
     "keys": ("admin/keys.html", samples_admin.keys),
+    "goals": ("admin/goals.html", samples_admin.goals),
+    "goals-none": ("admin/goals.html", lambda: samples_admin.goals(empty=True)),
     "users": ("admin/users.html", samples_admin.users),
     "account": ("admin/account.html", samples_admin.account),
     "export": ("admin/export.html", samples_admin.export),
@@ -131,7 +137,7 @@ async def filter_values(request: Request) -> Response:
     view = samples_pages.filter_view()
     text = request.query_params.get("text", "").lower()
     kept = tuple(item for item in view.suggestions if text in item.label.lower())
-    return _answer(request, "filter/page.html", "filter/_values.html", replace(view, suggestions=kept))
+    return _answer(request, "filter/page.html", "filter/_values_swap.html", replace(view, suggestions=kept))
 
 
 async def live(request: Request) -> Response:

@@ -300,10 +300,10 @@ def panel(key: str, tab: str | None = None) -> Panel:
                 details_href=url("/details/visit:browser"),
                 fragment_href=fragment,
             )
-        case "goals" if tab == "funnels":
+        case "events" if tab == "funnels":
             return Panel(
                 key=key,
-                tabs=tabs(key, "event:goal", "event:props", "funnels", active=tab),
+                tabs=tabs(key, "event:goal", "event:name", "funnels", active=tab),
                 body="funnels",
                 funnels=(funnel(),),
                 wide=True,
@@ -311,8 +311,8 @@ def panel(key: str, tab: str | None = None) -> Panel:
             )
         case _:
             return Panel(
-                key="goals",
-                tabs=tabs("goals", "event:goal", "event:props", "funnels", active=tab),
+                key="events",
+                tabs=tabs("events", "event:goal", "event:name", active=tab),
                 columns=("visitors", "events", "conversion_rate", "total_revenue"),
                 rows=goal_rows(),
                 wide=True,
@@ -386,7 +386,7 @@ def dashboard(metric: str = "visitors", **changes: object) -> views.DashboardVie
         compare=compare(),
         kpis=kpis(metric),
         chart=chart(metric),
-        panels=tuple(panel(key) for key in ("sources", "pages", "locations", "devices", "goals")),
+        panels=tuple(panel(key) for key in ("sources", "pages", "locations", "devices", "events")),
         main_href=url("/main"),
         ticking=True,
         last_days_href=url(period="30d"),
@@ -436,7 +436,7 @@ def dashboard_quiet() -> views.DashboardView:
             replace(panel("pages"), state="error", rows=()),
             replace(panel("locations"), state="lazy", areas=(), fragment_href="/slow"),
             replace(panel("devices"), rows=(), details_href=None),
-            replace(panel("goals"), rows=(), empty="goals", empty_href="/p/1/settings/goals", details_href=None),
+            replace(panel("events"), rows=(), empty="goals", empty_href="/p/1/settings/goals", details_href=None),
         ),
         shell=shell("example.com", banners=(Banner(key="delayed", level="warn", value=184),), live=0),
     )
@@ -461,7 +461,7 @@ def dashboard_today() -> views.DashboardView:
         compare=compare("off"),
         chips=(),
         panels=tuple(
-            panel(key, tab) for key, tab in (("sources", None), ("locations", "visit:country"), ("goals", "funnels"))
+            panel(key, tab) for key, tab in (("sources", None), ("locations", "visit:country"), ("events", "funnels"))
         ),
         shell=shell(
             "example.com",

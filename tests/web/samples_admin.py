@@ -151,6 +151,42 @@ def keys() -> views_admin.KeysView:
     )
 
 
+def goals(empty: bool = False) -> views_admin.GoalsView:
+    wanted = (
+        ("Order", "event", "Order", "", "", "EUR"),
+        ("Sign-up for the pro plan", "event", "Signup", "plan", "pro", ""),
+        ("Visit /blog/**", "page", "/blog/**", "", "", ""),
+        ("Visit /docs/a-very-long-path/that/nobody-shortened/*", "page", "/docs/a-very-long-path/*", "", "", ""),
+    )
+    wrong = {"pattern": "Give the event's name, or a path that begins with /.", "value": "They go together."}
+    return views_admin.GoalsView(
+        shell=shell("Goals · example.com"),
+        nav=nav("goals"),
+        rows=()
+        if empty
+        else tuple(
+            views_admin.GoalRow(
+                name=name,
+                kind=kind,  # type: ignore[arg-type]
+                pattern=pattern,
+                property=prop,
+                value=value,
+                currency=currency,
+                href="/p/1?f=is:event:goal:Order",
+                delete_action="/p/1/settings/goals/1/delete",
+            )
+            for name, kind, pattern, prop, value, currency in wanted
+        ),
+        form=views_admin.Form(
+            action="/p/1/settings/goals",
+            values={"kind": "event" if empty else "page", "pattern": "" if empty else "blog"},
+            errors={} if empty else wrong,
+        ),
+        currencies=(("", "Any currency, or none"), *MONEY),
+        offered=("Signup", "/pricing"),
+    )
+
+
 def users() -> views_admin.UsersView:
     row = views_admin.UserRow
     return views_admin.UsersView(

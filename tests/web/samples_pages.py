@@ -5,11 +5,12 @@ from datetime import timedelta
 from math import pi, sin
 
 from appliance.web import views
-from appliance.web.views import Choice, Column, FeedRow, Icon, Panel, Row
-from tests.web.samples import CHIPS, COUNTRIES, NOW, SOURCES, country_rows, period, rows, shell, tabs, url
+from appliance.web.views import Choice, FeedRow, Icon, Panel, Row
+from appliance.web.views_lists import Column, DetailsView, FilterView, Suggestion
+from tests.web.samples import CHIPS, COUNTRIES, NOW, SOURCES, country_rows, goal_rows, period, rows, shell, tabs, url
 
 
-def details() -> views.DetailsView:
+def details() -> DetailsView:
     metrics = ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration")
     labels = [name for name, _ in SOURCES] + [
         "Bing",
@@ -39,7 +40,7 @@ def details() -> views.DetailsView:
         )
         for place, label in enumerate(labels)
     )
-    return views.DetailsView(
+    return DetailsView(
         shell=shell("Sources · example.com"),
         dimension="visit:source",
         period=period(),
@@ -62,7 +63,19 @@ def details() -> views.DetailsView:
     )
 
 
-def filter_view() -> views.FilterView:
+def details_goals() -> DetailsView:
+    metrics = ("visitors", "events", "conversion_rate", "total_revenue")
+    return replace(
+        details(),
+        dimension="event:goal",
+        variants=tabs("events", "event:goal", "event:name"),
+        columns=tuple(Column(metric=metric, sort_href=url("/details/event:goal", sort=metric)) for metric in metrics),
+        rows=goal_rows(),
+        pager=views.Pager(first=1, last=5, total=5),
+    )
+
+
+def filter_view() -> FilterView:
     names = (
         "visit:source",
         "visit:channel",
@@ -74,7 +87,7 @@ def filter_view() -> views.FilterView:
         "event:goal",
         "event:props:plan",
     )
-    return views.FilterView(
+    return FilterView(
         shell=shell("Filter · example.com"),
         dimensions=tuple(
             Choice(key=name, href=url("/filter", dimension=name), active=name == "visit:country") for name in names
@@ -83,15 +96,29 @@ def filter_view() -> views.FilterView:
         operators=("is", "is_not"),
         operator="is",
         suggestions=tuple(
-            views.Suggestion(
-                value=code, label=name, count=count, checked=code == "DE", icon=Icon(kind="flag", code=code)
-            )
+            Suggestion(value=code, label=name, count=count, checked=code == "DE", icon=Icon(kind="flag", code=code))
             for code, name, count in COUNTRIES[:12]
         ),
         apply_action=url("/filter/apply"),
         values_href=url("/filter/values"),
         hidden=(("period", "30d"),),
         close_href=url(period="30d"),
+    )
+
+
+def filter_goals() -> FilterView:
+    """Over a report, with the goals of the site."""
+    view = filter_view()
+    return replace(
+        view,
+        dimensions=tuple(replace(choice, active=choice.key == "event:goal") for choice in view.dimensions),
+        dimension="event:goal",
+        operators=("is", "contains"),
+        suggestions=tuple(
+            Suggestion(value=row.label, label=row.label, count=row.values[0])  # type: ignore[arg-type]
+            for row in goal_rows()
+        ),
+        report="retention",
     )
 
 

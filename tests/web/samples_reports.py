@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from appliance.web import views_reports
-from appliance.web.cards import OFFERED
+from appliance.web.cards import ONE_VALUED
+from appliance.web.funnel_steps import WINDOWS
 from appliance.web.navigation import REPORTS
-from appliance.web.pages.funnels import WINDOWS
-from appliance.web.views import Choice
+from appliance.web.views import Chip, Choice
+from appliance.web.views_admin import Form
 from appliance.web.views_reports import (
     EventsView,
     FunnelStep,
@@ -16,6 +17,7 @@ from appliance.web.views_reports import (
     JourneysView,
     LogRow,
     ReportFrame,
+    SavedFunnel,
     StepFields,
     UserRow,
     UsersView,
@@ -23,6 +25,14 @@ from appliance.web.views_reports import (
     VisitHead,
 )
 from tests.web.samples import CHIPS, NOW, ZONE, period, shell, url
+
+HAS_DONE = Chip(
+    dimension="several",
+    operator="has_done",
+    values=("Event is Signup and (Page is /pricing or Page contains /docs)",),
+    edit_href=None,
+    remove_href=url(period="91d"),
+)
 
 
 def frame(key: str) -> ReportFrame:
@@ -34,8 +44,10 @@ def frame(key: str) -> ReportFrame:
             *(Choice(key=name, href=url(f"/{name}"), active=name == key) for name in REPORTS),
         ),
         period=period("91d"),
-        chips=CHIPS[:2],
+        chips=(*CHIPS[:2], HAS_DONE),
+        filter_href=url("/filter", back=key),
         clear_href=url(f"/{key}"),
+        csv_href=url(f"/{key}.csv"),
         action=url(f"/{key}"),
         hidden=(("period", "91d"),),
     )
@@ -100,7 +112,7 @@ def funnels() -> views_reports.FunnelView:
             ),
             StepFields(),
         ),
-        dimensions=OFFERED,
+        dimensions=ONE_VALUED,
         within="7d",
         withins=tuple(WINDOWS),
         steps=tuple(
@@ -118,11 +130,29 @@ def funnels() -> views_reports.FunnelView:
         ),
         rate=2.8,
         offered=("/", "/pricing", "Signup"),
+        saved=saved_funnels(),
+        delete_action="/p/1/funnels/1/delete",
+    )
+
+
+def saved_funnels(active: int = 1) -> tuple[SavedFunnel, ...]:
+    names = ("Checkout", "From the blog to a sign-up", "Onboarding: first week, nothing in between, all countries")
+    return tuple(
+        SavedFunnel(name=name, href=url("/funnels", saved=name), active=place == active)
+        for place, name in enumerate(names)
     )
 
 
 def funnels_none() -> views_reports.FunnelView:
-    return replace(funnels(), fields=(StepFields(), StepFields()), steps=(), rate=None, within="visit")
+    view = replace(funnels(), fields=(StepFields(), StepFields()), steps=(), rate=None, within="visit")
+    return replace(view, saved=(), delete_action=None)
+
+
+def funnels_unsaved() -> views_reports.FunnelView:
+    """One that could be saved, but not under the name that was sent."""
+    taken = {"name": "There is a funnel named “Checkout” already."}
+    form = Form(action="/p/1/funnels/save", values={"name": "Checkout"}, errors=taken)
+    return replace(funnels(), saved=saved_funnels(active=-1), save=form, delete_action=None)
 
 
 HEADS = (
@@ -199,11 +229,17 @@ def user() -> UserView:
     return UserView(
         shell=frame("user").shell,
         frame=replace(frame("users"), key="user"),
+        name=user_row().user,
         user=user_row(),
         rows=log_rows(),
         users_href=url("/users"),
         older_href=url("/user", before="1.1"),
     )
+
+
+def user_none() -> UserView:
+    """The filters leave nothing of what the user did."""
+    return replace(user(), user=None, rows=(), older_href=None)
 
 
 def journeys() -> JourneysView:

@@ -273,7 +273,12 @@ async def test_once_one_browser_is_chosen_its_versions_are_offered(reader: Brows
         ('json:["not",["is","visit:browser",["Chrome"]]]', "Browser is not Chrome"),
         ("contains:visit:country_name:land", "Country contains land"),
         ("is:event:source:web", "Sending part is web"),
-        ('json:["or",[["is","visit:os",["iOS"]]]]', 'Segment is ["or",[["is","visit:os",["iOS"]]]]'),
+        (
+            'json:["or",[["is","visit:os",["iOS"]],["is","visit:device",["TV"]]]]',
+            "Operating system is iOS or Device is TV",
+        ),
+        ('json:["has_done",["is","event:name",["Signup"]]]', "Has done: Event is Signup"),
+        ('json:["has_not_done",["is","event:page",["/a","/b"]]]', "Has not done: Page is /a or /b"),
     ],
 )
 async def test_every_filter_that_an_address_can_hold_is_shown(reader: Browser, written: str, said: str) -> None:

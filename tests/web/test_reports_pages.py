@@ -15,11 +15,7 @@ from tests.builders import event
 from tests.web.administration import Browser, words
 from tests.web.dashboards import (
     ANN,
-    BEN,
-    CAT,
-    FRENCH,
     GERMAN,
-    GOOGLE,
     Dashboards,
     Visit,
     chips,
@@ -28,57 +24,20 @@ from tests.web.dashboards import (
     microseconds,
     table,
 )
-
-SHOP = "/sites/shop.example"
-# ANN comes in three weeks, BEN in two, CAT once; DAN, who is in no other list, came long before.
-DAN = 44
-COMING = (
-    Visit("2025-12-20 09:00", DAN, ["/"], GERMAN),
-    Visit("2026-02-23 10:00", ANN, ["/", "/pricing"], GERMAN | GOOGLE, "Signup"),
-    Visit("2026-02-24 10:00", BEN, ["/pricing", "/"], FRENCH),
-    Visit("2026-03-03 10:00", ANN, ["/"], GERMAN, "Order"),
-    Visit("2026-03-04 10:00", CAT, ["/docs"], FRENCH),
-    Visit("2026-03-05 10:00", DAN, ["/docs"], GERMAN),
-    Visit("2026-03-10 10:00", ANN, ["/blog"], GERMAN),
-    Visit("2026-03-17 10:00", BEN, ["/"], FRENCH),
-)
-PERIOD = "from=2026-02-23&to=2026-03-22"
+from tests.web.report_sites import APP, COMING, ORDER, PERIOD, SHOP, the_app, the_shop
 
 
 @pytest.fixture(scope="module")
 async def shop(dashboards: Dashboards) -> Browser:
     """Who may see the shop."""
-    await dashboards.site(COMING, "shop.example")
+    await the_shop(dashboards)
     return await dashboards.owner()
-
-
-APP = "/sites/app.example"
-KNOWN = (
-    Visit("2026-03-10 10:00", ANN, ["/", "/shop"], GERMAN | {"user_id": "ann@example.com"}),
-    Visit("2026-03-15 10:00", ANN, ["/shop"], GERMAN | {"user_id": "ann@example.com"}),
-    Visit("2026-03-16 10:00", BEN, ["/welcome"], FRENCH | {"user_id": "ben/1?x=&y"}),
-)
-ORDER = {
-    "user_id": "ann@example.com",
-    "revenue": 1999,
-    "currency": "EUR",
-    "properties": '{"plan": "pro", "tags": ["a", "<b>"]}',
-}
 
 
 @pytest.fixture(scope="module")
 async def known(dashboards: Dashboards) -> Browser:
     """Who may see the app, whose users are identified."""
-    project = await dashboards.site(KNOWN, "app.example")
-    order = microseconds("2026-03-15 10:05")
-    dashboards.store(
-        [event(visitor=ANN, name="Order", path="/shop", time=order, project_id=project.id, **GERMAN, **ORDER)]
-    )
-    await dashboards.database.write(
-        "INSERT INTO user_trait SELECT d.project_id, d.code, :traits, 0 FROM dictionary d"
-        " WHERE d.project_id = :project AND d.dimension = 6 AND d.text = 'ann@example.com'",
-        {"project": project.id, "traits": '{"plan": "pro", "tags": ["x"]}'},
-    )
+    await the_app(dashboards)
     return await dashboards.owner()
 
 
@@ -215,7 +174,11 @@ async def test_a_user_has_a_page_of_visits_and_events(known: Browser) -> None:
     assert "All users" in words(answer)
     other = await known.get(link(await known.get(f"{APP}/users?period=28d"), "ben/1"))
     assert lines(other) == ["/welcome"]
-    assert (await known.get(f"{APP}/user?period=28d&user=nobody")).status_code == 404
+    nobody = await known.get(f"{APP}/user?period=28d&user=nobody")
+    assert (nobody.status_code, "Nothing of this user here" in words(nobody)) == (404, True)
+    filtered = await known.get(f"{APP}/user?period=28d&user=ann@example.com&f=is:event:page:/none")
+    assert (filtered.status_code, "Nothing of this user here" in words(filtered)) == (200, True)
+    assert chips(filtered) == ["Page is /none"]
     assert (await known.get(f"{APP}/user?period=28d")).status_code == 404
 
 

@@ -107,11 +107,11 @@ async def test_settings_are_shown_changed_and_said_to_be(administration):
 
 
 async def test_what_a_form_does_not_have_stays(administration):
-    made = await administration.project(settings=ProjectSettings(deduplication_days=30))
+    made = await administration.project(settings=ProjectSettings(deduplication_days=30, raw_retention_days=90))
     browser = await administration.signed_in()
     await browser.post("/sites/example.com/settings", **SETTINGS)
     changed = await projects.by_id(administration.database, made.project.id)
-    assert changed.settings.deduplication_days == 30
+    assert (changed.settings.deduplication_days, changed.settings.raw_retention_days) == (30, 90)
 
 
 @pytest.mark.parametrize(

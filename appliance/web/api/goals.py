@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct):
 
 async def listed(request: Request) -> Response:
     grant = await require_key(request, "read")
-    _check_site(request.query_params.get("site_id"), grant.project)
+    check_site(request.query_params.get("site_id"), grant.project)
     found = await goals.of_project(parts_of(request).db, grant.project.id)
     return JSONResponse({"goals": [_shown(goal, grant.project) for goal in found]})
 
@@ -50,7 +50,7 @@ async def put(request: Request) -> Response:
         wanted = msgspec.json.decode(await request.body(), type=Wanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(str(error), code="malformed") from None
-    _check_site(wanted.site_id, grant.project)
+    check_site(wanted.site_id, grant.project)
     pattern = wanted.page_path if wanted.goal_type == "page" else wanted.event_name
     goal = await goals.create(
         parts_of(request).db,
@@ -74,7 +74,8 @@ async def delete(request: Request) -> Response:
     return JSONResponse({"deleted": True})
 
 
-def _check_site(site_id: str | None, project: Project) -> None:
+def check_site(site_id: str | None, project: Project) -> None:
+    """Raises Unauthorized where a request names another project than its key's."""
     if site_id is not None and not names_project(site_id, project):
         raise Unauthorized(f"the key is not one of site {site_id!r}", code="unknown_project")
 

@@ -7,22 +7,20 @@ seconds). A value that pages show by a name has its name in a column of its own.
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from appliance.currencies import units
 from appliance.errors import Invalid
-from appliance.model import Project
 from appliance.queries import overview, timeseries
 from appliance.queries.localtime import to_aware
-from appliance.queries.metrics import Money, Value
+from appliance.queries.metrics import Money
 from appliance.queries.results import Row
 from appliance.queries.tabular import Cell, csv_bytes
-from appliance.web import cards, dashboard_state, labels, listing, shell, urls
-from appliance.web.dashboard_state import State
+from appliance.web import cards, dashboard_state, labels, listing, urls
+from appliance.web.asking import asked
+from appliance.web.downloads import cell, download, table_of
 from appliance.web.forms import get
 from appliance.web.listing import Wanted
-from appliance.web.pages.dashboard import asked
 from appliance.web.pages.details import dimension_in
 from appliance.web.parts import parts_of
 
@@ -42,7 +40,7 @@ async def details(request: Request) -> Response:
         first = await anext(batches)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return _download(_lines(wanted, first, batches), state, _plain(dimension))
+    return download(_lines(wanted, first, batches), state, _plain(dimension))
 
 
 async def series(request: Request) -> Response:
@@ -56,19 +54,16 @@ async def series(request: Request) -> Response:
     rows: list[Sequence[Cell]] = [("time", *overview.METRICS)]
     for points in zip(*columns, strict=True):
         start = to_aware(points[0].bucket.start, state.range.zone)
-        rows.append((start.isoformat(), *(_cell(point.value) for point in points)))
-
-    async def whole() -> AsyncIterator[bytes]:
-        yield csv_bytes(rows)
-
-    return _download(whole(), state, state.interval)
+        rows.append((start.isoformat(), *(cell(point.value) for point in points)))
+    return table_of(rows, state, state.interval)
 
 
 async def _lines(wanted: Wanted, first: Sequence[Row], more: AsyncIterator[tuple[Row, ...]]) -> AsyncIterator[bytes]:
     dimension = wanted.dimension
     head = _plain(dimension)
     names = [f"{head}_name"] if labels.is_named(dimension) else []
-    yield csv_bytes([(head, *names, *cards.details_metrics(dimension))])
+    currency = ["currency"] if dimension == cards.GOALS else []
+    yield csv_bytes([(head, *names, *cards.details_metrics(dimension), *currency)])
     yield csv_bytes(_cells(dimension, row) for row in first)
     async for rows in more:
         yield csv_bytes(_cells(dimension, row) for row in rows)
@@ -77,32 +72,12 @@ async def _lines(wanted: Wanted, first: Sequence[Row], more: AsyncIterator[tuple
 def _cells(dimension: str, row: Row) -> list[Cell]:
     value = row.labels[0]
     names = [labels.label(dimension, value)] if labels.is_named(dimension) else []
-    return [value, *names, *map(_cell, row.values)]
-
-
-def _cell(value: Value) -> Cell:
-    """Money in units of its currency."""
-    return units(*value) if isinstance(value, Money) else value
+    cells = [value, *names, *map(cell, row.values)]
+    if dimension == cards.GOALS:
+        cells.append(next((figure.currency for figure in row.values if isinstance(figure, Money)), None))
+    return cells
 
 
 def _plain(dimension: str) -> str:
     """`visit:utm_source` -> `utm_source`; what an event and a visit call alike keeps both words."""
     return {"event:name": "event", "event:source": "event_source"}.get(dimension, dimension.partition(":")[2])
-
-
-def _download(body: AsyncIterator[bytes], state: State, what: str) -> Response:
-    there = state.range
-    name = f"{_file_name(state.project)}-{what}-{there.first_day}-{there.last_day}.csv"
-    return StreamingResponse(
-        body,
-        media_type="text/csv; charset=utf-8",
-        headers={
-            "content-disposition": f'attachment; filename="{name}"',
-            "cache-control": "private, no-store",
-            "x-accel-buffering": "no",
-        },
-    )
-
-
-def _file_name(project: Project) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in shell.label(project))

@@ -5,7 +5,6 @@ Each request is one question to the engine. A fragment's errors leave the page a
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -19,6 +18,7 @@ from appliance.queries import overview, timeseries
 from appliance.queries.question import Report, Scope
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
+from appliance.web.asking import asked, state_in_doubt
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import Counted, dashboard_view, panel_view
 from appliance.web.forms import get, page, rendered, see
@@ -39,27 +39,13 @@ def routes() -> list[Route]:
     return [get(site, show), get(site + "/main", show_main), get(site + "/panel/{card}", show_panel)]
 
 
-class Asked(NamedTuple):
-    """A request about a site that may be seen, and what it asks for."""
-
-    access: SiteAccess
-    state: State
-
-
-async def asked(request: Request) -> Asked:
-    """Raises LoginNeeded, NotFound; Invalid with status 400; Unavailable."""
-    access, now = await project_for(request), clock.now()
-    first_event = await parts_of(request).reports.first_event(access.project)
-    return Asked(access, dashboard_state.read(request.query_params.multi_items(), access.project, now, first_event))
-
-
 async def show(request: Request) -> Response:
     """The page, or `#dash` alone for a swap."""
     try:
         access, state = await asked(request)
         has_data = state.first_event is not None
         frame = await frame_of(request, access)
-        counted = await count(request, state, cards.CARDS) if has_data else None
+        counted = await count(request, state, state.cards_shown) if has_data else None
     except Unavailable as error:
         return await _failed(request, error)
     install = None if has_data else await _install(request, access)
@@ -79,22 +65,25 @@ async def show_main(request: Request) -> Response:
 async def show_panel(request: Request) -> Response:
     """A card below the chart alone. What fails says so in the card, with a way to try again."""
     access = await project_for(request)
-    card = cards.BY_KEY.get(request.path_params["card"])
+    in_doubt = await state_in_doubt(request, access)
+    card = in_doubt.card(request.path_params["card"])
     if card is None:
         raise NotFound("There is no such card.")
     if not wants_fragment(request.headers):
-        return see(_state_in_doubt(request, access).href())
+        return see(in_doubt.href())
     try:
         state = (await asked(request)).state
         reports = [overview.REPORT, cards.report(state.tab(card))]
         ((whole, table),) = await parts_of(request).reports.ask([(state.scope, reports)])
     except Unavailable as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
-        panel = panel_view(_state_in_doubt(request, access), card, None, None, failed=True)
+        panel = panel_view(in_doubt, card, None, None, failed=True)
         return await _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return await _panel(request, panel_view(state, card, table, whole.figures()["visitors"]), FRAGMENT_HEADERS)
+    goals_href = urls.goals(access.project) if access.viewer.may("admin", access.project.id) else None
+    panel = panel_view(state, card, table, whole.figures()["visitors"], goals_href=goals_href)
+    return await _panel(request, panel, FRAGMENT_HEADERS)
 
 
 async def count(request: Request, state: State, panels: Sequence[cards.Card] = ()) -> Counted:
@@ -156,16 +145,11 @@ async def _failed(request: Request, error: Unavailable) -> Response:
     """The page without figures: the controls still lead to a question that can be answered."""
     log.warning("the dashboard could not be counted", code=error.code, error=str(error))
     access = await project_for(request)
-    view = dashboard_view(await frame_of(request, access), _state_in_doubt(request, access), None, failed=True)
+    view = dashboard_view(await frame_of(request, access), await state_in_doubt(request, access), None, failed=True)
     response = await _answer(request, view, status=503)
     response.headers["cache-control"] = "no-store"
     response.headers["retry-after"] = str(error.retry_after_seconds)
     return response
-
-
-def _state_in_doubt(request: Request, access: SiteAccess) -> State:
-    """The state while nobody can say when the first event came: of a site of some age."""
-    return dashboard_state.read(request.query_params.multi_items(), access.project, clock.now(), 0)
 
 
 async def _answer(request: Request, view: DashboardView, status: int = 200) -> Response:

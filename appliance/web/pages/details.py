@@ -13,15 +13,17 @@ from starlette.routing import Route
 
 from appliance.errors import Invalid, NotFound
 from appliance.web import cards, dashboard_state, listing, shell, urls
+from appliance.web.asking import asked
 from appliance.web.controls import chips, period_menu
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import row
 from appliance.web.forms import get, page, rendered
 from appliance.web.listing import BY_VALUE, PAGE_ROWS, Page, Wanted
-from appliance.web.pages.dashboard import PAGE_HEADERS, asked
+from appliance.web.pages.dashboard import PAGE_HEADERS
 from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, tab_label, wants_fragment
-from appliance.web.views import Column, DetailsView, Pager, Shell, Tab
+from appliance.web.views import Pager, Shell, Tab
+from appliance.web.views_lists import Column, DetailsView
 
 
 def routes() -> list[Route]:
@@ -77,7 +79,7 @@ def details_view(frame: Shell, state: State, wanted: Wanted, found: Page) -> Det
 
 def _variants(state: State, dimension: str) -> tuple[Tab, ...]:
     """The other lists of the same card."""
-    card = cards.card_of(dimension)
+    card = cards.card_of(dimension, state.cards_shown)
     keys = [key for key in cards.keys(card) if key != cards.MAP] if card is not None else []
     hrefs = [(key, state.href(urls.details(state.project, key))) for key in keys]
     if len(hrefs) < 2:

@@ -4,25 +4,40 @@ before=   time.id of the event that the page begins after; without it the newest
 at=       time.id of the one event of a page of its own, with all that was sent
 """
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from appliance.clock import MICROSECONDS
 from appliance.errors import Invalid, NotFound
 from appliance.queries import event_log
-from appliance.queries.event_log import Cursor
+from appliance.queries.conditions import PAGEVIEW_NAME
+from appliance.queries.dimensions import DIRECT
+from appliance.queries.event_log import Cursor, Entry, Log
+from appliance.queries.question import LIMIT_MAX
+from appliance.queries.tabular import Cell, csv_bytes
 from appliance.web import dashboard_state, event_rows, report_page, urls
 from appliance.web.access import state_of
+from appliance.web.dashboard_state import State
+from appliance.web.downloads import download as to_file
 from appliance.web.forms import get, page
 from appliance.web.parts import parts_of
+from appliance.web.shell import moment
 from appliance.web.views_reports import EventsView
+
+FILE_COLUMNS: Final = (
+    "event", "page", "hostname", "title", "user", "source", "country", "browser", "os", "device",
+)  # fmt: skip
 
 
 def routes() -> list[Route]:
     site = urls.SITES + "/{site}"
-    return [get(site + "/events", show), get(site + "/event", show_event)]
+    return [get(site + "/events", show), get(site + "/events.csv", download), get(site + "/event", show_event)]
 
 
 async def show(request: Request) -> Response:
@@ -33,7 +48,7 @@ async def show(request: Request) -> Response:
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     sent = await event_log.sent(state_of(request).db, state.project.id, [entry.id for entry in log.entries])
-    frame = await report_page.frame(request, access, state)
+    frame = await report_page.frame(request, access, state, csv=bool(log.entries))
     view = EventsView(
         shell=frame.shell,
         frame=frame,
@@ -42,6 +57,33 @@ async def show(request: Request) -> Response:
         older_href=state.href(None, ("before", event_rows.written(log.older))) if log.older is not None else None,
     )
     return await page(request, "reports/events.html", view)
+
+
+async def download(request: Request) -> Response:
+    """Every line of the log, the newest first. What was sent along is in the export of events."""
+    _, state = await report_page.asked(request, "events")
+    reports = parts_of(request).reports
+
+    async def lines(log: Log) -> AsyncIterator[bytes]:
+        yield csv_bytes([("time", *FILE_COLUMNS)])
+        while True:
+            yield csv_bytes(_cells(state, entry) for entry in log.entries)
+            if log.older is None:
+                return
+            log = await event_log.ask(reports, state.scope, before=log.older, rows=LIMIT_MAX)
+
+    try:
+        first = await event_log.ask(reports, state.scope, rows=LIMIT_MAX)
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return to_file(lines(first), state, "events")
+
+
+def _cells(state: State, entry: Entry) -> Sequence[Cell]:
+    time = moment(entry.time, state.project.timezone).replace(microsecond=entry.time % MICROSECONDS)
+    texts = {**msgspec.structs.asdict(entry), "event": PAGEVIEW_NAME if entry.is_pageview else entry.name}
+    texts |= {"page": entry.path or ("/" if entry.is_pageview else ""), "source": entry.source or DIRECT}
+    return (time.isoformat(timespec="milliseconds"), *(texts[name] or None for name in FILE_COLUMNS))
 
 
 async def show_event(request: Request) -> Response:

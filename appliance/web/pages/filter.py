@@ -1,9 +1,10 @@
-"""The filter form: a dialog over the dashboard, or a page of its own; it works as a plain GET form.
+"""The filter form: a dialog over the dashboard or a report, or a page of its own; it works as a plain GET form.
 
 dimension=, op=   what is compared, and how
 text=             looks for values, and stands for itself where none fits
 value=            a ticked value, any number of times
 edit=, replaces=  the place of the filter that is changed; without it one is added
+back=             the report that it leads back to, with the report's own parameters; without it the dashboard
 """
 
 from collections.abc import Sequence
@@ -16,22 +17,26 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import Invalid
-from appliance.queries import breakdown
+from appliance.queries import breakdown, conversions
 from appliance.queries.filters import OPERATORS, Leaf, Not
 from appliance.queries.question import LIMIT_MAX, Report
 from appliance.queries.reports import Reports
-from appliance.web import cards, dashboard_state, labels, shell, urls
+from appliance.web import cards, dashboard_state, labels, report_page, shell, urls
+from appliance.web.asking import Asked, asked
 from appliance.web.dashboard_state import State
 from appliance.web.forms import get, page, rendered, see
-from appliance.web.pages.dashboard import PAGE_HEADERS, asked
+from appliance.web.pages.dashboard import PAGE_HEADERS
 from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
+from appliance.web.report_page import ReportState
 from appliance.web.strings import text as words
-from appliance.web.views import Choice, FilterView, Shell, Suggestion
+from appliance.web.views import Choice, Shell
+from appliance.web.views_lists import FilterView, Suggestion
 
 SUGGESTIONS_MAX: Final = 20
 _EXACT: Final = ("is", "is_not")
 _OPERATORS: Final = (*_EXACT, "contains", "contains_not")
+_OF_GOALS: Final = ("is", "contains")  # docs/metrics.md
 
 
 class Draft(NamedTuple):
@@ -50,7 +55,7 @@ def routes() -> list[Route]:
 
 
 async def show(request: Request) -> Response:
-    access, state = await asked(request)
+    access, state = await _asked(request)
     draft = _draft(request.query_params, state)
     found = await _suggestions(parts_of(request).reports, state, draft)
     title = f"{words('filter.add')} · {shell.label(access.project)}"
@@ -65,16 +70,16 @@ async def show_values(request: Request) -> Response:
     """The values alone, as the form is filled in; without a script the whole form again."""
     if not wants_fragment(request.headers):
         return await show(request)
-    _, state = await asked(request)
+    _, state = await _asked(request)
     draft = _draft(request.query_params, state)
     found = await _suggestions(parts_of(request).reports, state, draft)
     view = _view(shell.bare(request, ""), state, draft, found)
-    return HTMLResponse(await rendered(request, "filter/_values.html", view), headers=FRAGMENT_HEADERS)
+    return HTMLResponse(await rendered(request, "filter/_values_swap.html", view), headers=FRAGMENT_HEADERS)
 
 
 async def apply(request: Request) -> Response:
-    """Back to the dashboard, with the filter."""
-    _, state = await asked(request)
+    """Back to the dashboard or report, with the filter."""
+    _, state = await _asked(request)
     draft = _draft(request.query_params, state)
     parts = list(state.parts)
     made = await _filter(parts_of(request).reports, state, draft)
@@ -83,6 +88,13 @@ async def apply(request: Request) -> Response:
     elif made is not None:
         parts.append(made)
     return see(state.with_parts(dict.fromkeys(parts)).href())
+
+
+async def _asked(request: Request) -> Asked:
+    """The state of what the form is over. Raises as `asking.asked` does."""
+    access, state = await asked(request)
+    back = request.query_params.get("back")
+    return Asked(access, state if not back else report_page.returned(state, back))
 
 
 # ---------------------------------------------------------------------- the draft
@@ -96,12 +108,14 @@ def _draft(query: QueryParams, state: State) -> Draft:
         return Draft(edited.dimension, edited.operator, edited.values, "", replaces)
     if edited is not None:
         return Draft(edited.dimension, edited.operator, (), edited.values[0], replaces)
-    dimension = query.get("dimension") or cards.OFFERED[0]
-    if dimension not in cards.OFFERED:
+    dimension = query.get("dimension") or state.filtered_by[0]
+    if dimension not in state.filtered_by:
         raise _bad(f"{dimension!r} is not a dimension to filter by", "dimension")
     operator = query.get("op") or "is"
     if operator not in OPERATORS:
         raise _bad(f"{operator!r} is not an operator of filters", "op")
+    if dimension == cards.GOALS and operator not in _OF_GOALS:  # left at what another dimension had
+        operator = "is"
     values = tuple(dict.fromkeys(value.replace("\0", "") for value in query.getlist("value") if value))
     return Draft(dimension, operator, values, query.get("text", "").replace("\0", "").strip(), replaces)
 
@@ -121,8 +135,10 @@ def _leaf(state: State, place: int | None) -> Leaf | None:
     part = state.parts[place] if place is not None else None
     if isinstance(part, Not) and isinstance(part.part, Leaf) and not part.part.operator.endswith("_not"):
         inner = part.part
+        if inner.dimension == cards.GOALS:
+            return None
         part = dashboard_state.leaf(f"{inner.operator}_not", inner.dimension, inner.values)
-    return part if isinstance(part, Leaf) and part.dimension in cards.OFFERED else None
+    return part if isinstance(part, Leaf) and part.dimension in state.filtered_by else None
 
 
 async def _filter(reports: Reports, state: State, draft: Draft) -> Leaf | None:
@@ -134,26 +150,26 @@ async def _filter(reports: Reports, state: State, draft: Draft) -> Leaf | None:
     if labels.is_named(draft.dimension):  # a part of a name is no part of its code
         operator = {"contains": "is", "contains_not": "is_not"}.get(operator, operator)
     if operator not in _EXACT:
-        return _leaf_of(draft, operator, [draft.text] if draft.text else draft.values)
+        return _leaf_of(state, draft, operator, [draft.text] if draft.text else draft.values)
     if draft.values or not draft.text:
-        return _leaf_of(draft, operator, draft.values)
+        return _leaf_of(state, draft, operator, draft.values)
     found = [value for value, _ in await _found(reports, state, draft)]
     text = draft.text.casefold()
     found = [value for value in found if labels.label(draft.dimension, value).casefold() == text][:1] or found
-    if labels.is_named(draft.dimension):
+    if labels.is_named(draft.dimension) or draft.dimension == cards.GOALS:
         if not found:
             raise _bad(f"nothing in this period is called {draft.text!r}", "text")
-        return _leaf_of(draft, operator, found)
+        return _leaf_of(state, draft, operator, found)
     if len(found) > 1:
-        return _leaf_of(draft, "contains" if operator == "is" else "contains_not", [draft.text])
-    return _leaf_of(draft, operator, found or [draft.text])
+        return _leaf_of(state, draft, "contains" if operator == "is" else "contains_not", [draft.text])
+    return _leaf_of(state, draft, operator, found or [draft.text])
 
 
-def _leaf_of(draft: Draft, operator: str, values: Sequence[str]) -> Leaf | None:
+def _leaf_of(state: State, draft: Draft, operator: str, values: Sequence[str]) -> Leaf | None:
     """None without values. What contains a text does so whatever the case, as the list of values shows."""
     if not values:
         return None
-    made = dashboard_state.leaf(operator, draft.dimension, dict.fromkeys(values))
+    made = dashboard_state.leaf(operator, draft.dimension, dict.fromkeys(values), state.goals)
     folded = operator.startswith("contains")
     return msgspec.structs.replace(made, case_sensitive=False) if folded else made
 
@@ -182,6 +198,9 @@ async def _suggestions(reports: Reports, state: State, draft: Draft) -> tuple[Su
 async def _found(reports: Reports, state: State, draft: Draft) -> list[tuple[str, int]]:
     """Values that the text finds, under all other filters, with their visitors."""
     others = state if draft.replaces is None else state.without_filter(draft.replaces)
+    if draft.dimension == cards.GOALS:
+        wanted = draft.text.casefold()
+        return [each for each in await _goals(reports, others) if wanted in each[0].casefold()][:SUGGESTIONS_MAX]
     named = labels.is_named(draft.dimension)
     report = breakdown.suggestions(
         draft.dimension, "" if named else draft.text, LIMIT_MAX if named else SUGGESTIONS_MAX
@@ -198,9 +217,18 @@ async def _found(reports: Reports, state: State, draft: Draft) -> list[tuple[str
 async def _counts(reports: Reports, state: State, draft: Draft, values: list[str]) -> dict[str, int]:
     """Visitors of these values, under all other filters."""
     others = state if draft.replaces is None else state.without_filter(draft.replaces)
+    if draft.dimension == cards.GOALS:
+        return {name: count for name, count in await _goals(reports, others) if name in values}
     only = dashboard_state.leaf("is", draft.dimension, values)
     report = Report(("visitors",), (draft.dimension,))
     return dict(await _rows(reports, others.with_parts([*others.parts, only]), report))
+
+
+async def _goals(reports: Reports, state: State) -> list[tuple[str, int]]:
+    """Every goal of the project with its visitors, the most visited first."""
+    found = dict(await _rows(reports, state, conversions.report()))
+    unreached = {goal.name: 0 for goal in state.goals if goal.name not in found}
+    return [*found.items(), *unreached.items()]
 
 
 async def _rows(reports: Reports, state: State, report: Report) -> list[tuple[str, int]]:
@@ -215,25 +243,33 @@ async def _rows(reports: Reports, state: State, report: Report) -> list[tuple[st
 
 
 def _view(frame: Shell, state: State, draft: Draft, found: tuple[Suggestion, ...]) -> FilterView:
-    form = urls.filter_form(state.project)
     operators = _EXACT if labels.is_named(draft.dimension) else _OPERATORS
+    if draft.dimension == cards.GOALS:
+        operators = _OF_GOALS
     edited = [("replaces", str(draft.replaces))] if draft.replaces is not None else []
     return FilterView(
         shell=frame,
         dimensions=tuple(
-            Choice(key=key, href=state.href(form, ("dimension", key)), active=key == draft.dimension)
-            for key in cards.OFFERED
+            Choice(key=key, href=state.filter_href(("dimension", key)), active=key == draft.dimension)
+            for key in state.filtered_by
         ),
         dimension=draft.dimension,
         operators=operators if draft.operator in operators else (*operators, draft.operator),
         operator=draft.operator,
         suggestions=found,
         text=draft.text,
+        free=not labels.is_named(draft.dimension) and draft.dimension != cards.GOALS,
         apply_action=urls.filter_apply(state.project),
         values_href=urls.filter_values(state.project),
-        hidden=(*state.parameters(), *edited),
+        hidden=(*state.parameters(), *edited, *_back(state)),
         close_href=state.href(),
+        report=state.key if isinstance(state, ReportState) else "",
     )
+
+
+def _back(state: State) -> list[tuple[str, str]]:
+    """The form's parameter `back`."""
+    return [("back", state.back)] if isinstance(state, ReportState) else []
 
 
 def _bad(message: str, parameter: str) -> Invalid:

@@ -1,105 +1,113 @@
-"""Funnels: the steps come from the form, and so from the address.
+"""Funnels: the steps come from the form, and so from the address (web/funnel_steps.py)."""
 
-on=, step=       of each step in order: `page` with a path (`*` stands for anything but a slash, `**` for anything), or
-                 `event` with a name; steps without text are left out
-where=, value=   of each step: a dimension and the value that it has, or nothing
-within=          visit, or how long the whole may take: 1h, 1d, 7d, 30d
-strict=1         nothing else lies between two steps
-"""
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from typing import Final
-
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from appliance.clock import DAY, HOUR, MICROSECONDS
+from appliance.clock import MICROSECONDS
 from appliance.errors import Invalid
 from appliance.queries import funnels
-from appliance.queries.filters import AllOf, Filter, Leaf, checked
-from appliance.queries.funnels import STEPS_MAX, STEPS_MIN, Funnel, Passage
-from appliance.web import cards, dashboard_state, labels, report_page, urls
+from appliance.queries.funnels import Passage
+from appliance.queries.tabular import Cell
+from appliance.storage import funnels as saved
+from appliance.storage.funnels import STEPS_MAX, STEPS_MIN
+from appliance.web import cards, dashboard_state, funnel_steps, labels, report_page, urls
+from appliance.web.access import SiteAccess
+from appliance.web.downloads import table_of
 from appliance.web.forms import get, page
+from appliance.web.funnel_steps import WINDOWS, Definition
 from appliance.web.parts import parts_of
-from appliance.web.report_page import ON, TEXT_LENGTH_MAX, bad, page_or_event
-from appliance.web.views_reports import FunnelStep, FunnelView, StepFields
-
-WINDOWS: Final = {"visit": None, "1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
-_FIELDS: Final = ("on", "step", "where", "value")
-_OWN: Final = (*_FIELDS, "within", "strict")
+from appliance.web.report_page import ReportState
+from appliance.web.views_admin import Form
+from appliance.web.views_reports import FunnelStep, FunnelView, SavedFunnel, StepFields
 
 
 def routes() -> list[Route]:
-    return [get(urls.SITES + "/{site}/funnels", show)]
+    path = urls.SITES + "/{site}/funnels"
+    return [get(path, show), get(path + ".csv", download)]
+
+
+class Answer(NamedTuple):
+    """The report, as it was asked for; `passage` is None without two steps."""
+
+    access: SiteAccess
+    state: ReportState
+    definition: Definition
+    passage: Passage | None
 
 
 async def show(request: Request) -> Response:
-    access, state = await report_page.asked(request, "funnels")
-    query = request.query_params
-    fields = _fields(query)
-    within = report_page.one_of(query, "within", tuple(WINDOWS))
-    strict = query.get("strict") == "1"
-    steps = tuple(_filter(each) for each in fields)
-    more = [(name, getattr(each, name)) for each in fields for name in _FIELDS]
-    more += [("within", within)] if within != "visit" else []
-    more += [("strict", "1")] if strict else []
-    state = state.with_pairs(more)
-    reports, passage = parts_of(request).reports, None
+    return await answered(request)
+
+
+async def answered(request: Request, save: Form | None = None, status: int = 200) -> Response:
+    """The page; `save` is the form that saves, where it was sent and something is wrong with it."""
+    access, state, definition, passage = await answer(request)
     try:
-        if len(steps) >= STEPS_MIN:
-            passage = await funnels.ask(reports, state.scope, Funnel(steps, WINDOWS[within], strict))
         pages = await report_page.values_of(request, state, "event:page")
         names = await report_page.values_of(request, state, "event:name")
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    frame = await report_page.frame(request, access, state, *_OWN)
+    known = await saved.of_project(parts_of(request).db, access.project.id)
+    may_save = access.viewer.may("admin", access.project.id)
+    own = next((each for each in known if definition.is_saved_as(each)), None)
+    if may_save and own is None and passage is not None:
+        save = save or Form(action=posted_to(state, urls.funnel_save(state.project)))
+    frame = await report_page.frame(request, access, state, *funnel_steps.PARAMETERS, csv=passage is not None)
     view = FunnelView(
         shell=frame.shell,
         frame=frame,
-        fields=_with_room(fields),
-        dimensions=cards.OFFERED,
-        within=within,
+        fields=_with_room(definition.steps),
+        dimensions=cards.ONE_VALUED,
+        within=definition.within,
         withins=tuple(WINDOWS),
-        strict=strict,
-        steps=_steps(fields, passage) if passage is not None else (),
+        strict=definition.strict,
+        steps=_steps(definition.steps, passage) if passage is not None else (),
         rate=passage.conversion if passage is not None else None,
         offered=tuple(dict.fromkeys((*pages, *names))),
+        saved=tuple(_saved(state, each, active=each is own) for each in known),
+        save=save,
+        delete_action=posted_to(state, urls.funnel_delete(state.project, own.id)) if may_save and own else None,
     )
-    return await page(request, "reports/funnels.html", view)
+    return await page(request, "reports/funnels.html", view, status)
 
 
-def _fields(query: QueryParams) -> tuple[StepFields, ...]:
-    """The steps that have a text. Raises Invalid with status 400, naming the parameter."""
-    texts = [text.replace("\0", "").strip() for text in query.getlist("step")]
-    columns = {"step": texts}
-    for name, usual in (("on", "page"), ("where", ""), ("value", "")):
-        columns[name] = [text.replace("\0", "").strip() for text in query.getlist(name)] or [usual] * len(texts)
-        if len(columns[name]) != len(texts):
-            raise bad(name, "every step has one")
-    found = [StepFields(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-    steps = tuple(each for each in found if each.step)
-    if len(steps) > STEPS_MAX:
-        raise bad("step", f"a funnel has at most {STEPS_MAX} steps")
-    for each in steps:
-        if each.on not in ON:
-            raise bad("on", "a step is a page or an event")
-        if each.where and each.where not in cards.OFFERED:
-            raise bad("where", f"{each.where!r} is not a dimension to filter by")
-        if max(len(each.step), len(each.value)) > TEXT_LENGTH_MAX:
-            raise bad("step", f"at most {TEXT_LENGTH_MAX} characters are expected")
-    return steps
+async def download(request: Request) -> Response:
+    """The steps as a file: rates in per cent, the median time from the step before in seconds."""
+    _, state, definition, passage = await answer(request)
+    columns = ("visitors", "rate", "rate_from_before", "dropped", "median_seconds")
+    rows: list[Sequence[Cell]] = [("number", "on", "step", "where", "value", *columns)]
+    steps = _steps(definition.steps, passage) if passage is not None else ()
+    for number, (kept, step) in enumerate(zip(definition.kept_steps, steps, strict=False), 1):
+        figures = (step.visitors, step.rate, step.from_before, step.dropped, step.median_seconds)
+        rows.append((number, kept.on, kept.step, kept.where or None, kept.value or None, *figures))
+    return table_of(rows, state, "funnel")
 
 
-def _filter(fields: StepFields) -> Filter:
-    """What an event passes to be at the step. Raises Invalid with status 400."""
-    parts = [page_or_event(fields.on, fields.step)]
-    if fields.where and fields.value:
-        try:
-            parts.append(checked(Leaf("is", fields.where, (fields.value,))))
-        except Invalid as error:
-            raise bad("value", str(error)) from None
-    return AllOf(tuple(parts))
+async def answer(request: Request) -> Answer:
+    """Raises as `report_page.asked` does."""
+    access, state = await report_page.asked(request, "funnels")
+    definition = funnel_steps.read(request.query_params)
+    funnel = definition.funnel()
+    state = state.with_pairs(definition.parameters)
+    try:
+        passage = await funnels.ask(parts_of(request).reports, state.scope, funnel) if funnel is not None else None
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return Answer(access, state, definition, passage)
+
+
+def posted_to(state: ReportState, path: str) -> str:
+    """A path that is told the funnel of a state, to come back to it."""
+    return state.href(path, *state.more)
+
+
+def _saved(state: ReportState, funnel: saved.Funnel, *, active: bool) -> SavedFunnel:
+    href = state.with_pairs(funnel_steps.of_saved(funnel).parameters).href()
+    return SavedFunnel(name=funnel.name, href=href, active=active)
 
 
 def _with_room(fields: tuple[StepFields, ...]) -> tuple[StepFields, ...]:

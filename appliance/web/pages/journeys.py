@@ -5,15 +5,21 @@ on=, step=   `page` with a path (`*` stands for anything but a slash, `**` for a
 custom=1     custom events are places too, not page views alone
 """
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from appliance.errors import Invalid
 from appliance.queries import journeys
-from appliance.queries.journeys import Around, Journey
+from appliance.queries.journeys import Around, Distance, Journey
 from appliance.queries.selection import percent
+from appliance.queries.tabular import Cell
 from appliance.web import dashboard_state, report_page, urls
+from appliance.web.access import SiteAccess
+from appliance.web.downloads import table_of
 from appliance.web.forms import get, page
 from appliance.web.parts import parts_of
 from appliance.web.report_page import ON, ReportState, page_or_event
@@ -21,26 +27,30 @@ from appliance.web.views_reports import JourneyColumn, JourneyPlace, JourneysVie
 
 
 def routes() -> list[Route]:
-    return [get(urls.SITES + "/{site}/journeys", show)]
+    path = urls.SITES + "/{site}/journeys"
+    return [get(path, show), get(path + ".csv", download)]
+
+
+class Answer(NamedTuple):
+    """The report, as it was asked for; `around` is None where there is nothing to look at."""
+
+    access: SiteAccess
+    state: ReportState
+    on: str
+    step: str
+    with_events: bool
+    around: Around | None
+    pages: tuple[str, ...]  # the most visited ones
 
 
 async def show(request: Request) -> Response:
-    access, state = await report_page.asked(request, "journeys")
-    query = request.query_params
-    on, step = report_page.one_of(query, "on", ON), report_page.words(query, "step")
-    with_events = query.get("custom") == "1"
-    reports, around = parts_of(request).reports, None
+    access, state, on, step, with_events, around, pages = await _answer(request)
     try:
-        pages = await report_page.values_of(request, state, "event:page")
         names = await report_page.values_of(request, state, "event:name")
-        if not step and pages:
-            on, step = "page", pages[0]
-        if step:
-            around = await journeys.ask(reports, state.scope, Journey(page_or_event(on, step), with_events))
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    state = state.with_more(on=on if step else "", step=step, custom="1" if with_events else "")
-    frame = await report_page.frame(request, access, state, "on", "step", "custom")
+    columns = _columns(state, around) if around is not None and around.visits else ()
+    frame = await report_page.frame(request, access, state, "on", "step", "custom", csv=bool(columns))
     view = JourneysView(
         shell=frame.shell,
         frame=frame,
@@ -48,10 +58,53 @@ async def show(request: Request) -> Response:
         step=step,
         with_events=with_events,
         visits=around.visits if around is not None else 0,
-        columns=_columns(state, around) if around is not None and around.visits else (),
+        columns=columns,
         offered=tuple(dict.fromkeys((*pages, *names))),
     )
     return await page(request, "reports/journeys.html", view)
+
+
+async def download(request: Request) -> Response:
+    """The columns as a file: how far from the chosen place, what was there, and how many visits.
+
+    `kind` is `page` or `event`; `elsewhere` for all less visited places; `outside` for visits that had not begun yet or
+    were over.
+    """
+    _, state, on, step, _, around, _ = await _answer(request)
+    rows: list[Sequence[Cell]] = [("distance", "kind", "place", "visits", "percentage")]
+    if around is not None and around.visits:
+        for distance, found in around.distances.items():
+            if distance == 1:
+                rows.append((0, on, step, around.visits, 100.0))
+            rows.extend(_lines(around, distance, found))
+    return table_of(rows, state, "journeys")
+
+
+def _lines(around: Around, distance: int, found: Distance) -> Iterator[Sequence[Cell]]:
+    places: list[tuple[str, str | None, int]]
+    places = [("event" if place.is_event else "page", place.label, place.visits) for place in found.places]
+    places += [("elsewhere", None, found.others), ("outside", None, around.missing(distance))]
+    for kind, label, visits in places:
+        if visits:
+            yield (distance, kind, label, visits, percent(visits, around.visits))
+
+
+async def _answer(request: Request) -> Answer:
+    access, state = await report_page.asked(request, "journeys")
+    query = request.query_params
+    on, step = report_page.one_of(query, "on", ON), report_page.words(query, "step")
+    with_events = query.get("custom") == "1"
+    reports, around = parts_of(request).reports, None
+    try:
+        pages = await report_page.values_of(request, state, "event:page")
+        if not step and pages:
+            on, step = "page", pages[0]
+        if step:
+            around = await journeys.ask(reports, state.scope, Journey(page_or_event(on, step), with_events))
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    state = state.with_more(on=on if step else "", step=step, custom="1" if with_events else "")
+    return Answer(access, state, on, step, with_events, around, pages)
 
 
 def _columns(state: ReportState, around: Around) -> tuple[JourneyColumn, ...]:

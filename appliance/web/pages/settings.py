@@ -146,6 +146,7 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
         trust_stated_address=form.on("trust_stated_address"),
         drop_bots=form.on("drop_bots"),
         deduplication_days=now.deduplication_days,
+        raw_retention_days=now.raw_retention_days,
     )
 
 

@@ -1,0 +1,37 @@
+"""A request about a site's figures: who asks, of which site, and the state that its URL names."""
+
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from appliance import clock
+from appliance.storage import goals
+from appliance.web import dashboard_state
+from appliance.web.access import SiteAccess, project_for
+from appliance.web.dashboard_state import State
+from appliance.web.parts import parts_of
+
+
+class Asked(NamedTuple):
+    """A request about a site that may be seen, and what it asks for."""
+
+    access: SiteAccess
+    state: State
+
+
+async def asked(request: Request) -> Asked:
+    """Raises LoginNeeded, NotFound; Invalid with status 400; Unavailable."""
+    access = await project_for(request)
+    first_event = await parts_of(request).reports.first_event(access.project)
+    return Asked(access, await _state(request, access, first_event))
+
+
+async def state_in_doubt(request: Request, access: SiteAccess) -> State:
+    """The state while nobody can say when the first event came: of a site of some age. Raises Invalid."""
+    return await _state(request, access, 0)
+
+
+async def _state(request: Request, access: SiteAccess, first_event: int | None) -> State:
+    known = await goals.of_project(parts_of(request).db, access.project.id)
+    pairs = request.query_params.multi_items()
+    return dashboard_state.read(pairs, access.project, clock.now(), first_event, known)
