@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
+MILLISECOND: Final = 1_000
 DAY: Final = 86_400_000_000
 DAYS: Final = 365
 START: Final = 1_735_689_600_000_000  # 2025-01-01 UTC, in microseconds
@@ -44,7 +45,7 @@ def make(events: int, seed: int = 1) -> Dataset:
     chance = np.random.default_rng(seed)
     visits = max(1, events // EVENTS_A_VISIT)
     day = np.sort(chance.integers(0, DAYS, visits))
-    start = START + day * DAY + chance.integers(0, DAY, visits)
+    start = START + day * DAY + chance.integers(0, DAY // MILLISECOND, visits) * MILLISECOND
     start = np.sort(start)
     day = (start - START) // DAY
     persistent = chance.random(visits) < 0.4
@@ -97,7 +98,7 @@ def make(events: int, seed: int = 1) -> Dataset:
         "kind": custom.astype(np.int64),
         "name": name,
         "path": path,
-        "received": time + chance.exponential(150_000, len(visit_of)).astype(np.int64),
+        "received": time + chance.exponential(150, len(visit_of)).astype(np.int64) * MILLISECOND,
         "source": 1 + visit_of % SOURCES,
         "hostname": np.ones(len(visit_of), np.int64),
         "title": path,

@@ -5,13 +5,18 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
+from appliance.clock import MILLISECOND
 from appliance.errors import Invalid, TooLarge
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Arrival:
-    """One request as the dialects and gates see it. Header names are lower-case; `received` is UTC microseconds."""
+    """One request as the dialects and gates see it. Header names are lower-case.
+
+    `received` is UTC microseconds, cut to the millisecond, which is what browsers' clocks and exports know: the lag of an
+    event is then a small number, of which a sealed day keeps a million.
+    """
 
     __slots__ = ("address", "body", "headers", "method", "path", "peer", "query_string", "received", "secure")
 
@@ -34,7 +39,7 @@ class Arrival:
         self.peer = peer
         self.address = peer  # the client's, once trusted proxies were asked
         self.secure = secure
-        self.received = received
+        self.received = received - received % MILLISECOND
         self.body = body
 
     @classmethod
