@@ -1,12 +1,14 @@
 """The records that every layer shares. Times are UTC microseconds since 1970 unless a name says otherwise."""
 
 from enum import IntEnum
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 Role = Literal["owner", "admin", "viewer"]
 PrivacySignal = Literal["ignore", "rotate", "drop"]
+
+UNSAMPLED: Final = 1_000_000  # a sampling rate, in parts per million: everything was kept
 
 
 class Kind(IntEnum):
@@ -27,6 +29,7 @@ class Flag(IntEnum):
     MINTED = 4  # the event id was minted by the server, so it cannot be a duplicate
     BROWSER = 8  # sent by a browser: may re-key an open visit on identify
     IMPORTED = 16
+    BY_VISITOR = 32  # sampled by visitor: all events of one who was kept were kept, at `Event.rate`
 
 
 class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,7 +129,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     language: str = ""
     screen: str = ""
     flags: int = 0
-    rate: int = 1_000_000
+    rate: int = UNSAMPLED
     pageview_id: str = ""
     scroll_depth: int = 0
     engaged_ms: int = 0
@@ -165,6 +168,7 @@ class Visit(msgspec.Struct, gc=False):
 
     `entry_at` and `exit_at` are the times of the entry and exit pageview, None without a pageview.
     `interactive` counts interactive events that are not pageviews, so a bounce is `pageviews == 1 and not interactive`.
+    `rate` is the rate at which the visitor was kept: that of the first stored event where it is BY_VISITOR.
     `first` holds the codes of ACQUISITION_FIELDS in that order.
     """
 

@@ -6,7 +6,7 @@ engines. Times are UTC microseconds.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -35,7 +35,8 @@ MISSING = {
 class Event:
     """A stored event. `values` maps dimensions `event:*` to texts; one that is not there is missing.
 
-    `scroll_depth` is in per cent, `revenue` in minor units of `currency`, '' without revenue.
+    `scroll_depth` is in per cent, `revenue` in minor units of `currency`, '' without revenue. `rate` is the part of all
+    events that was kept, in millionths; `by_visitor`: of all visitors, each with all their events.
     """
 
     time: int
@@ -48,6 +49,12 @@ class Event:
     scroll_depth: int = 0
     revenue: int = 0
     currency: str = ""
+    rate: int = 1_000_000
+    by_visitor: bool = False
+
+    @property
+    def weight(self) -> Fraction:
+        return Fraction(1_000_000, self.rate)
 
     def text(self, dimension: str) -> str:
         if dimension == "event:name":
@@ -87,6 +94,11 @@ class Visit:
     def pageviews(self) -> list[Event]:
         """By time; those at the same time stay in the order in which they were stored."""
         return sorted((event for event in self.events if event.pageview), key=lambda event: event.time)
+
+    @property
+    def weight(self) -> Fraction:
+        """How many visits it stands for: by the first event that was stored, where whole visitors were kept."""
+        return self.events[0].weight if self.events[0].by_visitor else Fraction(1)
 
     @property
     def is_bounce(self) -> bool:
@@ -208,7 +220,7 @@ def bucket(time: int, interval: str, zone: ZoneInfo, start: int) -> tuple[int, s
 class Group:
     """What belongs to one row."""
 
-    visitors: set[int] = field(default_factory=set)
+    visitors: list[Visit] = field(default_factory=list)  # who is behind each event
     events: list[Event] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     pages: dict[tuple[int, str], list[Event]] = field(default_factory=dict)  # pageviews by visit and page
@@ -219,28 +231,30 @@ class Group:
         found = {event.currency for event in self.events if event.currency}
         return found.pop() if len(found) == 1 else ""
 
-    base: set[int] = field(default_factory=set)  # visitors of the bucket of time, whatever goals they reach
-    whole: set[int] = field(default_factory=set)  # of the group
+    base: list[Visit] = field(default_factory=list)  # visitors of the bucket of time, whatever goals they reach
+    whole: list[Visit] = field(default_factory=list)  # of the group
 
-    def value(self, metric: str, everybody: int) -> Fraction | int | None:
+    def value(self, metric: str, everybody: Sequence[Visit]) -> Fraction | None:
         """The exact figure."""
         if metric in MONEY and not self.currency:
             return None
-        revenue, paying = sum(e.revenue for e in self.events), sum(e.currency != "" for e in self.events)
+        revenue = total(e.revenue * e.weight for e in self.events)
+        paying = total(e.weight for e in self.events if e.currency)
+        visitors = people(self.visitors)
         engaged = sum(sum(e.engaged_ms for e in views) for views in self.pages.values())
         scrolled = sum(max(e.scroll_depth for e in views) for views in self.pages.values())
         bounces = sum(visit.is_bounce for visit in self.visits)
-        figures: dict[str, Callable[[], Fraction | int | None]] = {
-            "visitors": lambda: len(self.visitors),
-            "events": lambda: len(self.events),
-            "pageviews": lambda: sum(event.pageview for event in self.events),
-            "visits": lambda: len(self.visits),
+        figures: dict[str, Callable[[], Fraction | None]] = {
+            "visitors": lambda: visitors,
+            "events": lambda: total(event.weight for event in self.events),
+            "pageviews": lambda: total(event.weight for event in self.events if event.pageview),
+            "visits": lambda: total(visit.weight for visit in self.visits),
             "views_per_visit": lambda: over(sum(len(visit.pageviews) for visit in self.visits), len(self.visits)),
             "bounce_rate": lambda: over(100 * bounces, len(self.visits)),
             "visit_duration": lambda: over(sum(v.end - v.start for v in self.visits), 1_000_000 * len(self.visits)),
-            "percentage": lambda: over(100 * len(self.visitors), everybody),
-            "conversion_rate": lambda: over(100 * len(self.visitors), len(self.base)),
-            "group_conversion_rate": lambda: over(100 * len(self.visitors), len(self.whole)),
+            "percentage": lambda: over(100 * visitors, people(everybody)),
+            "conversion_rate": lambda: over(100 * visitors, people(self.base)),
+            "group_conversion_rate": lambda: over(100 * visitors, people(self.whole)),
             "time_on_page": lambda: over(engaged, 1000 * len(self.pages)),
             "scroll_depth": lambda: over(scrolled, len(self.pages)),
             "total_revenue": lambda: revenue,
@@ -257,14 +271,39 @@ OF_PAGE = ("time_on_page", "scroll_depth")
 DECIMALS = {"conversion_rate": 2, "group_conversion_rate": 2, "views_per_visit": 2, "percentage": 1}
 
 
-def over(numerator: int, denominator: int) -> Fraction | None:
+def over(numerator: Fraction | int, denominator: Fraction | int) -> Fraction | None:
     return Fraction(numerator, denominator) if denominator else None
 
 
-def rounded(metric: str, value: Fraction | int | None) -> int | float | None:
+def total(weights: Iterable[Fraction]) -> Fraction:
+    return sum(weights, Fraction(0))
+
+
+def people(visits: Iterable[Visit]) -> Fraction:
+    """Whom the visitors of these visits stand for: each by the visit with which they stand for the fewest."""
+    least: dict[int, Fraction] = {}
+    for visit in visits:
+        least[visit.visitor] = min(visit.weight, least.get(visit.visitor, visit.weight))
+    return total(least.values())
+
+
+def is_sampled(visits: Sequence[Visit], start: int, end: int) -> bool:
+    """Whether a part of what was there in a range was not kept."""
+    return any(
+        event.rate < 1_000_000 and start <= event.time < end for visit in visits for event in visit.events
+    ) or any(visit.weight > 1 and visit.start < end and visit.end >= start for visit in visits)
+
+
+def loses_visitors(visits: Sequence[Visit], start: int, end: int) -> bool:
+    """Whether some of it was not kept although other events of the same visitor may have been."""
+    in_range = [event for visit in visits for event in visit.events if start <= event.time < end]
+    return any(event.rate < 1_000_000 and not event.by_visitor for event in in_range)
+
+
+def rounded(metric: str, value: Fraction | None) -> int | float | None:
     """Half up."""
-    if value is None or isinstance(value, int):
-        return value
+    if value is None:
+        return None
     decimals = DECIMALS.get(metric, 0)
     power = int(10**decimals)
     whole = floor(value * power + Fraction(1, 2))
@@ -296,7 +335,7 @@ def answer(
             shown_goals = [name for name in shown_goals if name in named(part, goals)]
     by_event = any(name.startswith("event:") for name in dimensions)
     groups: dict[tuple[Any, ...], Group] = {}
-    everybody: set[int] = set()
+    everybody: list[Visit] = []
 
     def keys_of(visit: Visit, event: Event | None, time: int) -> list[tuple[Any, ...]]:
         """The groups that an event or visit is in: several where it reaches several goals."""
@@ -325,10 +364,10 @@ def answer(
                     group.pages.setdefault((number, event.text("event:page")), []).append(event)
         if asked_of_events:
             for event in matching:
-                everybody.add(visit.visitor)
+                everybody.append(visit)
                 for place in keys_of(visit, event, event.time):
                     group = groups.setdefault(place, Group())
-                    group.visitors.add(visit.visitor)
+                    group.visitors.append(visit)
                     group.events.append(event)
         if not asked_of_visits or not start <= visit.start < end:
             continue
@@ -351,11 +390,11 @@ def answer(
         dimensions = dimensions_asked
         for place, group in groups.items():
             whole = tuple(place[index] for index in kept)
-            group.whole = {visit.visitor for visit, _, key in among if key == whole}
+            group.whole = [visit for visit, _, key in among if key == whole]
             when = [kept.index(index) for index in times]
-            group.base = {v.visitor for v, _, key in among if all(key[i] == whole[i] for i in when)}
+            group.base = [v for v, _, key in among if all(key[i] == whole[i] for i in when)]
 
-    rows = [(place, {m: group.value(m, len(everybody)) for m in metrics}) for place, group in groups.items()]
+    rows = [(place, {m: group.value(m, everybody) for m in metrics}) for place, group in groups.items()]
     rows.sort(key=lambda row: row[0])
     default = [(name, False) for name in dimensions if name.startswith("time:")] + [(metrics[0], True)]
     for name, descending in reversed(list(order) or default):
@@ -367,7 +406,7 @@ def answer(
             full.sort(key=lambda row: row[1][name] or 0, reverse=descending)
             rows = full + empty
 
-    def shown(place: tuple[Any, ...], metric: str, value: Fraction | int | None) -> Any:
+    def shown(place: tuple[Any, ...], metric: str, value: Fraction | None) -> Any:
         figure = rounded(metric, value)
         return (figure, groups[place].currency) if metric in MONEY and figure is not None else figure
 

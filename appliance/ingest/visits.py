@@ -5,7 +5,7 @@ know. It is dropped whole when a batch fails, so it never holds what the databas
 """
 
 from appliance.clock import DAY, HOUR
-from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, Visit
+from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind, Visit
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.interface import DrainTransaction
 
@@ -178,7 +178,7 @@ class VisitBook:
             pageviews=0,
             events=0,
             interactive=0,
-            rate=event.rate,
+            rate=event.rate if event.flags & Flag.BY_VISITOR else UNSAMPLED,
             first=tuple([code(project_id, dimension, getattr(event, name)) for name, dimension in _FIRST]),
         )
         self._new[visit.id] = visit

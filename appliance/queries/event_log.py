@@ -52,10 +52,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """A page of the log, and where the next one begins; None: this is the last."""
+    """A page of the log, and where the next one begins; None: this is the last. `sampled`: some events of the range
+    were not kept."""
 
     entries: tuple[Entry, ...]
     older: Cursor | None
+    sampled: bool = False
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -77,9 +79,9 @@ async def ask(
     reports: Reports, scope: Scope, *, before: Cursor | None = None, user: str | None = None, rows: int = PAGE_ROWS
 ) -> Log:
     """A page of the log; `user` keeps the visits of one user. Raises as `Reports` does."""
-    (found,) = await reports.rows(scope, lambda relations: _statements(relations, before, user, rows + 1))
+    (found,), sampled = await reports.rows(scope, lambda relations: _statements(relations, before, user, rows + 1))
     entries = tuple(_entry(cells) for cells in found[:rows])
-    return Log(entries, entries[-1].cursor if len(found) > rows else None)
+    return Log(entries, entries[-1].cursor if len(found) > rows else None, sampled)
 
 
 async def sent(database: Database, project_id: int, ids: Sequence[int]) -> dict[int, Sent]:

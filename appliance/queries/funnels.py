@@ -36,9 +36,11 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Passage(msgspec.Struct, frozen=True):
-    """The answer: a step for each that was asked for."""
+    """The answer: a step for each that was asked for. `sampled`: some events of the range were not kept, and visitors
+    are those that were."""
 
     steps: tuple[Step, ...]
+    sampled: bool = False
 
     @property
     def conversion(self) -> float | None:
@@ -62,9 +64,9 @@ async def ask(reports: Reports, scope: Scope, funnel: Funnel) -> Passage:
     """Raises as `Reports` does, and Invalid for too few or too many steps."""
     if not STEPS_MIN <= len(funnel.steps) <= STEPS_MAX:
         raise Invalid(f"a funnel has {STEPS_MIN} to {STEPS_MAX} steps", field="step")
-    (rows,) = await reports.rows(scope, lambda relations: _statements(relations, funnel))
+    (rows,), sampled = await reports.rows(scope, lambda relations: _statements(relations, funnel))
     found = {whole(index): Step(whole(count), median) for index, count, median in rows if not isinstance(median, str)}
-    return Passage(tuple(found[index] for index in range(len(funnel.steps))))
+    return Passage(tuple(found[index] for index in range(len(funnel.steps))), sampled)
 
 
 def _statements(relations: Relations, funnel: Funnel) -> Statements:

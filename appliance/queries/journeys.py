@@ -52,10 +52,12 @@ class Distance(msgspec.Struct, frozen=True):
 
 
 class Around(msgspec.Struct, frozen=True):
-    """The answer: `visits` that were at the chosen page or event; by how far before (below 0) or after it."""
+    """The answer: `visits` that were at the chosen page or event; by how far before (below 0) or after it. `sampled`:
+    some events of the range were not kept, and visits are those that were."""
 
     visits: int
     distances: Mapping[int, Distance]
+    sampled: bool = False
 
     def missing(self, distance: int) -> int:
         """Visits that had begun nearer than a distance (below 0), or had ended."""
@@ -64,14 +66,16 @@ class Around(msgspec.Struct, frozen=True):
 
 async def ask(reports: Reports, scope: Scope, journey: Journey) -> Around:
     """Raises as `Reports` does."""
-    totals, rows = await reports.rows(scope, lambda relations: _statements(relations, journey))
+    (totals, rows), sampled = await reports.rows(scope, lambda relations: _statements(relations, journey))
     visits = {whole(distance): whole(count) for distance, count in totals}
     places: dict[int, list[Place]] = {}
     for distance, is_event, label, count in rows:
         places.setdefault(whole(distance), []).append(Place(is_event == 1, str(label), whole(count)))
     distances = [distance for distance in range(-DISTANCE, DISTANCE + 1) if distance]
     return Around(
-        visits.get(0, 0), {each: Distance(tuple(places.get(each, ())), visits.get(each, 0)) for each in distances}
+        visits.get(0, 0),
+        {each: Distance(tuple(places.get(each, ())), visits.get(each, 0)) for each in distances},
+        sampled,
     )
 
 

@@ -1,14 +1,17 @@
 """The figures: each is a count or a sum, or a ratio of two.
 
-SQL gives whole numbers; dividing and rounding happen here only.
+SQL gives whole numbers; dividing and rounding happen here only. Of sampled data it gives them by rate, and what they
+stand for is estimated here: each counts 1/rate.
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from appliance.errors import Invalid
+from appliance.model import UNSAMPLED
 
 
 class Money(NamedTuple):
@@ -18,7 +21,21 @@ class Money(NamedTuple):
     currency: str
 
 
+class Estimate(NamedTuple):
+    """What stands in the database, and what it stands for where a part of the data was sampled out."""
+
+    stored: int
+    estimated: Fraction
+
+    @classmethod
+    def of(cls, by_rate: Mapping[int, int]) -> "Estimate":
+        """From numbers by sampling rate, in parts per million."""
+        estimated = sum((Fraction(n * UNSAMPLED, rate) for rate, n in by_rate.items()), Fraction())
+        return cls(sum(by_rate.values()), estimated)
+
+
 Value = int | float | Money | None
+Counted = Mapping["Measure", int | Estimate]
 
 # What SQL counts, and over what: events in range that match; visits that match and start in range; or a visit's
 # matching pageviews of one page together.
@@ -38,12 +55,17 @@ PAGE_MEASURES: Final[tuple[Measure, ...]] = ("page_visits", "engaged", "scrolled
 WHOLE_MEASURES: Final[tuple[Measure, ...]] = ("total_visitors", "base_visitors", "group_visitors")
 # Revenue, the events that carry any, and the lowest and highest code of their currencies.
 REVENUE_MEASURES: Final[tuple[Measure, ...]] = ("revenue", "paying", "currency_low", "currency_high")
+# What weighs 1/rate: events by their own rate, visits and visitors by that at which the visitor was kept.
+WEIGHTED_MEASURES: Final[tuple[Measure, ...]] = (
+    "visitors", "events", "pageviews", "revenue", "paying", "visits", *WHOLE_MEASURES,
+)  # fmt: skip
 
 
 class Metric(msgspec.Struct, frozen=True):
     """`numerator` alone, or over `denominator`, times `scale[0]`/`scale[1]`, rounded half up to `decimals`.
 
-    `is_money`: whole minor units of the one currency of what was summed.
+    `is_money`: whole minor units of the one currency of what was summed. `of_stored`: a mean over the visits that are
+    stored, also where they stand for more.
     """
 
     name: str
@@ -52,6 +74,12 @@ class Metric(msgspec.Struct, frozen=True):
     scale: tuple[int, int] = (1, 1)
     decimals: int = 0
     is_money: bool = False
+    of_stored: bool = False
+
+    @property
+    def counts_people(self) -> bool:
+        """Whether it is a number of visitors or visits, of which sampling event by event loses an unknown part."""
+        return self.denominator is None and self.numerator in ("visitors", "visits")
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -64,15 +92,20 @@ class Metric(msgspec.Struct, frozen=True):
         """What it is where nothing is counted."""
         return None if self.is_money or self.denominator is not None else 0
 
-    def value(self, counted: Mapping[Measure, int], currency: str | None = None) -> Value:
+    def value(self, counted: Counted, currency: str | None = None) -> Value:
         """The figure from what SQL counted; None for a ratio over 0, and for money without its one currency."""
-        if self.is_money:
-            amount = counted["revenue"] if self.denominator is None else ratio(counted["revenue"], counted["paying"])
-            return Money(int(amount), currency) if amount is not None and currency else None
-        if self.denominator is None:
-            return counted[self.numerator]
+        numerator = self._number(counted[self.numerator])
+        denominator = 1 if self.denominator is None else self._number(counted[self.denominator])
         times, by = self.scale
-        return ratio(counted[self.numerator] * times, counted[self.denominator] * by, self.decimals)
+        figure = ratio(numerator * times, denominator * by, self.decimals)
+        if self.is_money:
+            return Money(int(figure), currency) if figure is not None and currency else None
+        return figure
+
+    def _number(self, counted: int | Estimate) -> int | Fraction:
+        if isinstance(counted, int):
+            return counted
+        return counted.stored if self.of_stored else counted.estimated
 
 
 METRICS: Final[dict[str, Metric]] = {
@@ -82,11 +115,11 @@ METRICS: Final[dict[str, Metric]] = {
         Metric("visits", "visits"),
         Metric("pageviews", "pageviews"),
         Metric("events", "events"),
-        Metric("views_per_visit", "visit_pageviews", "visits", decimals=2),
-        Metric("bounce_rate", "bounces", "visits", (100, 1)),  # per cent
-        Metric("visit_duration", "duration", "visits", (1, 1_000_000)),  # seconds
-        Metric("time_on_page", "engaged", "page_visits", (1, 1_000)),  # seconds
-        Metric("scroll_depth", "scrolled", "page_visits"),  # per cent of the page
+        Metric("views_per_visit", "visit_pageviews", "visits", decimals=2, of_stored=True),
+        Metric("bounce_rate", "bounces", "visits", (100, 1), of_stored=True),  # per cent
+        Metric("visit_duration", "duration", "visits", (1, 1_000_000), of_stored=True),  # seconds
+        Metric("time_on_page", "engaged", "page_visits", (1, 1_000), of_stored=True),  # seconds
+        Metric("scroll_depth", "scrolled", "page_visits", of_stored=True),  # per cent of the page
         Metric("total_revenue", "revenue", is_money=True),
         Metric("average_revenue", "revenue", "paying", is_money=True),
         Metric("conversion_rate", "visitors", "base_visitors", (100, 1), 2),  # per cent
@@ -104,8 +137,8 @@ def metric(name: str) -> Metric:
         raise Invalid(f"{name!r} is not a metric; use one of {', '.join(METRICS)}") from None
 
 
-def ratio(numerator: int, denominator: int, decimals: int = 0) -> int | float | None:
-    """A quotient of whole numbers rounded half up, exactly; None over 0. A whole number without decimals."""
+def ratio(numerator: int | Fraction, denominator: int | Fraction, decimals: int = 0) -> int | float | None:
+    """A quotient rounded half up, exactly; None over 0. A whole number without decimals."""
     if denominator == 0:
         return None
     power: int = 10**decimals

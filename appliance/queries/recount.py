@@ -5,6 +5,7 @@ arithmetic of metrics (metrics.py).
 """
 
 from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import product
 from typing import Any, Final
@@ -15,7 +16,7 @@ from appliance.queries.dimensions import PROPERTY, Dimension, GoalDimension, Gro
 from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, leaves, looks_at, walk
 from appliance.queries.goals import as_filter
 from appliance.queries.intervals import buckets
-from appliance.queries.metrics import PAGE_MEASURES, VISIT_MEASURES, Measure, Value, metric
+from appliance.queries.metrics import PAGE_MEASURES, VISIT_MEASURES, Estimate, Measure, Value, metric
 from appliance.queries.question import Report, Scope
 from appliance.storage.dimensions import dictionary_of, is_property
 from appliance.storage.interface import Database, Row
@@ -26,8 +27,8 @@ Key = tuple[tuple[str, ...], int | None]  # labels in the order of the dimension
 
 _BATCH_ROWS: Final = 250  # a few milliseconds, in which nothing else happens
 _NUMBERS: Final = (
-    "e.visit_id", "v.visitor", "e.time", "e.kind", "e.flags", "e.engaged_ms", "e.scroll_depth", "e.revenue",
-    "e.properties", "v.start", 'v."end"',
+    "e.visit_id", "v.visitor", "e.time", "e.kind", "e.flags", "e.rate", "v.rate", "e.engaged_ms", "e.scroll_depth",
+    "e.revenue", "e.properties", "v.start", 'v."end"',
 )  # fmt: skip
 
 
@@ -55,14 +56,14 @@ class _Event:
     """A stored event with what its visit says. `texts` are those of the columns that are looked at."""
 
     __slots__ = (
-        "currency", "end", "engaged_ms", "flags", "kind", "properties", "revenue", "scroll_depth", "start", "texts",
-        "time", "visit_id", "visitor",
+        "currency", "end", "engaged_ms", "flags", "kind", "properties", "rate", "revenue", "scroll_depth", "start",
+        "texts", "time", "visit_id", "visit_rate", "visitor",
     )  # fmt: skip
 
     def __init__(self, row: Row, columns: Sequence[tuple[str, str]]) -> None:
         numbers, texts = row[: len(_NUMBERS)], row[len(_NUMBERS) :]
-        self.visit_id, self.visitor, self.time, self.kind, self.flags = numbers[:5]
-        self.engaged_ms, self.scroll_depth, self.revenue, self.properties, self.start, self.end = numbers[5:]
+        self.visit_id, self.visitor, self.time, self.kind, self.flags, self.rate, self.visit_rate = numbers[:7]
+        self.engaged_ms, self.scroll_depth, self.revenue, self.properties, self.start, self.end = numbers[7:]
         self.texts = dict(zip(columns, texts, strict=True))
         self.currency = self.texts["event", "currency"]
 
@@ -151,10 +152,11 @@ class _Facts:
 class _Visit:
     """A visit that starts in range, from its events."""
 
-    __slots__ = ("duration", "interactive", "pageviews")
+    __slots__ = ("duration", "interactive", "pageviews", "rate")
 
-    def __init__(self, duration: int) -> None:
+    def __init__(self, duration: int, rate: int) -> None:
         self.duration = duration
+        self.rate = rate
         self.pageviews = 0
         self.interactive = False
 
@@ -163,35 +165,53 @@ class _Visit:
         self.interactive = self.interactive or (event.kind != Kind.PAGEVIEW and not event.flags & Flag.PASSIVE)
 
 
-class _Tally:
-    """What belongs to one group."""
+class _Visitors:
+    """Different visitors, each with the highest rate at which they were kept."""
+
+    __slots__ = ("_rates",)
 
     def __init__(self) -> None:
-        self.visitors: set[int] = set()
-        self.events = self.pageviews = self.revenue = self.paying = 0
+        self._rates: dict[int, int] = {}
+
+    def add(self, event: _Event) -> None:
+        self._rates[event.visitor] = max(event.visit_rate, self._rates.get(event.visitor, 0))
+
+    @property
+    def estimate(self) -> Estimate:
+        return Estimate.of(Counter(self._rates.values()))
+
+
+class _Tally:
+    """What belongs to one group; sums are kept by sampling rate."""
+
+    def __init__(self) -> None:
+        self.visitors = _Visitors()
+        self.events, self.pageviews, self.revenue, self.paying = (Counter[int]() for _ in range(4))
         self.currencies: set[str] = set()
         self.visits: set[int] = set()
         self.pages: dict[tuple[int, str], tuple[int, int]] = {}  # by visit and path: visible ms, depth
 
     def add(self, event: _Event) -> None:
-        self.visitors.add(event.visitor)
-        self.events += 1
+        rate = event.rate
+        self.visitors.add(event)
+        self.events[rate] += 1
         if event.currency:
-            self.revenue += event.revenue
-            self.paying += 1
+            self.revenue[rate] += event.revenue
+            self.paying[rate] += 1
             self.currencies.add(event.currency)
         if event.kind == Kind.PAGEVIEW:
-            self.pageviews += 1
+            self.pageviews[rate] += 1
             page = event.visit_id, event.texts["event", "path"]
             engaged_ms, depth = self.pages.get(page, (0, 0))
             self.pages[page] = engaged_ms + event.engaged_ms, max(depth, event.scroll_depth)
 
-    def counted(self, visits: dict[int, _Visit]) -> dict[Measure, int]:
+    def counted(self, visits: dict[int, _Visit]) -> dict[Measure, int | Estimate]:
         own = [visits[number] for number in self.visits]
         return {
-            "visitors": len(self.visitors), "events": self.events, "pageviews": self.pageviews,
-            "revenue": self.revenue, "paying": self.paying,
-            "visits": len(own), "duration": sum(visit.duration for visit in own),
+            "visitors": self.visitors.estimate, "events": Estimate.of(self.events),
+            "pageviews": Estimate.of(self.pageviews), "revenue": Estimate.of(self.revenue),
+            "paying": Estimate.of(self.paying), "visits": Estimate.of(Counter(visit.rate for visit in own)),
+            "duration": sum(visit.duration for visit in own),
             "visit_pageviews": sum(visit.pageviews for visit in own),
             "bounces": sum(visit.pageviews == 1 and not visit.interactive for visit in own),
             "page_visits": len(self.pages), "engaged": sum(engaged for engaged, _ in self.pages.values()),
@@ -217,9 +237,9 @@ class _Count:
         looked_at = (dimension(leaf.dimension) for leaf in looks_at(scope.filter))
         self._filters_events = any(item.scope == "event" for item in looked_at)
         self._groups: dict[Key, _Tally] = {} if report.dimensions else {((), None): _Tally()}
-        self._everybody: set[int] = set()
-        self._bases: dict[int | None, set[int]] = {}  # visitors whatever goals they reach, by bucket
-        self._wholes: dict[Key, set[int]] = {}  # and by group
+        self._everybody = _Visitors()
+        self._bases: defaultdict[int | None, _Visitors] = defaultdict(_Visitors)  # whatever goals they reach, by bucket
+        self._wholes: defaultdict[Key, _Visitors] = defaultdict(_Visitors)  # and by group
         self._visits: dict[int, _Visit] = {}
 
     def add(self, event: _Event) -> None:
@@ -227,35 +247,35 @@ class _Count:
         starts = self._facts.in_range(event.start)
         first = starts and event.visit_id not in self._visits
         if starts:
-            self._visits.setdefault(event.visit_id, _Visit(event.end - event.start)).add(event)
+            self._visits.setdefault(event.visit_id, _Visit(event.end - event.start, event.visit_rate)).add(event)
         by_visit = not (self._by_event or self._filters_events)
         if first and by_visit and self._facts.holds(self._scope.filter, event):
             self._add_visit(event)
         if not self._facts.in_range(event.time):
             return
         if self._facts.holds(self._scope.filter, event):
-            self._everybody.add(event.visitor)
+            self._everybody.add(event)
             for key in self._keys(event, event.time):
                 self._groups.setdefault(key, _Tally()).add(event)
             if starts and not by_visit:
                 self._add_visit(event)
         if self._facts.holds(self._base, event):
             for key in self._keys(event, event.time, goals=False):
-                self._bases.setdefault(key[1], set()).add(event.visitor)
-                self._wholes.setdefault(key, set()).add(event.visitor)
+                self._bases[key[1]].add(event)
+                self._wholes[key].add(event)
 
     def result(self) -> dict[Key, tuple[Value, ...]]:
         """The groups that the report's metrics have something to say of."""
         metrics = [metric(name) for name in self._report.metrics]
         measures = {measure for item in metrics for measure in item.measures}
-        result = {}
+        everybody, result = self._everybody.estimate, {}
         for key, tally in self._groups.items():
             if self._report.dimensions and not self._is_row(tally, measures):
                 continue
             counted = tally.counted(self._visits)
-            counted["total_visitors"] = len(self._everybody)
-            counted["base_visitors"] = len(self._bases.get(key[1], ()))
-            counted["group_visitors"] = len(self._wholes.get(self._without_goal(key), ()))
+            counted["total_visitors"] = everybody
+            counted["base_visitors"] = self._bases[key[1]].estimate
+            counted["group_visitors"] = self._wholes[self._without_goal(key)].estimate
             currency = next(iter(tally.currencies)) if len(tally.currencies) == 1 else None
             result[key] = tuple(item.value(counted, currency) for item in metrics)
         return result

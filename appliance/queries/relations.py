@@ -8,7 +8,8 @@
     base   `hit` without what the filter says of goals
     kept   matching visits that start in range: visit_id, bounce, duration, pageviews, dimensions, bucket of the start
 
-Events, pageviews and visitors are counted over `hit` or `seen`, figures of visits over `kept`.
+Events, pageviews and visitors are counted over `hit` or `seen`, figures of visits over `kept`. Weighted, `hit` has also
+the sampling rates of the event (`rate`) and of its visit (`visit_rate`), and `kept` that of the visit (`rate`).
 """
 
 from collections.abc import Sequence
@@ -28,11 +29,19 @@ class Relations:
     """The relations of one scope."""
 
     def __init__(
-        self, scope: Scope, dialect: Dialect, names: Names, bindings: Bindings, *, beside_rollups: bool = False
+        self,
+        scope: Scope,
+        dialect: Dialect,
+        names: Names,
+        bindings: Bindings,
+        *,
+        beside_rollups: bool = False,
+        weighted: bool = False,
     ) -> None:
-        """`beside_rollups`: over the visits alone that rollups do not speak of."""
+        """`beside_rollups`: over the visits alone that rollups do not speak of. `weighted`: with sampling rates."""
         self.scope = scope
         self.beside_rollups = beside_rollups
+        self.weighted = weighted
         self.dialect = dialect
         self.names = names
         self.bindings = bindings
@@ -106,6 +115,8 @@ class Relations:
         bind = self.bindings
         columns = [f"{bind.event('visit_id')} AS visit_id", *self._event_columns(groupings)]
         columns += [f"{bind.event(name)} AS {name}" for name in sorted(self.of_hit)]
+        if self.weighted:
+            columns += [f"{bind.event('rate')} AS rate", f"{bind.visit('rate')} AS visit_rate"]
         conditions = [self._in_range(bind.event("time")), *self._conditions(of_events=True)]
         if goal is not None:
             columns.append(f"CAST({bind.number(goal)} AS INTEGER) AS goal")
@@ -122,14 +133,16 @@ class Relations:
 
     def _base(self, groupings: Sequence[Grouping]) -> str:
         whole = replace(self.scope, filter=self.scope.filter if self.scope.base is None else self.scope.base)
-        relations = Relations(whole, self.dialect, self.names, self.bindings)
+        relations = Relations(whole, self.dialect, self.names, self.bindings, weighted=self.weighted)
         return relations._hit(groupings)
 
     def _needs_visit(self, groupings: Sequence[Grouping]) -> bool:
         used = [item.column for item in groupings if isinstance(item, Dimension) and item.scope == "visit"]
         trees = (*self.conditions.visit, *self.conditions.event)
-        return any(column not in self.dialect.carried for column in ("visitor", *used)) or any(
-            needs_visit(tree, self.dialect) for tree in trees
+        return (
+            self.weighted
+            or any(column not in self.dialect.carried for column in ("visitor", *used))
+            or any(needs_visit(tree, self.dialect) for tree in trees)
         )
 
     def _seen(self, groupings: Sequence[Grouping]) -> str:
@@ -162,6 +175,7 @@ class Relations:
             f"{bind.visit('end')} - {start} AS duration",
             f"{pageviews} AS pageviews",
             *self._columns(groupings, start),
+            *([f"{bind.visit('rate')} AS rate"] if self.weighted else []),
         ]
         conditions = [self._in_range(start), *self._conditions(of_events=False)]
         if self.conditions.event:

@@ -7,22 +7,22 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.model import Project
-from appliance.queries import breakdown, overview, timeseries
+from appliance.queries import breakdown, overview, sampling, timeseries
 from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import Names
 from appliance.queries.dialects import DIALECTS
-from appliance.queries.dimensions import GoalDimension, TimeDimension
 from appliance.queries.filters import EVERYTHING, Filter, leaves
 from appliance.queries.goals import expanded, grouped, names_goals, without
-from appliance.queries.intervals import Bucket, Interval, buckets
-from appliance.queries.metrics import Value, metric
+from appliance.queries.intervals import Interval
+from appliance.queries.metrics import Value
 from appliance.queries.period import Named, Period, Range, resolve
 from appliance.queries.plan import rolled, rollup_of
 from appliance.queries.question import Report, Scope, check
 from appliance.queries.relations import Relations
-from appliance.queries.results import Row, Table
-from appliance.queries.sql import compile_step, measures_of, shows_money
-from appliance.storage.evaluation import Cell, Plan, QueryEngine, Rolled, Rows, Step
+from appliance.queries.results import Table
+from appliance.queries.steps import compile_step
+from appliance.queries.tables import tables
+from appliance.storage.evaluation import Plan, QueryEngine, Rolled, Rows, SampledData, Step
 from appliance.storage.goals import Goal
 
 COMPARISONS_MAX: Final = 1_000  # of a filter, when its goals are put as what reaches them
@@ -32,11 +32,15 @@ class Dashboard(msgspec.Struct, frozen=True):
     """Everything that the dashboard shows, from one snapshot.
 
     `series` holds the points of each metric that was asked for by name; `panels` go with the reports asked for.
+    `sampled`: some of it, the range that it is compared with included, rests on sampled data; `lower_bounds` are the
+    metrics that are at least what is said for the range itself.
     """
 
     figures: tuple[overview.Figure, ...]
     series: dict[str, tuple[timeseries.Point, ...]]
     panels: tuple[Table, ...]
+    sampled: bool = False
+    lower_bounds: tuple[str, ...] = ()
 
     def value(self, name: str) -> Value:
         """One of the figures."""
@@ -57,6 +61,14 @@ class Statements(NamedTuple):
     selects: tuple[str, ...]
     tables: tuple[tuple[str, str], ...] = ()
     all_time: bool = False
+
+
+class Found(NamedTuple):
+    """The rows of each SELECT of a report that follows people. They are what is stored; `sampled`: a part of what was
+    asked about is not, because it was sampled out."""
+
+    rows: list[Rows]
+    sampled: bool = False
 
 
 class _Part(NamedTuple):
@@ -103,23 +115,33 @@ class Reports:
 
     async def ask(self, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> list[list[Table]]:
         """The tables of all reports over each scope, from one snapshot. The scopes are of one project."""
-        parts = [part for scope, reports in asked for part in _parted(scope, reports)]
+        try:
+            return await self._ask(asked, weighted=False)
+        except SampledData:
+            # Not remembered: it is refused before anything is read or counted, and other ranges may have no such data.
+            return await self._ask(asked, weighted=True)
+
+    async def _ask(self, asked: Sequence[tuple[Scope, Sequence[Report]]], *, weighted: bool) -> list[list[Table]]:
+        parts = [part for scope, reports in asked for part in _parted(scope, reports, weighted=weighted)]
         if not parts:
             return [[] for _ in asked]
-        answers = await self._engine.ask(self._plan(parts))
+        answers = await self._engine.ask(self._plan(parts, weighted=weighted))
         found: dict[tuple[Scope, Report], Table] = {}
         for part, answer in zip(parts, answers, strict=True):
-            for report, table in zip(part.reports, _tables(part.scope, part.reports, answer), strict=True):
-                found[part.scope, report] = table
+            made = tables(part.scope, part.reports, answer, weighted=weighted)
+            found |= {(part.scope, report): table for report, table in zip(part.reports, made, strict=True)}
         return [[found[scope, report] for report in reports] for scope, reports in asked]
 
-    def _plan(self, parts: Sequence["_Part"]) -> Plan:
+    def _plan(self, parts: Sequence["_Part"], *, weighted: bool) -> Plan:
         steps: list[Step] = []
         whole: list[Bindings] = []
         rest: list[Bindings] = []
         for part in parts:
             bound = Bindings(self._dialect)
-            steps.append(compile_step(part.scope, part.reports, self._dialect, self._names, bound, part.rolled))
+            step = compile_step(
+                part.scope, part.reports, self._dialect, self._names, bound, rolled=part.rolled, weighted=weighted
+            )
+            steps.append(step)
             (whole if part.rolled is None else rest).append(bound)
         return Plan(
             parts[0].scope.project_id,
@@ -132,20 +154,32 @@ class Reports:
             max(part.scope.range.end for part in parts),
             _columns(rest, "event"),
             _columns(rest, "visit"),
+            weighted,
         )
 
-    async def rows(self, scope: Scope, write: Callable[[Relations], Statements]) -> list[Rows]:
+    async def rows(self, scope: Scope, write: Callable[[Relations], Statements]) -> Found:
         """The rows of each SELECT that `write` composes over a scope, from one snapshot."""
+        try:
+            return Found((await self._engine.ask(self._plan_rows(scope, write, weighted=False)))[0])
+        except SampledData:
+            *rows, mark = (await self._engine.ask(self._plan_rows(scope, write, weighted=True)))[0]
+            return Found(rows, sampling.mark(mark).sampled)
+
+    def _plan_rows(self, scope: Scope, write: Callable[[Relations], Statements], *, weighted: bool) -> Plan:
+        """What is written follows people and weighs nothing; a weighted plan also asks for the mark."""
         bound = Bindings(self._dialect)
         written = write(Relations(scope, self._dialect, self._names, bound))
-        step = Step(written.selects, written.tables, bound.parameters(), bound.text_lists(), dict(bound.code_sets()))
+        selects = written.selects
+        if weighted:
+            selects += (sampling.select_mark(bound, None if written.all_time else scope.range),)
+        step = Step(selects, written.tables, bound.parameters(), bound.text_lists(), dict(bound.code_sets()))
         if not written.all_time:
             step = msgspec.structs.replace(step, start=scope.range.start, end=scope.range.end)
         event, visit = (tuple(sorted(bound.columns[table])) for table in ("event", "visit"))
         dictionaries = tuple(sorted(bound.dictionaries, key=str))
         properties = tuple(sorted(bound.properties))
-        plan = Plan(scope.project_id, event, visit, dictionaries, (step,), properties, step.start, step.end)
-        return (await self._engine.ask(plan))[0]
+        span = (step.start, step.end)
+        return Plan(scope.project_id, event, visit, dictionaries, (step,), properties, *span, weighted=weighted)
 
     async def answer(self, scope: Scope, report: Report) -> Table:
         """The table of one report."""
@@ -168,11 +202,15 @@ class Reports:
         (now, steps, *lists), *others = await self.ask(asked)
         before, steps_before = others[0] if others else (None, None)
         points = {name: timeseries.points(steps, name, steps_before) for name in series}
-        return Dashboard(overview.figures(now, before), points, tuple(lists))
+        sampled = now.sampled or (before is not None and before.sampled)
+        bounds = tuple(dict.fromkeys((*now.lower_bounds, *steps.lower_bounds)))
+        return Dashboard(overview.figures(now, before), points, tuple(lists), sampled, bounds)
 
 
-def _parted(scope: Scope, reports: Sequence[Report]) -> list[_Part]:
+def _parted(scope: Scope, reports: Sequence[Report], *, weighted: bool) -> list[_Part]:
     checked = [check(report) for report in reports]
+    if weighted:
+        return [_Part(scope, checked, None)]
     by_rollups = [report for report in checked if rollup_of(report, scope)]
     others = [report for report in checked if not rollup_of(report, scope)]
     return [_Part(scope, part, rolled(scope, part)) for part in (by_rollups, others) if part]
@@ -180,45 +218,3 @@ def _parted(scope: Scope, reports: Sequence[Report]) -> list[_Part]:
 
 def _columns(bindings: Sequence[Bindings], table: str) -> tuple[str, ...]:
     return tuple(sorted(set().union(*(bound.columns[table] for bound in bindings))))
-
-
-def _tables(scope: Scope, reports: Sequence[Report], answers: list[Rows]) -> list[Table]:
-    remaining = iter(answers)
-    tables = []
-    for report in reports:
-        rows = next(remaining)
-        total = _whole(next(remaining)[0][0]) if report.total_rows else None
-        tables.append(_table(scope, report, rows, total))
-    return tables
-
-
-def _table(scope: Scope, report: Report, rows: Rows, total: int | None) -> Table:
-    groupings = report.grouped()
-    time = next((index for index, item in enumerate(groupings) if isinstance(item, TimeDimension)), None)
-    goal = next((index for index, item in enumerate(groupings) if isinstance(item, GoalDimension)), None)
-    steps: tuple[Bucket, ...] = ()
-    if (interval := report.interval(scope.range)) is not None:
-        steps = buckets(scope.range, interval)
-    names = measures_of(report)
-    metrics = [metric(name) for name in report.metrics]
-    money = shows_money(report)
-    filled, mixed = [], False
-    for row in rows:
-        *cells, last = row if money else (*row, None)
-        currency = None if last is None else str(last)
-        labels = [str(cell) for cell in cells[: len(groupings)]]
-        counted = dict(zip(names, map(_whole, cells[len(groupings) :]), strict=True))
-        mixed = mixed or (money and currency is None and counted["paying"] > 0)
-        bucket = None
-        if time is not None:
-            bucket = _whole(cells[time])
-            labels[time] = steps[bucket].label
-        if goal is not None:
-            labels[goal] = scope.goals[_whole(cells[goal])].name
-        filled.append(Row(tuple(labels), tuple(item.value(counted, currency) for item in metrics), bucket))
-    return Table(report.dimensions, report.metrics, tuple(filled), steps, total, mixed)
-
-
-def _whole(cell: Cell) -> int:
-    assert isinstance(cell, int)
-    return cell

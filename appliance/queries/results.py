@@ -21,7 +21,9 @@ class Table(msgspec.Struct, frozen=True):
     """The answer to one report: rows in its order, without empty groups; one row when it has no dimensions.
 
     `buckets` are all buckets of the range when time is a dimension, `total_rows` counts the rows without the limit
-    when that was asked. `mixed_currencies`: a row has no revenue because it has more than one currency.
+    when that was asked. `mixed_currencies`: a row has no revenue because it has more than one currency. `sampled`: a
+    part of the range's data was sampled out, and sums are estimated from what was kept; of `lower_bounds`, metrics of
+    this table, that was not possible, so that they are at least what is said.
     """
 
     dimensions: tuple[str, ...]
@@ -30,6 +32,8 @@ class Table(msgspec.Struct, frozen=True):
     buckets: tuple[Bucket, ...] = ()
     total_rows: int | None = None
     mixed_currencies: bool = False
+    sampled: bool = False
+    lower_bounds: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, Value]:
         """The metrics of a table without dimensions by name."""

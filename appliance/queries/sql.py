@@ -1,24 +1,22 @@
-"""Questions as SQL, once for all engines. Each text comes from the whitelists of dimensions and metrics.
+"""Reports as SQL, once for all engines. Each text comes from the whitelists of dimensions and metrics.
 
-A page asks several reports over one scope; then the relations (relations.py) are temporary tables, made once.
+What is asked together over one scope shares its relations (relations.py): steps.py. Where data are sampled, sums are
+weighted: weighted.py.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-from appliance.queries.bindings import Bindings
-from appliance.queries.conditions import PAGEVIEW_NAME, Names, bucket_of, code_set
-from appliance.queries.dialects import Dialect
+from appliance.queries.conditions import PAGEVIEW_NAME, bucket_of, code_set
 from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension
 from appliance.queries.metrics import EVENT_MEASURES, PAGE_MEASURES, VISIT_MEASURES, WHOLE_MEASURES, Measure, metric
 from appliance.queries.plan import EVENT_COUNTS, first_code, rollup_of
-from appliance.queries.question import Order, Report, Scope
+from appliance.queries.question import Order, Report
 from appliance.queries.relations import Relations
 from appliance.storage.dimensions import dictionary_of
-from appliance.storage.evaluation import Rolled, Step
 from appliance.storage.rollup import PAGEVIEW_CODE
 
-_AGGREGATES: Final[dict[Measure, str]] = {
+AGGREGATES: Final[dict[Measure, str]] = {
     "visitors": "count(DISTINCT r.visitor)",
     "events": "sum(r.events)",
     "pageviews": "sum(r.pageviews)",
@@ -67,6 +65,7 @@ class ReportSQL:
         self.groupings: list[Grouping] = report.grouped()
         self._measures = measures_of(report)
         self._wholes: dict[Measure, str] = {}  # expressions
+        self._of_visits = ["bounce", "duration", "pageviews"]  # columns of `kept` that are added up
         self.event_measures = [measure for measure in EVENT_MEASURES if measure in self._measures]
         self.visit_measures = [measure for measure in VISIT_MEASURES if measure in self._measures]
         self.page_measures = [measure for measure in PAGE_MEASURES if measure in self._measures]
@@ -109,11 +108,8 @@ class ReportSQL:
         measures = []
         for name in self._measures:
             if name in WHOLE_MEASURES:
-                self._wholes[name], join = self._visitors_of(name)
-                joins += join
-                measures.append(self._wholes[name])
-            else:
-                measures.append(f"CAST(coalesce(g.{name}, 0) AS BIGINT)")
+                joins += self._join_whole(name)
+            measures.append(self._cell(name))
         if shows_money(self.report):
             dictionary = bind.dictionary(dictionary_of("currency"))
             joins.append(f"LEFT JOIN {dictionary} m ON m.code = g.currency_low AND m.code = g.currency_high")
@@ -125,20 +121,33 @@ class ReportSQL:
             f" LIMIT {bind.number(self.report.limit)} OFFSET {bind.number(self.report.offset)}"
         )
 
-    def _visitors_of(self, name: Measure) -> tuple[str, list[str]]:
-        """The visitors that a row's are a part of, and what to join for it."""
+    def _cell(self, name: Measure) -> str:
+        """A measure as a column of the answer."""
+        return self._wholes.get(name) or f"CAST(coalesce(g.{name}, 0) AS BIGINT)"
+
+    def _join_whole(self, name: Measure) -> list[str]:
+        """Note how many visitors a row's are a part of (`_wholes`); gives what to join for it."""
+        keys = self._whole_keys(name)
         if name == "total_visitors":
-            return self._total_visitors(), []
+            self._wholes[name] = self._total_visitors()
+            return []
+        if not keys:
+            self._wholes[name] = "(SELECT count(DISTINCT t.visitor) FROM base t)"
+            return []
+        self._wholes[name] = f"coalesce({name}.visitors, 0)"
+        columns = ", ".join(f"t.{key} AS {key}" for key in keys)
+        same = " AND ".join(f"{name}.{key} = g.{key}" for key in keys)
+        counts = f"SELECT {columns}, count(DISTINCT t.visitor) AS visitors FROM base t{group_by('t', keys)}"
+        return [f"LEFT JOIN ({counts}) {name} ON {same}"]
+
+    def _whole_keys(self, name: Measure) -> list[str]:
+        """By which keys of the report a row's visitors are a part of others."""
+        if name == "total_visitors":
+            return []
         items = [item for item in self.groupings if not isinstance(item, GoalDimension)]
         if name == "base_visitors":
             items = [item for item in items if isinstance(item, TimeDimension)]
-        keys = [self._relations.key(item) for item in items]
-        if not keys:
-            return "(SELECT count(DISTINCT t.visitor) FROM base t)", []
-        columns = ", ".join(f"t.{key} AS {key}" for key in keys)
-        same = " AND ".join(f"{name}.{key} = g.{key}" for key in keys)
-        counts = f"SELECT {columns}, count(DISTINCT t.visitor) AS visitors FROM base t{_group_by('t', keys)}"
-        return f"coalesce({name}.visitors, 0)", [f"LEFT JOIN ({counts}) {name} ON {same}"]
+        return [self._relations.key(item) for item in items]
 
     def _total_visitors(self) -> str:
         if self._rollup is None:
@@ -170,7 +179,7 @@ class ReportSQL:
             return parts[0]
         columns = [f"u.{key} AS {key}" for key in keys]
         columns += [f"sum(u.{name}) AS {name}" for name in self._summed]
-        return f"SELECT {', '.join(columns)} FROM ({' UNION ALL '.join(parts)}) u{_group_by('u', keys)}"
+        return f"SELECT {', '.join(columns)} FROM ({' UNION ALL '.join(parts)}) u{group_by('u', keys)}"
 
     def _events(self, keys: list[str]) -> str:
         """What is counted of events per group; beside rollups, also everybody who is among those counted there."""
@@ -225,7 +234,7 @@ class ReportSQL:
         of_visit = [key for key in keys if key not in of_event]
         distinct = ", ".join(f"h.{key} AS {key}" for key in of_event)
         columns = [*(f"d.{key} AS {key}" for key in of_event), *(f"k.{key} AS {key}" for key in of_visit)]
-        columns += [f"k.{name} AS {name}" for name in ("bounce", "duration", "pageviews")]
+        columns += [f"k.{name} AS {name}" for name in self._of_visits]
         return (
             f"(SELECT {', '.join(columns)} FROM"
             f" (SELECT DISTINCT {distinct}, h.visit_id AS visit_id FROM {self._hit} h) d"
@@ -242,9 +251,9 @@ class ReportSQL:
 
     def _part(self, keys: list[str], measures: Sequence[Measure], source: str) -> str:
         columns = [f"r.{key} AS {key}" for key in keys]
-        columns += [f"{_AGGREGATES[name] if name in measures else '0'} AS {name}" for name in self._summed]
+        columns += [f"{AGGREGATES[name] if name in measures else '0'} AS {name}" for name in self._summed]
         where = self._group_conditions(keys)
-        return f"SELECT {', '.join(columns)} FROM {source}{where}{_group_by('r', keys)}"
+        return f"SELECT {', '.join(columns)} FROM {source}{where}{group_by('r', keys)}"
 
     def _group_conditions(self, keys: list[str]) -> str:
         conditions = []
@@ -298,54 +307,17 @@ class ReportSQL:
         else:
             below = self._wholes.get(what.denominator, f"g.{what.denominator}")
             figure = f"CASE WHEN {below} = 0 THEN NULL ELSE CAST(g.{what.numerator} AS DOUBLE PRECISION) / {below} END"
-        one_currency = "g.paying > 0 AND g.currency_low = g.currency_high"
-        return f"CASE WHEN {one_currency} THEN {figure} END" if what.is_money else figure
+        return of_one_currency(figure) if what.is_money else figure
+
+
+def of_one_currency(figure: str) -> str:
+    """A figure of money of a group, NULL where the group has none or several currencies."""
+    return f"CASE WHEN g.paying > 0 AND g.currency_low = g.currency_high THEN {figure} END"
 
 
 def _is_of_event(item: Grouping) -> bool:
     return isinstance(item, GoalDimension) or (isinstance(item, Dimension) and item.scope == "event")
 
 
-def _group_by(alias: str, keys: Sequence[str]) -> str:
+def group_by(alias: str, keys: Sequence[str]) -> str:
     return f" GROUP BY {', '.join(f'{alias}.{key}' for key in keys)}" if keys else ""
-
-
-def compile_step(
-    scope: Scope,
-    reports: Sequence[Report],
-    dialect: Dialect,
-    names: Names,
-    bindings: Bindings,
-    rolled: Rolled | None = None,
-) -> Step:
-    """All reports over one scope: each statement, followed by its count of rows where that is asked for.
-
-    One report carries its relations along; several share them as temporary tables. `rolled`: all of them are answered
-    with these rollups.
-    """
-    relations = Relations(scope, dialect, names, bindings, beside_rollups=rolled is not None)
-    written = [ReportSQL(report, relations) for report in reports]
-    used: dict[str, list[Grouping]] = {}
-    for report in written:
-        for name, groupings in report.uses().items():
-            known = used.setdefault(name, [])
-            known += [item for item in groupings if item not in known]
-    selects = relations.select(used)
-    statements = []
-    for report in written:
-        statements.append(report.statement())
-        if report.report.total_rows:
-            statements.append(report.total_statement())
-    if len(statements) == 1:
-        inline = ", ".join(f"{name} AS ({select})" for name, select in selects)
-        statements, selects = [f"WITH {inline} {statements[0]}"], []
-    return Step(
-        tuple(statements),
-        tuple(selects),
-        bindings.parameters(),
-        bindings.text_lists(),
-        dict(bindings.code_sets()),
-        scope.range.start,
-        scope.range.end,
-        rolled,
-    )

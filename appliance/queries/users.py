@@ -43,10 +43,12 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Users(msgspec.Struct, frozen=True):
-    """A page of the list, the last seen first, and where the next one begins; None: this is the last."""
+    """A page of the list, the last seen first, and where the next one begins; None: this is the last. `sampled`: some
+    events, of whatever time, were not kept."""
 
     users: tuple[User, ...]
     older: Cursor | None
+    sampled: bool = False
 
 
 async def ask(
@@ -54,15 +56,15 @@ async def ask(
 ) -> Users:
     """Users with a matching event in range; `search` keeps those that contain a text. Raises as `Reports` does."""
     wanted = CodeSet(_USERS, "contains", (search,), False) if search else None
-    (found,) = await reports.rows(scope, lambda relations: _statements(relations, wanted, before, rows + 1))
+    (found,), sampled = await reports.rows(scope, lambda relations: _statements(relations, wanted, before, rows + 1))
     users = tuple(User(str(cells[0]), *(whole(cell) for cell in cells[1:])) for cells in found[:rows])
-    return Users(users, users[-1].cursor if len(found) > rows else None)
+    return Users(users, users[-1].cursor if len(found) > rows else None, sampled)
 
 
 async def find(reports: Reports, scope: Scope, user: str) -> User | None:
     """One user; None without a matching event in range. Raises as `Reports` does."""
     wanted = CodeSet(_USERS, "is", (user,))
-    (found,) = await reports.rows(scope, lambda relations: _statements(relations, wanted, None, 1))
+    (found,), _ = await reports.rows(scope, lambda relations: _statements(relations, wanted, None, 1))
     return User(str(found[0][0]), *(whole(cell) for cell in found[0][1:])) if found else None
 
 

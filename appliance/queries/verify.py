@@ -26,10 +26,13 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """`is_settled` False: events kept arriving, so that answer and count are of different moments."""
+    """`is_settled` False: events kept arriving, so that answer and count are of different moments. `sampled` and
+    `lower_bounds` are the answer's (results.py); the count estimates by the same rules."""
 
     lines: tuple[Line, ...]
     is_settled: bool
+    sampled: bool = False
+    lower_bounds: tuple[str, ...] = ()
 
     @property
     def is_equal(self) -> bool:
@@ -52,4 +55,4 @@ async def verify(reports: Reports, database: Database, scope: Scope, report: Rep
     lines = [Line(row.labels, row.values, counted.pop((row.labels, row.bucket), None)) for row in table.rows]
     if report.offset == 0 and len(table.rows) < report.limit:
         lines += [Line(labels, None, values) for (labels, _), values in sorted(counted.items(), key=repr)]
-    return Verification(tuple(lines), is_settled)
+    return Verification(tuple(lines), is_settled, table.sampled, table.lower_bounds)

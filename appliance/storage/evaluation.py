@@ -68,6 +68,9 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     with rollups, `dictionaries` those (dimensions.py) whose texts the
     answer shows, `properties` the custom properties that some of those columns are. Of visits that do not touch
     [`start`, `end`), in UTC microseconds, and their events nothing is asked.
+
+    `weighted`: the statements mind sampling rates. Others are answered only where no sampled data touch the range of a
+    step, so that projects without any pay nothing for the others. A weighted plan reads no rollups.
     """
 
     project_id: int
@@ -80,6 +83,11 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     end: int = (1 << 63) - 1
     rest_event: tuple[str, ...] = ()
     rest_visit: tuple[str, ...] = ()
+    weighted: bool = False
+
+
+class SampledData(Exception):
+    """Events or visits with a sampling rate touch the range of a step, and the plan is not weighted."""
 
 
 class QueryEngine(Protocol):
@@ -90,7 +98,8 @@ class QueryEngine(Protocol):
     async def ask(self, plan: Plan) -> Answer:
         """Run a plan in one snapshot. Cancelling the call stops the work.
 
-        Raises QueryTimeout, StorageUnavailable; Invalid when a pattern of a code set is no regular expression.
+        Raises QueryTimeout, StorageUnavailable; SampledData, decided in the same snapshot, when the plan has to be
+        weighted; Invalid when a pattern of a code set is no regular expression.
         """
         ...
 

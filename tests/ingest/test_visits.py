@@ -131,6 +131,13 @@ async def test_passive_events_do_not_end_a_bounce(store: Store) -> None:
     assert await store.visits("events", "pageviews", "interactive") == [(2, 1, 0)]
 
 
+async def test_a_visit_has_the_rate_at_which_its_visitor_was_kept(store: Store) -> None:
+    by_visitor = {"rate": 250_000, "flags": Flag.BY_VISITOR}
+    await store.apply(pageview(0, rate=250_000), pageview(1, **by_visitor))  # the first event was kept by itself
+    await store.apply(pageview(0, visitor=BOB, **by_visitor), pageview(-1, visitor=BOB, rate=500_000))
+    assert await store.visits("visitor", "rate") == [(BOB, 250_000), (ANN, 1_000_000)]
+
+
 async def test_acquisition_comes_from_the_first_stored_event_and_stays(store: Store) -> None:
     await store.apply(pageview(10, referrer_source="Google", country="FR"), pageview(5, referrer_source="Bing"))
     (first,) = await store.database.read(

@@ -77,6 +77,11 @@ def matching(visits: list[Visit], there: Range, trees: list[Any], *, from_start:
     )
 
 
+def is_sampled(visits: list[Visit], there: Range | None) -> bool:
+    """What the answer to a report over a range must say of sampling; None: it looks at all there is."""
+    return oracle.is_sampled(visits, there.start if there else -(2**62), there.end if there else 2**62)
+
+
 @asynccontextmanager
 async def people(folder: Path, seeds: range, visits: int = 60) -> AsyncIterator[People]:
     """A project for each seed, in one database file; its visits stand in the order in which they are stored."""

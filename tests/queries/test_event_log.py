@@ -8,7 +8,7 @@ import pytest
 from appliance.queries import event_log, filters
 from appliance.queries.event_log import Cursor, Entry, Sent
 from appliance.storage.sqlite.database import SqliteDatabase
-from tests.queries.people import NOW, People, matching, people, random_trees
+from tests.queries.people import NOW, People, is_sampled, matching, people, random_trees
 
 SEEDS = range(300, 312)
 
@@ -47,6 +47,7 @@ async def test_the_log_is_the_list_of_events_the_newest_first(worlds: People, se
         while True:
             log = await event_log.ask(reports, scope, before=before, user=user, rows=7)
             found += log.entries
+            assert log.sampled == is_sampled(place.visits, scope.range)
             before = log.older
             if before is None:
                 break

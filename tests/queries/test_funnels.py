@@ -12,7 +12,7 @@ from appliance.queries import filters, funnels
 from appliance.queries.funnels import Funnel, Passage, Step
 from appliance.queries.question import Scope
 from tests.oracle import Visit
-from tests.queries.people import NOW, People, Stored, matching, people, random_trees
+from tests.queries.people import NOW, People, Stored, is_sampled, matching, people, random_trees
 
 SEEDS = range(100, 116)
 STEPS: list[list[Any]] = [
@@ -67,7 +67,7 @@ def counted(visits: list[Visit], scope: Scope, trees: list[Any], funnel: Funnel,
         took.sort()
         median = took[(len(took) - 1) // 2] if took and index else None
         answer.append(Step(len(by_visitor), median))
-    return Passage(tuple(answer))
+    return Passage(tuple(answer), is_sampled(visits, scope.range))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

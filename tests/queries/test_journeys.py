@@ -11,7 +11,7 @@ from appliance.queries import filters, journeys
 from appliance.queries.journeys import Around, Distance, Journey, Place
 from appliance.queries.question import Scope
 from tests.oracle import Visit
-from tests.queries.people import NOW, People, Stored, matching, people, random_trees
+from tests.queries.people import NOW, People, Stored, is_sampled, matching, people, random_trees
 
 SEEDS = range(400, 416)
 CHOSEN: list[list[Any]] = [
@@ -64,6 +64,7 @@ def counted(visits: list[Visit], scope: Scope, trees: list[Any], chosen: list[An
             )
             for distance, found in near.items()
         },
+        is_sampled(visits, scope.range),
     )
 
 

@@ -1,7 +1,7 @@
 """Every report against plain counting, to the last digit, on random projects that share one database file."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from random import Random
@@ -14,7 +14,7 @@ from appliance.queries import filters
 from appliance.queries.comparison import Comparison, compared
 from appliance.queries.filters import AllOf
 from appliance.queries.goals import checking
-from appliance.queries.period import Period, between
+from appliance.queries.period import Period, Range, between
 from appliance.queries.question import Order, Report
 from appliance.queries.recount import recount
 from appliance.queries.reports import Reports
@@ -172,6 +172,15 @@ def rows_of(table: Table) -> list[tuple[list[str], list[Any]]]:
     return [(list(row.labels), list(row.values)) for row in table.rows]
 
 
+def marks_of(table: Table) -> tuple[bool, tuple[str, ...]]:
+    return table.sampled, table.lower_bounds
+
+
+def expected_marks(visits: list[Visit], there: Range, metrics: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
+    bounds = ("visitors", "visits") if oracle.loses_visitors(visits, there.start, there.end) else ()
+    return oracle.is_sampled(visits, there.start, there.end), tuple(name for name in metrics if name in bounds)
+
+
 def parsed(trees: list[Any]) -> AllOf:
     return filters.parse(trees, check=checking(GOALS))
 
@@ -188,7 +197,9 @@ async def compare(asked: Reports, place: Place, random: Random, questions: int, 
             metrics=report.metrics, dimensions=report.dimensions,
             filters=trees, order=[(order.key, order.descending) for order in report.order], goals=REACHED,
         )  # fmt: skip
-        assert rows_of(await asked.answer(scope, report)) == expected, (report, trees)
+        table = await asked.answer(scope, report)
+        assert rows_of(table) == expected, (report, trees)
+        assert marks_of(table) == expected_marks(place.visits, scope.range, report.metrics)
         if stored is not None and random.random() < 0.5:
             recounted = await recount(stored, scope, report, asked.names)  # type: ignore[arg-type]
             found = [(list(labels), list(values)) for (labels, _), values in recounted.items()]

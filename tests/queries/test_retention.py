@@ -14,7 +14,7 @@ from appliance.queries.question import Scope
 from appliance.queries.retention import Retention
 from tests import oracle
 from tests.oracle import Event, Visit
-from tests.queries.people import NOW, People, matching, people, random_trees
+from tests.queries.people import NOW, People, is_sampled, matching, people, random_trees
 from tests.queries.worlds import instant
 
 SEEDS = range(16)
@@ -69,6 +69,7 @@ async def test_cohorts_are_those_of_plain_counting(worlds: People, seed: int) ->
             for each in cohorts
         }
         assert answer == counted(place.visits, scope, interval, trees, first, back), (interval, first, back, trees)
+        assert all(each.sampled == is_sampled(place.visits, None) for each in cohorts)
         found += len(answer)
     assert found > 3
 

@@ -22,7 +22,17 @@ from appliance.storage.sqlite.rollup_job import refresh
 from appliance.storage.sqlite.seal import local_day
 from tests import oracle
 from tests.oracle import Event
-from tests.queries.test_reports import METRICS, NOW, OF_EVENT, OF_VISIT, Place, project, rows_of
+from tests.queries.test_reports import (
+    METRICS,
+    NOW,
+    OF_EVENT,
+    OF_VISIT,
+    Place,
+    expected_marks,
+    marks_of,
+    project,
+    rows_of,
+)
 from tests.queries.test_sealed_reports import Sealer
 from tests.queries.worlds import Store, instant, rotating_world
 
@@ -89,6 +99,8 @@ async def compare(asked: Reports, world: World, random: Random, questions: int) 
         for (scope, reports), tables in zip(wanted, await asked.ask(wanted), strict=True):
             for report, table in zip(reports, tables, strict=True):
                 assert rows_of(table) == counted(world.place, scope.range, report), (report, scope.range)
+                marks = expected_marks(world.place.visits, scope.range, report.metrics)
+                assert marks_of(table) == marks, (report, scope.range)
 
 
 def counted(place: Place, there: Range, report: Report) -> list[tuple[list[str], list[Any]]]:
@@ -181,7 +193,7 @@ async def test_who_asks_again_is_told_what_came_meanwhile(tmp_path: Path) -> Non
 
 
 async def test_rollups_are_what_is_read(tmp_path: Path) -> None:
-    world = made(tmp_path, 0)
+    world = made(tmp_path, 5)
     Sealer(world.store, 1, world.zone).seal(world.place.visits)
     assert world.refresh()
     connection = world.store.connection
@@ -214,7 +226,7 @@ def columns(store: Store) -> list[tuple[Any, ...]]:
 
 
 def test_a_rebuild_gives_the_same(tmp_path: Path) -> None:
-    world = made(tmp_path, 1)
+    world = made(tmp_path, 6)
     Sealer(world.store, 1, world.zone).seal(world.place.visits)
     units_made = len(world.refresh())
     before = columns(world.store)
@@ -226,7 +238,7 @@ def test_a_rebuild_gives_the_same(tmp_path: Path) -> None:
 
 def test_a_refresh_makes_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "DAYS_KEPT", 10_000)
-    world = made(tmp_path, 1)
+    world = made(tmp_path, 6)
     sealer = Sealer(world.store, 1, world.zone)
     sealer.seal(world.place.visits)
     world.refresh()
@@ -243,7 +255,7 @@ def test_a_refresh_makes_only_what_changed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_sampled_days_are_left_to_their_rows(tmp_path: Path) -> None:
-    world = made(tmp_path, 0)
+    world = made(tmp_path, 5)
     february = instant("2026-02-01"), instant("2026-03-01")
     world.store.connection.execute("UPDATE event SET rate = 500000 WHERE time >= ? AND time < ?", february)
     Sealer(world.store, 1, world.zone).seal(world.place.visits)

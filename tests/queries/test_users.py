@@ -8,7 +8,7 @@ import pytest
 from appliance.queries import filters, users
 from appliance.queries.users import User
 from appliance.storage.sqlite.database import SqliteDatabase
-from tests.queries.people import NOW, People, Place, matching, people, random_trees
+from tests.queries.people import NOW, People, Place, is_sampled, matching, people, random_trees
 
 SEEDS = range(200, 212)
 
@@ -51,6 +51,7 @@ async def test_users_are_those_of_plain_counting(worlds: People, seed: int) -> N
         while True:
             page = await users.ask(reports, scope, before=before, rows=2)
             found += page.users
+            assert page.sampled == is_sampled(place.visits, None)
             before = page.older
             if before is None:
                 break

@@ -39,6 +39,7 @@ PROPERTIES: dict[str, tuple[float, list[Any]]] = {
     "tags": (0.1, [["a", "ä"], {"b": 1}, "pro"]),
 }
 NAMES = ["signup", "Signup", "download", "404"]
+RATES = [1_000_000, 500_000, 333_333, 100_000, 7]
 
 
 def instant(text: str, zone: str = "UTC") -> int:
@@ -50,7 +51,7 @@ def instant(text: str, zone: str = "UTC") -> int:
 def world(random: Random, start: int, end: int, visits: int) -> list[Visit]:
     """Visits around a range: some across its edges, some years off, few visitors so that they come again."""
     visitors = [random.randrange(-(2**63), 2**63) for _ in range(max(2, visits // 3))]
-    return [_visit(random, random.choice(visitors), _moment(random, start, end)) for _ in range(visits)]
+    return _sampled([_visit(random, random.choice(visitors), _moment(random, start, end)) for _ in range(visits)])
 
 
 def rotating_world(random: Random, zone: str, start: int, end: int, visits: int) -> list[Visit]:
@@ -63,7 +64,26 @@ def rotating_world(random: Random, zone: str, start: int, end: int, visits: int)
         visit = _visit(random, Random(f"{number} {salt_day * rotates}").randrange(-(2**63), 2**63), time)
         visit.salt_day = salt_day if rotates else None
         found.append(visit)
-    return found
+    return _sampled(found)
+
+
+def _sampled(visits: list[Visit]) -> list[Visit]:
+    """The same visits; in a share of the worlds they are what sampling left: event by event, visitor by visitor, or now
+    so and now so; of all time, or since it was turned on."""
+    if not visits:
+        return []
+    random = Random(visits[0].visitor)  # of its own, so that what is done here moves nothing else
+    style = random.choice(["none", "none", "events", "visitors", "both"])
+    since = random.choice([0, sorted(visit.start for visit in visits)[len(visits) // 2]])
+    for visit in visits:
+        if style == "none" or visit.start < since:
+            continue
+        changed = random.random() < 0.2  # the rate of the project, so that a visitor is met with several
+        rate = (random if changed else Random(visit.visitor)).choice(RATES)
+        for event in visit.events:
+            event.by_visitor = style == "visitors" or (style == "both" and random.random() < 0.5)
+            event.rate = rate if event.by_visitor else random.choice(RATES)
+    return visits
 
 
 def _moment(random: Random, start: int, end: int) -> int:
@@ -134,7 +154,8 @@ class Store:
         """The row of an event alone; the visit's counters are `update_visit`'s."""
         columns: dict[str, object] = {
             "project_id": project, "event_id": b"", "visit_id": visit_id, "time": event.time, "received": event.time,
-            "kind": 0 if event.pageview else 1, "flags": 0 if event.interactive else 1, "rate": 1_000_000,
+            "kind": 0 if event.pageview else 1, "flags": (not event.interactive) + 32 * event.by_visitor,
+            "rate": event.rate,
             "name": self.code(project, "name", event.name), "title": 0, "user": 0,
             "engaged_ms": event.engaged_ms, "scroll_depth": event.scroll_depth,
             "revenue": event.revenue if event.currency else None,
@@ -176,7 +197,8 @@ class Store:
 
     def _add_visit(self, project: int, visit: Visit) -> int:
         columns = {name: 0 for name, number in DICTIONARIES.items() if 8 <= number <= 26}
-        columns |= {"project_id": project, "user": 0, "rate": 1_000_000}
+        columns |= {"project_id": project, "user": 0}
+        columns["rate"] = visit.events[0].rate if visit.events[0].by_visitor else 1_000_000
         columns |= {column: self.code(project, column, visit.text(name)) for name, column in OF_VISIT.items()}
         return self._insert("visit", columns | self._counters(project, visit))
 

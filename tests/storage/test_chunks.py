@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import ChunkDamaged
+from appliance.model import UNSAMPLED
 from appliance.storage.event_ids import mint, pack
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
@@ -143,6 +144,16 @@ def test_rows_come_back_as_they_were(seed: int, count: int) -> None:
 
 def stored(connection: sqlite3.Connection) -> Chunk:
     return write_chunk(connection, 1, 20_000, *columns(1, 10))
+
+
+@pytest.mark.parametrize("rates", [(UNSAMPLED, UNSAMPLED), (UNSAMPLED, 500_000), (500_000, UNSAMPLED)])
+def test_a_chunk_knows_whether_it_is_sampled(connection: sqlite3.Connection, rates: tuple[int, int]) -> None:
+    visits, events = columns(3, 10)
+    for table, rate in zip((visits, events), rates, strict=True):
+        table["rate"] = [UNSAMPLED] * (len(table["id"]) - 1) + [rate]
+    chunk = write_chunk(connection, 1, 20_000, visits, events)
+    assert chunk.sampled == (500_000 in rates)
+    assert chunks(connection, "c.id = ?", (chunk.id,)) == [chunk]
 
 
 def test_a_column_that_is_missing_or_of_another_chunk_is_damaged(connection: sqlite3.Connection) -> None:

@@ -65,6 +65,24 @@ async def test_a_figure_that_is_wrong_is_seen(visited: Running) -> None:
         assert found["results"][0]["recounted"] == before["results"][0]["metrics"]
 
 
+async def test_estimates_are_counted_again_as_estimates(visited: Running) -> None:
+    database = visited.appliance.database
+    wanted = {"metrics": "events,visitors,bounce_rate"}
+    (before,) = (await ask(visited, **wanted)).json()["results"]
+    ((event,),) = await database.read("SELECT max(id) FROM event")
+    for rate, more, bounds in ((250_000, 3, ["visitors"]), (1_000_000, 0, [])):
+        await database.write_all(
+            [
+                ("UPDATE event SET rate = :rate WHERE id = :id", {"rate": rate, "id": event}),
+                ("INSERT INTO change (events) VALUES (json_array(:id))", {"id": event}),
+            ]
+        )
+        found = (await ask(visited, **wanted)).json()
+        assert (found["sampled"], found["lower_bounds"]) == (bool(more), bounds)
+        (row,) = found["results"]
+        assert row["metrics"] == row["recounted"] == [before["metrics"][0] + more, *before["metrics"][1:]]
+
+
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [

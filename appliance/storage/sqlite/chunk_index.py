@@ -21,6 +21,7 @@ class Chunk(NamedTuple):
     first_event: int
     last_event: int
     timezone: str = ""  # whose calendar `day` counts
+    sampled: bool = False  # whether some visit or event has another rate than UNSAMPLED
 
 
 _COLUMNS: Final = ", ".join(f'c."{name}"' for name in Chunk._fields)

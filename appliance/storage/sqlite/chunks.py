@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ChunkDamaged
-from appliance.model import ACQUISITION_FIELDS, Visit
+from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Visit
 from appliance.storage.interface import StoredEvent
 from appliance.storage.sqlite.chunk_index import Chunk, add_chunk
 from appliance.storage.sqlite.packing import (
@@ -72,7 +72,8 @@ def write_chunk(
     event = {name: _array(name, values) for name, values in events.items() if name not in _TEXTS}
     times = [int(time) for time in (visit["start"].min(), visit["start"].max(), visit["end"].max())]
     ids = [int(end) for ids in (visit["id"], event["id"]) for end in (ids.min(), ids.max())]
-    made = Chunk._make([0, project_id, day, len(visit["id"]), len(event["id"]), *times, *ids, timezone])
+    sampled = any(bool((table["rate"] != UNSAMPLED).any()) for table in (visit, event))
+    made = Chunk._make([0, project_id, day, len(visit["id"]), len(event["id"]), *times, *ids, timezone, sampled])
     made = add_chunk(connection, made)
     blobs = _blobs(visit, event)
     blobs["visit.session_id"] = pack_texts(visits["session_id"])

@@ -16,7 +16,7 @@ import structlog
 
 import appliance
 from appliance.errors import Invalid, QueryTimeout, StorageUnavailable
-from appliance.storage.evaluation import Answer, Plan
+from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.pipe import LENGTH_BYTES, Ask, AskFirstEvent, Cancel, Done, Reply, Request, frame
 
 log = structlog.get_logger(__name__)
@@ -236,6 +236,8 @@ class Evaluator:
             question.reply.set_result(reply.result)
         elif reply.fault == "invalid":
             question.reply.set_exception(Invalid(reply.message, code="invalid_pattern"))
+        elif reply.fault == "sampled":
+            question.reply.set_exception(SampledData(reply.message))
         else:
             question.reply.set_exception(StorageUnavailable(f"the question failed: {reply.message or reply.fault}"))
 

@@ -29,7 +29,7 @@ _TIMES = np.dtype(np.int64)
 
 VISIT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
     **dict.fromkeys(("id", "visitor", "start", "end"), _TIMES),
-    **dict.fromkeys(("pageviews", "events", "interactive", "salt_day"), np.dtype(np.int32)),
+    **dict.fromkeys(("pageviews", "events", "interactive", "salt_day", "rate"), np.dtype(np.int32)),
     **dict.fromkeys(("entry_path", "entry_hostname", "exit_path", "exit_hostname", "user"), _CODES),
     **dict.fromkeys(sorted(OF_FIRST_EVENT), _CODES),
 }
@@ -37,6 +37,7 @@ EVENT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
     **dict.fromkeys(("id", "visit_id", "time", _VISITOR), _TIMES),
     **dict.fromkeys(sorted(OF_FIRST_EVENT), _CODES),
     "kind": np.dtype(np.int8),
+    **dict.fromkeys(("flags", "rate"), np.dtype(np.int32)),
     **dict.fromkeys(("name", "source", "hostname", "path", "title", "user", "currency"), _CODES),
     "scroll_depth": np.dtype(np.int16),
     "engaged_ms": np.dtype(np.int64),

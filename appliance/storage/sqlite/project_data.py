@@ -16,6 +16,14 @@ from appliance.storage.sqlite.sealed_columns import Key, SealedColumns
 
 _OF_REST: Final = ("visitor", "start", "end", "salt_day")  # columns of visits that tell who is counted twice
 
+# The rate stands here as the indexes have it (schema.sql), which hold sampled rows alone.
+_SAMPLED: Final = """
+    SELECT EXISTS (SELECT 1 FROM event e WHERE e.project_id = :project AND e.rate <> 1000000
+                   AND e.time >= :start AND e.time < :end)
+        OR EXISTS (SELECT 1 FROM visit v WHERE v.project_id = :project AND v.rate <> 1000000
+                   AND v."end" >= :start AND v.start < :end)
+    """
+
 Check = Callable[[], None]  # called between steps of work; may raise
 
 
@@ -65,6 +73,14 @@ class ProjectData:
             for name, table in (("visit", self.rows.visits), ("event", self.rows.events)):
                 if table.columns:
                     self.duck.register(f"hot_{name}", table.arrays())
+
+    def is_sampled(self, connection: sqlite3.Connection, start: int, end: int) -> bool:
+        """Whether sampled data touch [start, end), in the snapshot that was followed and is open; of what is sealed,
+        whether the chunks that touch it have any. No column is decoded for it."""
+        if any(chunk.sampled and chunk.start < end and chunk.end >= start for chunk in self._chunks):
+            return True
+        found = connection.execute(_SAMPLED, {"project": self._project_id, "start": start, "end": end}).fetchone()
+        return bool(found[0])
 
     def load(self, connection: sqlite3.Connection, plan: Plan, check: Check) -> list[Rest | None]:
         """Make `visit` and `event` what the plan asks about; gives for each step what `show` is to be given."""

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from appliance.model import UNSAMPLED
 from appliance.storage.rollup import PAGEVIEW_CODE, SLOT, Rollup, week_of
 from appliance.storage.sqlite.chunk_index import Chunk
 from appliance.storage.sqlite.chunks import ChunkReader
@@ -17,7 +18,6 @@ from appliance.storage.sqlite.rollup_index import Unit, fingerprint, wanderers
 from appliance.storage.sqlite.seal import day_start
 
 VISITORS: Final = "visitors"  # the column that lists those who are kept by identity
-EVERYTHING: Final = 1_000_000  # a rate: parts per million
 
 
 def built(
@@ -64,7 +64,7 @@ class _Facts:
 
     @property
     def is_sampled(self) -> bool:
-        return bool((self._visits("rate") != EVERYTHING).any() or (self._events("rate") != EVERYTHING).any())
+        return bool((self._visits("rate") != UNSAMPLED).any() or (self._events("rate") != UNSAMPLED).any())
 
     def totals(self, entry: Rollup) -> Totals:
         """The figures by the values of a column."""

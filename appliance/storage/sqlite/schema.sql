@@ -190,7 +190,7 @@ CREATE TABLE visit (
   pageviews       INTEGER NOT NULL,
   events          INTEGER NOT NULL,
   interactive     INTEGER NOT NULL,               -- interactive events that are no pageviews
-  rate            INTEGER NOT NULL,               -- parts per million
+  rate            INTEGER NOT NULL,               -- at which the visitor was kept, parts per million
   referrer        INTEGER NOT NULL,
   referrer_source INTEGER NOT NULL,
   channel         INTEGER NOT NULL,
@@ -212,6 +212,7 @@ CREATE TABLE visit (
   screen          INTEGER NOT NULL
 );
 CREATE INDEX visit_visitor ON visit (project_id, visitor, start);
+CREATE INDEX visit_sampled ON visit (project_id, "end") WHERE rate <> 1000000;
 
 CREATE TABLE alias (                              -- another visitor id under which a visit's next events may come
   project_id  INTEGER NOT NULL,
@@ -243,6 +244,7 @@ CREATE TABLE event (
   context     INTEGER NOT NULL DEFAULT 0,         -- acquisition, place and device where they differ from the visit's
   properties  TEXT                                -- JSON object, NULL: none
 );
+CREATE INDEX event_sampled ON event (project_id, time) WHERE rate <> 1000000;
 
 CREATE TABLE change (                             -- rows changed in place, for readers that keep rows in memory
   seq         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -265,7 +267,8 @@ CREATE TABLE chunk (                              -- visits that started on one 
   last_visit  INTEGER NOT NULL,
   first_event INTEGER NOT NULL,
   last_event  INTEGER NOT NULL,
-  timezone    TEXT    NOT NULL DEFAULT ''         -- whose calendar `day` counts; sealed anew when the project's is another
+  timezone    TEXT    NOT NULL DEFAULT '',        -- whose calendar `day` counts; sealed anew when the project's is another
+  sampled     INTEGER NOT NULL DEFAULT 0          -- 1: some rate in it is not 1000000
 );
 CREATE INDEX chunk_span ON chunk (project_id, start, last_start);
 

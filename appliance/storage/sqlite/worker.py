@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from appliance.errors import Invalid
-from appliance.storage.evaluation import Answer, Plan
+from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.duck import Parameters, Prepared, open_duckdb, run_steps
 from appliance.storage.sqlite.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
 from appliance.storage.sqlite.project_data import ProjectData
@@ -69,6 +69,8 @@ class Worker:
         with self._snapshot() as connection:
             project.rows.properties.declare(plan.properties)
             project.follow(connection, (), ())
+            if not plan.weighted and any(project.is_sampled(connection, step.start, step.end) for step in plan.steps):
+                raise SampledData
             kept = {key: project.answers.find(key) for key in asked}
             if None in kept.values():
                 open_steps = [step for step, key in zip(plan.steps, asked, strict=True) if kept[key] is None]
@@ -202,6 +204,8 @@ class Server:
             return Done(request.id, msgspec.Raw(msgspec.msgpack.encode(result)))
         except Invalid as error:
             return Failed(request.id, "invalid", str(error))
+        except SampledData:
+            return Failed(request.id, "sampled")
         except Exception as error:
             if self._worker.cancelled.is_set():
                 return Failed(request.id, "cancelled")

@@ -30,6 +30,18 @@ _SEVERAL_CURRENCIES = {
     "warning": "Revenue in different currencies is not added up: group by event:currency, or filter for one.",
 }
 _NO_REVENUE = {"code": "no_revenue_goals_matching", "warning": "No matching event carries revenue."}
+_ESTIMATE = {
+    "code": "sampled_estimate",
+    "warning": "Estimated from sampled data: what was kept counts for as much as its sampling rate says.",
+}
+_MEAN_OF_KEPT = {
+    "code": "sampled_estimate",
+    "warning": "From sampled data: this is the mean over what was kept, and is not scaled.",
+}
+_LOWER_BOUND = {
+    "code": "sampled_lower_bound",
+    "warning": "At least this many: events were sampled one by one, so some visitors and visits are not there at all.",
+}
 
 
 async def answer(
@@ -62,7 +74,8 @@ async def answer(
         for result, row, other in zip(results, table.rows, beside.matched(table, others[0][0]), strict=True):
             changes = [change(now, then) for now, then in zip(row.values, other.values, strict=True)]
             result["comparison"] = {**_result(other.labels, other.values), "change": changes}
-    return {"results": results, "meta": _meta(query, table), "query": _echo(query, project, scope.range, before)}
+    meta = _meta(query, table, *(tables[0] for tables in others))
+    return {"results": results, "meta": meta, "query": _echo(query, project, scope.range, before)}
 
 
 def _result(labels: tuple[str, ...], values: tuple[Value, ...]) -> dict[str, Any]:
@@ -86,7 +99,7 @@ def names_project(site_id: str, project: Project) -> bool:
     return site_id == project.public_id or site_id.lower().removeprefix("www.") in project.domains
 
 
-def _meta(query: Query, table: Table) -> dict[str, Any]:
+def _meta(query: Query, table: Table, *others: Table) -> dict[str, Any]:
     meta: dict[str, Any] = {}
     if query.include.imports:
         meta |= {"imports_included": False, "imports_skip_reason": _NOT_IMPORTED}
@@ -94,12 +107,23 @@ def _meta(query: Query, table: Table) -> dict[str, Any]:
         meta["time_labels"] = [bucket.label for bucket in table.buckets]
     if query.include.total_rows:
         meta["total_rows"] = table.total_rows
-    if warnings := _warnings(table):
+    if warnings := {**_sampling_warnings(table, *others), **_revenue_warnings(table)}:
         meta["metric_warnings"] = warnings
     return meta
 
 
-def _warnings(table: Table) -> dict[str, dict[str, str]]:
+def _sampling_warnings(*tables: Table) -> dict[str, dict[str, str]]:
+    """Which figures are not what was counted, in any of the tables."""
+    warnings = {}
+    for name in tables[0].metrics if any(table.sampled for table in tables) else ():
+        if any(name in table.lower_bounds for table in tables):
+            warnings[name] = _LOWER_BOUND
+        else:
+            warnings[name] = _MEAN_OF_KEPT if metric(name).of_stored else _ESTIMATE
+    return warnings
+
+
+def _revenue_warnings(table: Table) -> dict[str, dict[str, str]]:
     """Why revenue is null: some of it has several currencies, or there is none at all."""
     warnings = {}
     for place, name in enumerate(table.metrics):

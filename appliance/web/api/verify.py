@@ -36,7 +36,8 @@ async def show(request: Request) -> Response:
 async def verified(
     database: Database, reports: Reports, project: Project, wanted: Mapping[str, str], now: int
 ) -> dict[str, Any]:
-    """The answer, ready for JSON. `equal` is whether all rows are. Raises Invalid (400) like a query."""
+    """The answer, ready for JSON. `equal` is whether all rows are; `sampled`: both are estimates from sampled data, but
+    for the metrics that are `lower_bounds`. Raises Invalid (400) like a query."""
     known = await goals.of_project(database, project.id)
     query = question.parse(_body(wanted), known)
     scope = await reports.scope(project, query.period, now, query.filter, known)
@@ -44,6 +45,8 @@ async def verified(
     return {
         "equal": found.is_equal,
         "settled": found.is_settled,
+        "sampled": found.sampled,
+        "lower_bounds": list(found.lower_bounds),
         "metrics": list(query.report.metrics),
         "dimensions": list(query.report.dimensions),
         "results": [

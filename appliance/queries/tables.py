@@ -1,0 +1,58 @@
+"""The rows that an engine answers with as tables: labels, figures, and whether these rest on sampled data."""
+
+from collections.abc import Sequence
+
+from appliance.queries import sampling
+from appliance.queries.dimensions import GoalDimension, TimeDimension
+from appliance.queries.intervals import Bucket, buckets
+from appliance.queries.metrics import Estimate, metric
+from appliance.queries.question import Report, Scope
+from appliance.queries.results import Row, Table
+from appliance.queries.sampling import Mark
+from appliance.queries.selection import whole
+from appliance.queries.sql import measures_of, shows_money
+from appliance.storage.evaluation import Rows
+
+
+def tables(scope: Scope, reports: Sequence[Report], answers: list[Rows], *, weighted: bool = False) -> list[Table]:
+    """The answers to a step that was compiled of these reports."""
+    remaining = iter(answers)
+    mark = sampling.mark(answers[-1]) if weighted else Mark()
+    found = []
+    for report in reports:
+        rows = next(remaining)
+        total = whole(next(remaining)[0][0]) if report.total_rows else None
+        found.append(_table(scope, report, rows, total, mark))
+    return found
+
+
+def _table(scope: Scope, report: Report, rows: Rows, total: int | None, mark: Mark) -> Table:
+    groupings = report.grouped()
+    time = next((index for index, item in enumerate(groupings) if isinstance(item, TimeDimension)), None)
+    goal = next((index for index, item in enumerate(groupings) if isinstance(item, GoalDimension)), None)
+    steps: tuple[Bucket, ...] = ()
+    if (interval := report.interval(scope.range)) is not None:
+        steps = buckets(scope.range, interval)
+    names = measures_of(report)
+    metrics = [metric(name) for name in report.metrics]
+    money = shows_money(report)
+    filled, mixed = [], False
+    for row in rows:
+        *cells, last = row if money else (*row, None)
+        currency = None if last is None else str(last)
+        labels = [str(cell) for cell in cells[: len(groupings)]]
+        counted = dict(zip(names, map(sampling.estimate, cells[len(groupings) :]), strict=True))
+        mixed = mixed or (money and currency is None and _stored(counted["paying"]) > 0)
+        bucket = None
+        if time is not None:
+            bucket = whole(cells[time])
+            labels[time] = steps[bucket].label
+        if goal is not None:
+            labels[goal] = scope.goals[whole(cells[goal])].name
+        filled.append(Row(tuple(labels), tuple(item.value(counted, currency) for item in metrics), bucket))
+    bounds = mark.lower_bounds(report.metrics)
+    return Table(report.dimensions, report.metrics, tuple(filled), steps, total, mixed, mark.sampled, bounds)
+
+
+def _stored(counted: int | Estimate) -> int:
+    return counted if isinstance(counted, int) else counted.stored
