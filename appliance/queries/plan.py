@@ -11,7 +11,7 @@ from appliance.clock import HOUR
 from appliance.queries.dimensions import Dimension, GoalDimension, TimeDimension
 from appliance.queries.filters import EVERYTHING
 from appliance.queries.intervals import Interval, buckets
-from appliance.queries.metrics import metric
+from appliance.queries.metrics import VISIT_MEASURES, metric
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
 from appliance.rollups.catalog import BY_NAME
@@ -53,12 +53,21 @@ def rolled(scope: Scope, reports: Sequence[Report]) -> Rolled | None:
         return None
     if any("percentage" in report.metrics for report in reports):
         found.add("total")
-    return Rolled(tuple(sorted(found)), scope.range.timezone)
+    of_visits = any(_counts_visits(report) and _is_of_events(report) for report in reports)
+    return Rolled(tuple(sorted(found)), scope.range.timezone, of_visits)
 
 
 def first_code(scope: Scope, name: str) -> int:
     """The code of a rollup by time for the first bucket of the range."""
     return _CODES[name]((scope.range.first_day - _EPOCH).days)
+
+
+def _counts_visits(report: Report) -> bool:
+    return any(measure in VISIT_MEASURES for name in report.metrics for measure in metric(name).measures)
+
+
+def _is_of_events(report: Report) -> bool:
+    return any(isinstance(item, Dimension) and item.scope == "event" for item in report.grouped())
 
 
 def _is_of_slots(report: Report, there: Range) -> bool:

@@ -21,7 +21,7 @@ from appliance.storage.sqlite.rollup_index import Unit
 from appliance.storage.sqlite.rollup_job import refresh
 from appliance.storage.sqlite.seal import local_day
 from tests import oracle
-from tests.oracle import Event
+from tests.oracle import Event, Visit
 from tests.queries.test_reports import METRICS, NOW, OF_EVENT, OF_VISIT, Place, project, rows_of
 from tests.queries.test_sealed_reports import Sealer
 from tests.queries.worlds import Store, instant, rotating_world
@@ -106,27 +106,13 @@ async def disturb(world: World, random: Random, seed: int) -> None:
         visit = visits[number]
         time = random.choice([visit.start - 60_000_000, visit.end + 60_000_000])
         sealer.add_late(world.ids[number], visit, Event(time, random.random() < 0.5, "late", True, {"event:page": "/"}))
-    fresh = rotating_world(Random(seed), world.zone, world.start, world.end, 8)
-    newest = [
-        int(value)
-        for (value,) in world.store.connection.execute(
-            "SELECT value FROM meta WHERE name IN ('newest_event', 'newest_visit') ORDER BY name"
-        )
-    ]
-    with world.store.transaction():
-        for visit in fresh:
-            (visit_id,) = [world.store._add_visit(1, visit)]
-            if visit_id <= newest[1]:
-                newest[1] += 1
-                world.store.connection.execute("UPDATE visit SET id = ? WHERE id = ?", (newest[1], visit_id))
-                visit_id = newest[1]
-            for event in visit.events:
-                row = world.store.add_event(1, visit_id, event)
-                if row <= newest[0]:
-                    newest[0] += 1
-                    world.store.connection.execute("UPDATE event SET id = ? WHERE id = ?", (newest[0], row))
-            world.ids.append(visit_id)
-            visits.append(visit)
+    add_fresh(world, rotating_world(Random(seed), world.zone, world.start, world.end, 8))
+
+
+def add_fresh(world: World, visits: list[Visit]) -> None:
+    """Store more visits, under ids that were never given, as the drain does."""
+    world.ids.extend(world.store.add_fresh([(1, visit) for visit in visits]))
+    world.place.visits.extend(visits)
 
 
 @pytest.mark.parametrize("seed", range(15))
