@@ -14,7 +14,7 @@ from appliance.queries.intervals import Interval, buckets
 from appliance.queries.metrics import VISIT_MEASURES, metric
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
-from appliance.rollups.catalog import BY_NAME
+from appliance.rollups.catalog import BY_COLUMN
 from appliance.storage.evaluation import Rolled
 from appliance.storage.rollup import MEASURES, SLOT, month_of, week_of
 
@@ -41,7 +41,8 @@ def rollup_of(report: Report, scope: Scope) -> str | None:
         if isinstance(item, TimeDimension):
             name = _BY_TIME.get(report.interval(there) or "minute")
             return name if name is not None and _is_counted_on(scope, name, report) else None
-        return item.key if isinstance(item, Dimension) and item.key in BY_NAME else None
+        entry = BY_COLUMN.get((item.scope, item.column)) if isinstance(item, Dimension) else None
+        return entry.name if entry is not None else None
     return "total"
 
 

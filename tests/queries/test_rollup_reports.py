@@ -34,7 +34,16 @@ PLACES = [
     ("Asia/Kolkata", "2025-12-20", "2026-02-05"),
     ("Pacific/Apia", "2011-11-25", "2012-02-03"),  # without 30 December
 ]
-NAMES = [*OF_EVENT, "event:name", *OF_VISIT, "visit:entry_page", "time:day", "time:week", "time:month"]
+NAMES = [
+    *OF_EVENT,
+    "event:name",
+    *OF_VISIT,
+    "visit:entry_page",
+    "visit:exit_page_hostname",
+    "time:day",
+    "time:week",
+    "time:month",
+]
 
 
 class World(NamedTuple):
