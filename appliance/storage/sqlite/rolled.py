@@ -171,7 +171,7 @@ class RolledUp:
             parts = [unpack_totals(_data(connection, unit, _stored(name))) for unit in covered.units]
             if name == MONTH:
                 parts = [
-                    part._replace(codes=np.array([month_of(unit.first_day)]))
+                    part._replace(codes=np.full(len(part.codes), month_of(unit.first_day)))
                     for part, unit in zip(parts, covered.units, strict=True)
                 ]
             merged = _merged(parts, self._identities(connection, covered)[1])
