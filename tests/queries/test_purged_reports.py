@@ -76,7 +76,9 @@ def is_told(report: Report) -> bool:
     return not plan._counts_visits(report) or not any(name.startswith("event:") for name in report.dimensions)
 
 
-@pytest.mark.parametrize("keeper", range(10), indirect=True)
+@pytest.mark.parametrize(
+    "keeper", [*range(10), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(10, 110))], indirect=True
+)
 async def test_unfiltered_counts_of_whole_days_stay(keeper: Keeper, tmp_path: Path) -> None:
     world, random = keeper.world, Random(3)
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")

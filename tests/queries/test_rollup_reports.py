@@ -124,7 +124,7 @@ def add_fresh(world: World, visits: list[Visit]) -> None:
     world.place.visits.extend(visits)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", [*range(15), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(15, 115))])
 async def test_rollups_change_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 30)
     monkeypatch.setattr(units, "DAYS_KEPT", random_days := 10_000 if seed % 2 else 0)
