@@ -5,6 +5,7 @@ ApplianceError
 │   ├── Unauthorized        no key or login, or a wrong one
 │   ├── Forbidden           known, but not allowed: origin, scope, role
 │   ├── NotFound            no such project, page, key
+│   ├── RawPurged           the question needs events that are not kept any more
 │   └── TooLarge            a limit was passed
 ├── Unavailable             try again later
 │   ├── JournalFull         the journal reached its byte limit
@@ -74,6 +75,13 @@ class NotFound(Invalid):
 
     status = 404
     code = "not_found"
+
+
+class RawPurged(Invalid):
+    """The question needs events that are not kept any more."""
+
+    status = 400
+    code = "raw_purged_before"
 
 
 class TooLarge(Invalid):

@@ -6,9 +6,10 @@ import click
 
 from appliance import clock
 from appliance.cli.common import ACTOR, as_json, find_project, iso, load_settings, show, with_database
+from appliance.rollups import refresh as rollups
 from appliance.storage import erasures, retention
 from appliance.storage.erasures import Erasure
-from appliance.storage.interface import Sealed
+from appliance.storage.interface import Purged, Sealed
 from appliance.storage.sqlite.database import SqliteDatabase
 
 
@@ -33,7 +34,12 @@ def seal(as_json: bool) -> None:
 @as_json
 def purge(as_json: bool) -> None:
     """Remove what is not kept any longer; a running server does it every hour."""
-    purged = with_database(lambda database: retention.purge(database, clock.now()))
+
+    async def work(database: SqliteDatabase) -> Purged:
+        await rollups.refresh(database.path)  # what is to be known of days that go
+        return await retention.purge(database, clock.now())
+
+    purged = with_database(work)
     show(
         purged._asdict(),
         as_json,

@@ -14,8 +14,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 class Arrival:
     """One request as the dialects and gates see it. Header names are lower-case.
 
-    `received` is UTC microseconds, cut to the millisecond, which is what browsers' clocks and exports know: the lag of an
-    event is then a small number, of which a sealed day keeps a million.
+    `received` is UTC microseconds, cut to the millisecond, which is what browsers' clocks and exports know: the lag of
+    an event is then a small number, of which a sealed day keeps one for each.
     """
 
     __slots__ = ("address", "body", "headers", "method", "path", "peer", "query_string", "received", "secure")

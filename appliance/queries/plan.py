@@ -11,10 +11,10 @@ from appliance.clock import HOUR
 from appliance.queries.dimensions import Dimension, GoalDimension, TimeDimension
 from appliance.queries.filters import EVERYTHING
 from appliance.queries.intervals import Interval, buckets
-from appliance.queries.metrics import metric
+from appliance.queries.metrics import VISIT_MEASURES, metric
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
-from appliance.rollups.catalog import BY_NAME
+from appliance.rollups.catalog import BY_COLUMN
 from appliance.storage.evaluation import Rolled
 from appliance.storage.rollup import MEASURES, SLOT, month_of, week_of
 
@@ -41,7 +41,8 @@ def rollup_of(report: Report, scope: Scope) -> str | None:
         if isinstance(item, TimeDimension):
             name = _BY_TIME.get(report.interval(there) or "minute")
             return name if name is not None and _is_counted_on(scope, name, report) else None
-        return item.key if isinstance(item, Dimension) and item.key in BY_NAME else None
+        entry = BY_COLUMN.get((item.scope, item.column)) if isinstance(item, Dimension) else None
+        return entry.name if entry is not None else None
     return "total"
 
 
@@ -53,12 +54,21 @@ def rolled(scope: Scope, reports: Sequence[Report]) -> Rolled | None:
         return None
     if any("percentage" in report.metrics for report in reports):
         found.add("total")
-    return Rolled(tuple(sorted(found)), scope.range.timezone)
+    of_visits = any(_counts_visits(report) and _is_of_events(report) for report in reports)
+    return Rolled(tuple(sorted(found)), scope.range.timezone, of_visits)
 
 
 def first_code(scope: Scope, name: str) -> int:
     """The code of a rollup by time for the first bucket of the range."""
     return _CODES[name]((scope.range.first_day - _EPOCH).days)
+
+
+def _counts_visits(report: Report) -> bool:
+    return any(measure in VISIT_MEASURES for name in report.metrics for measure in metric(name).measures)
+
+
+def _is_of_events(report: Report) -> bool:
+    return any(isinstance(item, Dimension) and item.scope == "event" for item in report.grouped())
 
 
 def _is_of_slots(report: Report, there: Range) -> bool:

@@ -80,9 +80,14 @@ class Relations:
     def _table(self, name: str) -> str:
         return self.dialect.table(f"rest_{name}" if self.beside_rollups else name)
 
+    def _low(self) -> str:
+        """From when on rows count."""
+        if self.beside_rollups:
+            return self.dialect.parameter("rest_from")
+        return self.bindings.number(self.scope.range.start)
+
     def _in_range(self, time: str) -> str:
-        there, bind = self.scope.range, self.bindings
-        return f"{time} >= {bind.number(there.start)} AND {time} < {bind.number(there.end)}"
+        return f"{time} >= {self._low()} AND {time} < {self.bindings.number(self.scope.range.end)}"
 
     def _conditions(self, *, of_events: bool) -> list[str]:
         trees = [*self.conditions.visit, *(self.conditions.event if of_events else ())]
@@ -148,7 +153,7 @@ class Relations:
     def _seen(self, groupings: Sequence[Grouping]) -> str:
         bind, there = self.bindings, self.scope.range
         start, end = bind.visit("start"), bind.visit("end")
-        low, high = bind.number(there.start), bind.number(there.end)
+        low, high = self._low(), bind.number(there.end)
         across = [f"{start} < {low}", f"{end} >= {high}"]
         for item in groupings:
             if isinstance(item, TimeDimension) and len(self.buckets(item)) > 1:

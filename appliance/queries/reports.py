@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from appliance.errors import Invalid
+from appliance.errors import Invalid, RawPurged
 from appliance.model import Project
 from appliance.queries import breakdown, overview, sampling, timeseries
 from appliance.queries.bindings import Bindings
@@ -199,7 +199,13 @@ class Reports:
         asked: list[tuple[Scope, Sequence[Report]]] = [(scope, [overview.REPORT, over_time, *panels])]
         if previous is not None:
             asked.append((msgspec.structs.replace(scope, range=previous), [overview.REPORT, over_time]))
-        (now, steps, *lists), *others = await self.ask(asked)
+        try:
+            answers = await self.ask(asked)
+        except RawPurged:
+            if previous is None:
+                raise
+            answers = await self.ask(asked[:1])  # what it would be compared with is not kept any more
+        (now, steps, *lists), *others = answers
         before, steps_before = others[0] if others else (None, None)
         points = {name: timeseries.points(steps, name, steps_before) for name in series}
         sampled = now.sampled or (before is not None and before.sampled)

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from appliance.errors import RawPurged
 from appliance.queries import recount
 from appliance.queries.metrics import Value
 from appliance.queries.question import Report, Scope
@@ -43,8 +44,11 @@ async def verify(reports: Reports, database: Database, scope: Scope, report: Rep
     """The rows of a report beside their count.
 
     Groups that only the count has come last, unless the report's limit or offset may have cut them off. Raises
-    what `Reports.answer` raises, and ChunkDamaged.
+    what `Reports.answer` raises, ChunkDamaged, and RawPurged when not all events are kept that would be counted.
     """
+    purged = await database.raw_purged_before(scope.project_id)
+    if purged is not None and scope.range.start < purged:
+        raise RawPurged
     table = await reports.answer(scope, report)
     for _ in range(ATTEMPTS):
         before = table

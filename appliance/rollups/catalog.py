@@ -1,27 +1,24 @@
 """The list of rollups: what closed days and months are counted by. What is not here is answered from chunks and rows.
 
-An entry's name is the key of the dimension that it answers (queries/dimensions.py). Adding one here is all it takes:
-days and months that lack it are made anew.
+Adding an entry is all it takes: days and months that lack it are made anew.
 """
 
 from typing import Final
 
 from appliance.storage.rollup import Rollup
 
-_TIMES: Final = ("total", "day", "week")
-_EVENT: Final = {"event_name": "name", "event_page": "path", "event_hostname": "hostname", "event_source": "source"}
-_VISIT: Final = {
-    "visit_source": "referrer_source", "visit_channel": "channel", "visit_utm_source": "utm_source",
-    "visit_utm_medium": "utm_medium", "visit_utm_campaign": "utm_campaign", "visit_country": "country",
-    "visit_region": "region", "visit_city": "city", "visit_browser": "browser", "visit_os": "os",
-    "visit_device": "device", "visit_language": "language", "visit_screen": "screen",
-    "visit_entry_page": "entry_path", "visit_exit_page": "exit_path",
-}  # fmt: skip
+# Of visits and events the columns that have a dimension (queries/dimensions.py), but for currencies and properties.
+_OF_EVENTS: Final = ("name", "path", "hostname", "source")
+_OF_VISITS: Final = (
+    "referrer_source", "referrer", "channel", "utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term",
+    "country", "region", "city", "browser", "browser_version", "os", "os_version", "device", "language", "screen",
+    "entry_path", "entry_hostname", "exit_path", "exit_hostname",
+)  # fmt: skip
 
 CATALOG: Final[tuple[Rollup, ...]] = (
-    *(Rollup(name, "time", name) for name in _TIMES),
-    *(Rollup(name, "event", column) for name, column in _EVENT.items()),
-    *(Rollup(name, "visit", column) for name, column in _VISIT.items()),
+    *(Rollup(name, "time", name) for name in ("total", "day", "week")),
+    *(Rollup(f"event_{column}", "event", column) for column in _OF_EVENTS),
+    *(Rollup(f"visit_{column}", "visit", column) for column in _OF_VISITS),
     Rollup("event_counts", "counts", "slot, source, name"),
 )
-BY_NAME: Final[dict[str, Rollup]] = {entry.name: entry for entry in CATALOG}
+BY_COLUMN: Final[dict[tuple[str, str], Rollup]] = {(entry.of, entry.column): entry for entry in CATALOG}

@@ -36,11 +36,15 @@ class Rolled(msgspec.Struct, frozen=True, array_like=True):
     in `rolled_<name>`: `code` and the measures of storage/rollup.py; of event counts `time` (start of the slot, UTC
     microseconds), `event_source`, `event_name`, `events` and `pageviews`. The visits that they do not speak of stand in
     `rest_visit` and `rest_event`. Visitors who are in both stand in `again_<name>`, with each `code` under which they
-    are counted in `rolled_<name>`; of event counts there is no such table.
+    are counted in `rolled_<name>`; of event counts there is no such table. Of the rest only what is not before the
+    bound value `rest_from` may be counted: what is purged is in the rollups, also where a part of its visit is left.
+
+    `of_visits`: figures of visits are grouped by what their events have, which rollups of purged days cannot tell.
     """
 
     names: tuple[str, ...]
     timezone: str
+    of_visits: bool
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -99,7 +103,8 @@ class QueryEngine(Protocol):
         """Run a plan in one snapshot. Cancelling the call stops the work.
 
         Raises QueryTimeout, StorageUnavailable; SampledData, decided in the same snapshot, when the plan has to be
-        weighted; Invalid when a pattern of a code set is no regular expression.
+        weighted; Invalid when a pattern of a code set is no regular expression; RawPurged when a step with a range
+        needs what is purged.
         """
         ...
 

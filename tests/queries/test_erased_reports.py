@@ -13,7 +13,6 @@ from appliance.storage.sqlite import removal, seal
 from appliance.storage.sqlite.erase import erase_all
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.packing import unpack_numbers
-from appliance.storage.sqlite.purge import purge
 from tests import oracle
 from tests.oracle import Visit
 from tests.queries import test_rollup_reports as rollups
@@ -76,9 +75,7 @@ def named(store: Store) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_rollup_speaks_of_who_is_erased_or_of_what_is_purged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+async def test_no_rollup_speaks_of_who_is_erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 30)
     random, made = Random(seed), rollups.made(tmp_path, seed)
     store, visits = made.store, made.place.visits
@@ -94,11 +91,5 @@ async def test_no_rollup_speaks_of_who_is_erased_or_of_what_is_purged(
         assert visitor not in named(store)
         await rollups.compare(asked, made, random, 3)
     assert made.refresh()
-    await rollups.compare(asked, made, random, 3)
-    before = random.choice(visits).end
-    list(purge(transact(store), 1, before))
-    visits[:] = [visit for visit in visits if visit.end >= before]
-    await rollups.compare(asked, made, random, 3)
-    made.refresh()
     await rollups.compare(asked, made, random, 3)
     await evaluator.close()

@@ -86,6 +86,12 @@ class Stored:
             for rows in stored_rows(connection, sql, project_id, start, end, batch_rows):
                 yield rows
 
+    async def raw_purged_before(self, project_id: int) -> int | None:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            select = "SELECT raw_purged_before FROM project WHERE id = ?"
+            row = connection.execute(select, (project_id,)).fetchone()
+            return None if row is None else row[0]
+
 
 class World(NamedTuple):
     reports: Reports

@@ -54,7 +54,9 @@ def world(random: Random, start: int, end: int, visits: int) -> list[Visit]:
     return _sampled([_visit(random, random.choice(visitors), _moment(random, start, end)) for _ in range(visits)])
 
 
-def rotating_world(random: Random, zone: str, start: int, end: int, visits: int) -> list[Visit]:
+def rotating_world(
+    random: Random, zone: str, start: int, end: int, visits: int, *, sampled: bool = True
+) -> list[Visit]:
     """The same of people of whom some have another id each day, and some ids are met outside the day of their salt."""
     people = [(number, random.random() < 0.7) for number in range(max(2, visits // 4))]
     found = []
@@ -64,7 +66,7 @@ def rotating_world(random: Random, zone: str, start: int, end: int, visits: int)
         visit = _visit(random, Random(f"{number} {salt_day * rotates}").randrange(-(2**63), 2**63), time)
         visit.salt_day = salt_day if rotates else None
         found.append(visit)
-    return _sampled(found)
+    return _sampled(found) if sampled else found
 
 
 def _sampled(visits: list[Visit]) -> list[Visit]:
@@ -137,6 +139,7 @@ class Store:
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA.read_text())
         self._codes: dict[tuple[int, int], dict[str, int]] = {}
+        self._ids: dict[str, int] = {}  # to give next; else SQLite chooses
 
     def add(self, visits: Iterable[tuple[int, Visit]]) -> list[int]:
         """Store visits of projects, events in the order of the visits; gives the visits' ids."""
@@ -146,6 +149,21 @@ class Store:
                 for event in visit.events:
                     self.add_event(project, visit_id, event)
         return ids
+
+    def add_fresh(self, visits: Iterable[tuple[int, Visit]]) -> list[int]:
+        """The same under ids that were never given, also where the newest rows are sealed or gone."""
+        self._ids = {
+            table: 1 + max(newest, largest)
+            for table, newest, largest in self.connection.execute(
+                "SELECT substr(m.name, 8), CAST(m.value AS INTEGER), max((SELECT coalesce(max(e.id), 0) FROM event e),"
+                " (SELECT coalesce(max(v.id), 0) FROM visit v)) FROM meta m"
+                " WHERE m.name IN ('newest_event', 'newest_visit')"
+            )
+        }
+        try:
+            return self.add(list(visits))
+        finally:
+            self._ids = {}
 
     def transaction(self) -> "Transaction":
         return Transaction(self.connection)
@@ -203,6 +221,9 @@ class Store:
         return self._insert("visit", columns | self._counters(project, visit))
 
     def _insert(self, table: str, columns: dict[str, object]) -> int:
+        if table in self._ids:
+            columns = {"id": self._ids[table], **columns}
+            self._ids[table] += 1
         names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
         cursor = self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
         assert cursor.lastrowid is not None

@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from appliance import clock
 from appliance.clock import DAY, HOUR
 from appliance.errors import Invalid, NotFound
 from appliance.model import Event, ProjectSettings
+from appliance.rollups.catalog import CATALOG
+from appliance.rollups.units import wanted
 from appliance.storage import audit, project_fields, projects, retention
 from appliance.storage.interface import Purged
 from appliance.storage.sqlite import removal, seal
@@ -17,6 +20,7 @@ from appliance.storage.sqlite.chunk_index import chunks
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.purge import horizon, purge, purge_all
 from appliance.storage.sqlite.removed_projects import remove_deleted
+from appliance.storage.sqlite.rollup_job import refresh
 from tests.builders import ANN, BOB, START, at, pageview, user_event
 from tests.storage.test_erase import Rows, fewer, stored
 from tests.storage.test_seal import BERLIN, MONDAY, Place, traffic
@@ -90,17 +94,26 @@ def test_what_ended_before_goes_wherever_it_is(place: Place, monkeypatch: pytest
     assert stored(place, 2) == others
 
 
+def make_final(place: Place, now: int) -> None:
+    """Let rollups say of days that are to go all that is to be known of them."""
+    list(refresh(place.path, CATALOG, wanted, now))
+
+
 def test_whole_days_are_kept_by_the_projects_calendar(place: Place) -> None:
     keep(place, 7)
     midnight = seal.day_start(MONDAY, BERLIN)
     times = [midnight - 1, midnight, midnight + 12 * HOUR]
     place.apply(*(pageview(time=time, visitor=visitor) for visitor, time in enumerate(times, 1)))
     transact = lambda work: place.jobs.transaction(work, durable=False)  # noqa: E731
+    for day in (MONDAY - 1, MONDAY):
+        place.seal(day)
     for now in (midnight + 7 * DAY - 1, midnight + 7 * DAY, midnight + 8 * DAY - 1):
+        make_final(place, now)
         list(purge_all(transact, now))
         kept = [row[0] for row in stored(place)[0]]
         assert kept == ([1, 2, 3] if now < midnight + 7 * DAY else [2, 3])
     assert missing_before(place) == midnight
+    make_final(place, midnight + 8 * DAY)
     list(purge_all(transact, midnight + 8 * DAY))
     assert stored(place) == ([], [])
 
@@ -159,6 +172,8 @@ async def test_purging_says_what_went(place: Place, database: SqliteDatabase) ->
     assert await database.raw_purged_before(1) is None
     assert await database.purge() == Purged(0, 0, 0)
     keep(place, 7)
+    assert await database.purge() == Purged(0, 0, 0)  # rollups first
+    make_final(place, clock.now())
     assert await database.purge() == Purged(0, 2, 3)
     assert await database.purge() == Purged(0, 0, 0)
     before = await database.raw_purged_before(1)

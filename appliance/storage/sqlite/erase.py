@@ -23,7 +23,8 @@ from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.chunks import ChunkReader
 from appliance.storage.sqlite.removal import Removed, Transact, remove_from_chunk, remove_rows, tell
-from appliance.storage.sqlite.rollup_index import delete_unit, units
+from appliance.storage.sqlite.rollup_erase import erase_from, final_after
+from appliance.storage.sqlite.rollup_index import NEVER, delete_unit, units
 
 LETTERS_LOOKED_AT: Final = 1_000  # dead letters in one step
 
@@ -69,6 +70,7 @@ class _Erasing:
         # Up to here sealed visits were looked at. Chunks made since have larger ids, those there never change.
         self._chunk = 0
         self._letter = 0
+        self._day = NEVER
         self._known: tuple[int, int] | None = None
 
     def find_out(self, connection: sqlite3.Connection) -> bool:
@@ -105,6 +107,10 @@ class _Erasing:
             removed = Removed(0, 0)
             sent = [(letter_id,) for letter_id, event in letters if person.sent(_letter(event))]
             connection.executemany("DELETE FROM dead_letter WHERE id = ?", sent)
+        elif (unit := final_after(connection, person.project_id, self._day)) is not None:
+            self._day = unit.first_day
+            removed = Removed(0, 0)
+            erase_from(connection, unit, person.visitors)
         else:
             _forget(connection, person)
             return None
@@ -189,9 +195,12 @@ def _forget(connection: sqlite3.Connection, person: _Person) -> None:
 
 
 def _drop_rollups(connection: sqlite3.Connection, project_id: int, starts: Collection[int]) -> None:
-    """Rollups list visitors; those of the days of these visits are made anew from what is left."""
+    """Rollups list visitors; those of the days of these visits are made anew from what is left.
+
+    Final ones may be all that is left, and are seen to in the end.
+    """
     for unit in units(connection, project_id) if starts else ():
-        if any(unit.start <= start < unit.end for start in starts):
+        if not unit.final and any(unit.start <= start < unit.end for start in starts):
             delete_unit(connection, unit)
 
 

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 import appliance
-from appliance.errors import Invalid, QueryTimeout, StorageUnavailable
+from appliance.errors import Invalid, QueryTimeout, RawPurged, StorageUnavailable
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.pipe import LENGTH_BYTES, Ask, AskFirstEvent, Cancel, Done, Reply, Request, frame
 
@@ -234,6 +234,8 @@ class Evaluator:
             return
         if isinstance(reply, Done):
             question.reply.set_result(reply.result)
+        elif reply.fault == "purged":
+            question.reply.set_exception(RawPurged(reply.message))
         elif reply.fault == "invalid":
             question.reply.set_exception(Invalid(reply.message, code="invalid_pattern"))
         elif reply.fault == "sampled":

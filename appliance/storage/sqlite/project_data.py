@@ -11,7 +11,8 @@ from appliance.storage.sqlite.answers import Answers
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.dictionaries import Dictionaries
 from appliance.storage.sqlite.hot import HotRows, Ints, Marks
-from appliance.storage.sqlite.rolled import Arrays, RolledUp, cover
+from appliance.storage.sqlite.rolled import Arrays, RolledUp, check_purged, cover
+from appliance.storage.sqlite.rollup_index import NEVER, Unit, raw_purged_before
 from appliance.storage.sqlite.sealed_columns import Key, SealedColumns
 
 _OF_REST: Final = ("visitor", "start", "end", "salt_day")  # columns of visits that tell who is counted twice
@@ -31,6 +32,7 @@ class Rest(NamedTuple):
     """What a step with rollups reads: tables made of them, and sealed columns of what they do not speak of."""
 
     tables: Mapping[str, Arrays]
+    rest_from: int  # UTC microseconds
     keys: list[Key]
     sealed: Mapping[Key, Ints]
 
@@ -48,6 +50,8 @@ class ProjectData:
         self._project_id = project_id
         self._seen: Marks | None = None
         self._chunks: list[Chunk] = []
+        self._units: list[Unit] = []
+        self._purged_before = NEVER
         self._views: dict[str, str] = {}  # as they were made last
         self.answers = Answers()
 
@@ -84,6 +88,10 @@ class ProjectData:
 
     def load(self, connection: sqlite3.Connection, plan: Plan, check: Check) -> list[Rest | None]:
         """Make `visit` and `event` what the plan asks about; gives for each step what `show` is to be given."""
+        self._units = self._rolled.units(connection)
+        self._purged_before = raw_purged_before(connection, self._project_id)
+        for step in plan.steps:
+            check_purged(step.rolled, (step.start, step.end), self._units, self._purged_before)
         rolled = any(step.rolled is not None for step in plan.steps)
         rest_visit = (*plan.rest_visit, *_OF_REST) if rolled else ()
         self.follow(connection, (*plan.visit, *rest_visit), (*plan.event, *plan.rest_event))
@@ -119,7 +127,7 @@ class ProjectData:
     def _rest(self, connection: sqlite3.Connection, step: Step, keys: list[Key], check: Check) -> Rest:
         asked, visits, span = step.rolled, self.rows.visits, (step.start, step.end)
         assert asked is not None
-        covered = cover(connection, asked, span, self._rolled.units(connection), self._chunks, visits["salt_day"])
+        covered = cover(connection, asked, span, self._units, self._chunks, visits["salt_day"], self._purged_before)
         columns = self.sealed
         if covered.units:
             columns = self._apart
@@ -129,7 +137,7 @@ class ProjectData:
         if sealed:
             touching.append(_touching(span, *(sealed["visit", name] for name in ("visitor", "start", "end"))))
         tables = self._rolled.tables(connection, covered, asked.names, np.concatenate(touching))
-        return Rest(tables, keys, sealed)
+        return Rest(tables, max(step.start, self._purged_before), keys, sealed)
 
     def _show(self, prefix: str, keys: Sequence[Key], sealed: Mapping[Key, Ints]) -> None:
         """Make `<prefix>visit` and `<prefix>event` the rows and these columns of chunks."""

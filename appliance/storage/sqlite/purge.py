@@ -19,6 +19,7 @@ from appliance.model import ProjectSettings
 from appliance.storage.sqlite.chunk_index import chunks
 from appliance.storage.sqlite.chunks import ChunkReader
 from appliance.storage.sqlite.removal import Removed, Transact, remove_chunk, remove_from_chunk, remove_rows
+from appliance.storage.sqlite.rollup_index import Unit, is_final, raw_purged_before, units
 from appliance.storage.sqlite.seal import day_start, local_day
 
 _FIRST: Final = "c.id = (SELECT min(o.id) FROM chunk o WHERE o.project_id = ? AND {})"
@@ -37,7 +38,8 @@ def purge_all(transact: Transact, now: int) -> Iterator[Removed]:
     for project_id, timezone, settings in transact(lambda connection: connection.execute(select).fetchall()):
         days = msgspec.json.decode(settings, type=ProjectSettings).raw_retention_days
         if days:
-            yield from purge(transact, project_id, horizon(now, days, ZoneInfo(timezone)))
+            zone = ZoneInfo(timezone)
+            yield from purge(transact, project_id, horizon(now, days, zone), zone)
 
 
 def horizon(now: int, days: int, zone: ZoneInfo) -> int:
@@ -45,9 +47,12 @@ def horizon(now: int, days: int, zone: ZoneInfo) -> int:
     return day_start(local_day(now, zone) - days, zone)
 
 
-def purge(transact: Transact, project_id: int, before: int) -> Iterator[Removed]:
-    """Take out a project's visits that ended before that time."""
-    purging = _Purging(project_id, before)
+def purge(transact: Transact, project_id: int, before: int, zone: ZoneInfo | None = None) -> Iterator[Removed]:
+    """Take out a project's visits that ended before that time.
+
+    With a time zone: no further than to the first local day whose rollups are not final.
+    """
+    purging = _Purging(project_id, before, zone)
     while (removed := transact(purging.step)) is not None:
         if removed.visits:
             yield removed
@@ -56,13 +61,17 @@ def purge(transact: Transact, project_id: int, before: int) -> Iterator[Removed]
 class _Purging:
     """One purge of one project. After a step that failed it is not used any more."""
 
-    def __init__(self, project_id: int, before: int) -> None:
+    def __init__(self, project_id: int, before: int, zone: ZoneInfo | None) -> None:
         self._project_id = project_id
         self._before = before
+        self._zone = zone  # None: what is final was looked at
         self._chunk = 0  # up to here chunks of which a part may go were looked at; those made since have larger ids
 
     def step(self, connection: sqlite3.Connection) -> Removed | None:
         """One step. None: nothing is left to do."""
+        if self._zone is not None:
+            self._before = final_until(connection, self._project_id, self._zone, self._before)
+            self._zone = None
         removed = self._whole_chunk(connection) or self._part_of_chunk(connection) or self._rows(connection)
         if removed is not None and removed.visits:
             connection.execute(_NOTE, {"before": self._before, "project": self._project_id})
@@ -87,3 +96,21 @@ class _Purging:
     def _rows(self, connection: sqlite3.Connection) -> Removed | None:
         visits = connection.execute(_VISITS, (self._project_id, self._before)).fetchall()
         return remove_rows(connection, visits) if visits else None
+
+
+def final_until(connection: sqlite3.Connection, project_id: int, zone: ZoneInfo, before: int) -> int:
+    """The first local day, up to `before`, with raw data of which rollups do not say all, as UTC microseconds."""
+    there = chunks(connection, "c.project_id = ?", (project_id,))
+    days = [unit for unit in units(connection, project_id) if unit.days == 1 and unit.timezone == zone.key]
+    known = {unit.first_day: unit for unit in days}
+    purged = raw_purged_before(connection, project_id)
+    oldest = "SELECT min(v.start) FROM visit v WHERE v.project_id = ?"
+    starts = [chunk.start for chunk in there[:1]]
+    starts += [start for (start,) in connection.execute(oldest, (project_id,)) if start is not None]
+    first = max(min(starts, default=before), purged)
+    for day in range(local_day(first, zone), local_day(before, zone)):
+        start, end = day_start(day, zone), day_start(day + 1, zone)
+        unit = known.get(day) or Unit(0, project_id, day, 1, start, end, zone.key, 0, 0, 0, False, True)
+        if not is_final(connection, unit, there):
+            return min(before, start)
+    return before

@@ -12,18 +12,23 @@ to them, or whose days' salts are met in hot rows, are left out.
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.clock import MICROSECONDS
+from appliance.errors import RawPurged
 from appliance.storage.evaluation import Rolled
 from appliance.storage.rollup import MEASURES, PAGEVIEW_CODE, SLOT, month_of
 from appliance.storage.sqlite.chunk_index import Chunk
 from appliance.storage.sqlite.packing import Ints, unpack_numbers
 from appliance.storage.sqlite.rollup_build import VISITORS
 from appliance.storage.sqlite.rollup_columns import Counts, Totals, unpack_counts, unpack_totals
-from appliance.storage.sqlite.rollup_index import Unit, count_wanderers, has_columns, inside, units
+from appliance.storage.sqlite.rollup_index import NEVER, Unit, count_wanderers, has_columns, units
+from appliance.storage.sqlite.seal import day_start, local_day
 
 EVENT_COUNTS: Final = "event_counts"
 MONTH: Final = "month"  # of the calendar, since 1970: what is told by the units themselves
@@ -60,8 +65,12 @@ def cover(
     known: Sequence[Unit],
     there: Sequence[Chunk],
     hot_salts: Ints,
+    purged: int,
 ) -> Cover:
-    """The units to answer with in a range, in the snapshot that is open. `hot_salts`: salt days of hot visits."""
+    """The units to answer with in a range, in the snapshot that is open. `hot_salts`: salt days of hot visits.
+
+    Before the time `purged` those are final units, which need no check.
+    """
     chosen: list[Unit] = []
     covered: set[int] = set()
     for unit in known:  # the longer ones of the same first day come first
@@ -69,7 +78,12 @@ def cover(
             continue
         if chosen and unit.start < chosen[-1].end:
             continue
-        chunks = inside(there, unit.start, unit.end)
+        if unit.final != (unit.end <= purged) or (not unit.final and unit.start < purged):
+            continue
+        if unit.final:
+            chosen.append(unit)
+            continue
+        chunks = unit.sources(there)
         if not unit.is_made_of(chunks) or count_wanderers(connection, unit) != unit.wanderers:
             continue
         if not has_columns(connection, unit, map(_stored, asked.names)):
@@ -79,6 +93,26 @@ def cover(
         chosen.append(unit)
         covered.update(chunk.id for chunk in chunks)
     return Cover(tuple(chosen), frozenset(covered))
+
+
+def check_purged(asked: Rolled | None, span: tuple[int, int], known: Sequence[Unit], purged: int) -> None:
+    """Raises Invalid when a question about a range needs raw data from before the time `purged`.
+
+    Rollups answer for whole days; a day without a final unit had no events.
+    """
+    start, end = span
+    if start >= purged or start == NEVER:
+        return
+    day = f"{datetime.fromtimestamp(purged / MICROSECONDS, UTC):%Y-%m-%d %H:%M} UTC"
+    if asked is None or asked.of_visits:
+        raise RawPurged(f"events from before {day} are purged: of that time only unfiltered counts are kept")
+    zone = ZoneInfo(asked.timezone)
+    edges = [start, *([end] if end < purged else [])]
+    units = [unit for unit in known if unit.final and unit.start < min(end, purged) and unit.end > start]
+    if any(day_start(local_day(edge, zone), zone) != edge for edge in edges) or any(
+        unit.timezone != asked.timezone or not unit.usable for unit in units
+    ):
+        raise RawPurged(f"events from before {day} are purged: of that time only whole days are known")
 
 
 class RolledUp:
@@ -137,7 +171,7 @@ class RolledUp:
             parts = [unpack_totals(_data(connection, unit, _stored(name))) for unit in covered.units]
             if name == MONTH:
                 parts = [
-                    part._replace(codes=np.array([month_of(unit.first_day)]))
+                    part._replace(codes=np.full(len(part.codes), month_of(unit.first_day)))
                     for part, unit in zip(parts, covered.units, strict=True)
                 ]
             merged = _merged(parts, self._identities(connection, covered)[1])

@@ -6,6 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.model import UNSAMPLED
 from appliance.storage.rollup import PAGEVIEW_CODE, SLOT, Rollup, week_of
@@ -21,16 +22,16 @@ VISITORS: Final = "visitors"  # the column that lists those who are kept by iden
 
 
 def built(
-    connection: sqlite3.Connection, unit: Unit, inside: Sequence[Chunk], catalog: Sequence[Rollup]
+    connection: sqlite3.Connection, unit: Unit, sources: Sequence[Chunk], catalog: Sequence[Rollup]
 ) -> tuple[Unit, dict[str, bytes]]:
     """The unit as its chunks say, in the snapshot that is open on the connection, and its columns by name.
 
-    `inside` are the chunks of its visits, at least one. Raises ChunkDamaged.
+    `sources` are those chunks, at least one. Raises ChunkDamaged.
     """
     known = wanderers(connection, unit.project_id, unit.first_day, unit.days)
-    chunks, newest = fingerprint(inside)
+    chunks, newest = fingerprint(sources)
     unit = unit._replace(chunks=chunks, newest_chunk=newest, wanderers=len(known))
-    facts = _Facts([ChunkReader(connection, chunk) for chunk in inside], unit, known)
+    facts = _Facts([ChunkReader(connection, chunk) for chunk in sources], unit, known)
     if facts.is_sampled:
         return unit._replace(usable=False), {}
     columns = {
@@ -41,23 +42,28 @@ def built(
 
 
 class _Facts:
-    """Visits of a unit and their events: what stands in the columns of chunks, and who counts by identity."""
+    """Visits of a unit and their events: what stands in the columns of chunks, and who counts by identity.
+
+    Of a final unit all visits are here that touch it: their events inside it count, and those that start inside it.
+    """
 
     def __init__(self, readers: Sequence[ChunkReader], unit: Unit, wanderers: Sequence[int]) -> None:
         self._readers = readers
         self._day_edges = _edges(unit)
         self._first_day = unit.first_day
-        self._start, pageviews, interactive = (self._visits(name) for name in ("start", "pageviews", "interactive"))
-        self._visit_figures = (
-            np.where((pageviews == 1) & (interactive == 0), 1, 0), self._visits("end") - self._start, pageviews,
-        )  # fmt: skip
+        self._events_there: NDArray[np.bool] | slice = slice(None)
+        self._start, end, pageviews, interactive = map(self._visits, ("start", "end", "pageviews", "interactive"))
+        self._visit_figures = np.where((pageviews == 1) & (interactive == 0), 1, 0), end - self._start, pageviews
+        self._starts_there = (self._start >= unit.start) & (self._start < unit.end)
+        if unit.final:
+            times = self._events("time")
+            self._events_there = (times >= unit.start) & (times < unit.end)
         self._is_pageview = np.where(self._events("kind") == 0, 1, 0)
-        self._events_of = np.concatenate([reader.visit("stored_events") for reader in readers])
-        self._visit_of = np.repeat(np.arange(len(self._start)), self._events_of)
+        self._visit_of = np.repeat(np.arange(len(self._start)), self._visits("stored_events"))[self._events_there]
         visitors, self._visitor = _ranked(self._visits("visitor"))
         by_identity = np.isin(visitors, np.array(wanderers, np.int64))
         salt_day = np.concatenate([np.ma.filled(reader.visit("salt_day"), NO_SALT) for reader in readers])
-        at_home = (salt_day >= unit.first_day) & (salt_day <= unit.last_day)
+        at_home = (salt_day >= unit.first_day) & (salt_day <= unit.last_day) & self._starts_there & (end < unit.end)
         by_identity[self._visitor[~at_home]] = True
         self.members: Ints = visitors[by_identity]
         self._member = np.where(by_identity, np.cumsum(by_identity) - 1, -1)  # of a visitor; -1: by number
@@ -72,15 +78,20 @@ class _Facts:
             of_events = self._names() if entry.column == "name" else self._events(entry.column)
             codes, ranks = _ranked(of_events)
             # A visit counts once for each value that an event of it has.
-            seen = _distinct(ranks * len(self._start) + self._visit_of)
-            return self._counted(codes, ranks, *np.divmod(seen, len(self._start)))
+            of_visits, visits = np.divmod(
+                _distinct(ranks * len(self._start) + self._visit_of), np.int64(len(self._start))
+            )
+            there = self._starts_there[visits]
+            return self._counted(codes, ranks, of_visits[there], visits[there])
+        visits = np.flatnonzero(self._starts_there)
         if entry.of == "visit":
             of_visits = self._visits(entry.column)
-            of_events = of_visits[self._visit_of]
+            of_events, of_visits = of_visits[self._visit_of], of_visits[visits]
         else:
-            of_visits, of_events = (self._buckets(times, entry.column) for times in (self._start, self._events("time")))
+            times = self._start[visits], self._events("time")
+            of_visits, of_events = (self._buckets(part, entry.column) for part in times)
         codes, ranks = _ranked(np.concatenate((of_events, of_visits)))
-        return self._counted(codes, ranks[: len(of_events)], ranks[len(of_events) :], np.arange(len(self._start)))
+        return self._counted(codes, ranks[: len(of_events)], ranks[len(of_events) :], visits)
 
     def counts(self) -> Counts:
         """Events by slot, source and name."""
@@ -127,7 +138,7 @@ class _Facts:
         return np.concatenate([reader.visit(name) for reader in self._readers])
 
     def _events(self, name: str) -> Ints:
-        return np.concatenate([reader.event(name) for reader in self._readers])
+        return np.concatenate([reader.event(name) for reader in self._readers])[self._events_there]
 
 
 def _edges(unit: Unit) -> Ints:

@@ -64,6 +64,16 @@ def unpack_totals(data: bytes) -> Totals:
     return Totals._make([*columns, np.cumsum(steps)])
 
 
+def without_members(totals: Totals, gone: Ints) -> Totals:
+    """The totals without some who are kept by identity: their places, ascending. What they did stays counted."""
+    stays = ~np.isin(totals.member, gone)
+    codes = np.repeat(np.arange(len(totals.codes)), totals.members)[stays]
+    member = totals.member[stays]
+    return totals._replace(
+        members=np.bincount(codes, minlength=len(totals.codes)), member=member - np.searchsorted(gone, member)
+    )
+
+
 def _joined(columns: Sequence[Ints]) -> bytes:
     blobs = [pack_numbers(column) for column in columns]
     return b"".join(len(blob).to_bytes(_LENGTH_BYTES, "little") + blob for blob in blobs)

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from appliance.storage.sqlite.chunk_index import Chunk
 
+NEVER: Final = -(1 << 63)
+
 
 class Unit(NamedTuple):
     """The rollups of some local days together. Times are UTC microseconds."""
@@ -25,13 +27,20 @@ class Unit(NamedTuple):
     newest_chunk: int
     wanderers: int  # that were known of its days
     usable: bool
+    final: bool = False  # of all events of its one day, whatever visits they are in, for when raw data are purged
 
     @property
     def last_day(self) -> int:
         return self.first_day + self.days - 1
 
-    def is_made_of(self, inside: Sequence[Chunk]) -> bool:
-        return (self.chunks, self.newest_chunk) == fingerprint(inside)
+    def sources(self, there: Iterable[Chunk]) -> list[Chunk]:
+        """Of a project's chunks those that it speaks of: all visits lie inside, or, if it is final, any touches it."""
+        if self.final:
+            return [chunk for chunk in there if chunk.start < self.end and chunk.end >= self.start]
+        return [chunk for chunk in there if chunk.start >= self.start and chunk.end < self.end]
+
+    def is_made_of(self, sources: Sequence[Chunk]) -> bool:
+        return (self.chunks, self.newest_chunk) == fingerprint(sources)
 
 
 _COLUMNS: Final = ", ".join(f'r."{name}"' for name in Unit._fields)
@@ -45,14 +54,20 @@ def units(connection: sqlite3.Connection, project_id: int) -> list[Unit]:
     return [Unit(*row) for row in connection.execute(select, (project_id,))]
 
 
-def inside(there: Iterable[Chunk], start: int, end: int) -> list[Chunk]:
-    """Chunks all of whose visits lie in [start, end)."""
-    return [chunk for chunk in there if chunk.start >= start and chunk.end < end]
-
-
-def fingerprint(inside: Sequence[Chunk]) -> tuple[int, int]:
+def fingerprint(sources: Sequence[Chunk]) -> tuple[int, int]:
     """What tells whether chunks were added or removed: ids are never used again."""
-    return len(inside), max((chunk.id for chunk in inside), default=0)
+    return len(sources), max((chunk.id for chunk in sources), default=0)
+
+
+def has_rows(connection: sqlite3.Connection, unit: Unit) -> bool:
+    """Whether there are hot visits that touch it."""
+    select = 'SELECT 1 FROM visit v WHERE v.project_id = ? AND v.start < ? AND v."end" >= ? LIMIT 1'
+    return connection.execute(select, (unit.project_id, unit.end, unit.start)).fetchone() is not None
+
+
+def is_final(connection: sqlite3.Connection, unit: Unit, there: Iterable[Chunk]) -> bool:
+    """Whether a unit says all of its day that stored visits say, so that they may go. `there`: the project's chunks."""
+    return unit.final and unit.is_made_of(unit.sources(there)) and not has_rows(connection, unit)
 
 
 def wanderers(connection: sqlite3.Connection, project_id: int, first_day: int, days: int) -> list[int]:
@@ -93,3 +108,9 @@ def delete_all(connection: sqlite3.Connection) -> None:
     """Remove the units of all projects."""
     connection.execute("DELETE FROM rollup_column")
     connection.execute("DELETE FROM rollup")
+
+
+def raw_purged_before(connection: sqlite3.Connection, project_id: int) -> int:
+    """Up to when raw data are gone, in UTC microseconds; the smallest number when nothing is."""
+    row = connection.execute("SELECT p.raw_purged_before FROM project p WHERE p.id = ?", (project_id,)).fetchone()
+    return NEVER if row is None or row[0] is None else int(row[0])

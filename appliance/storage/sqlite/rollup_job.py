@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
+from appliance.errors import ChunkDamaged
+from appliance.model import ProjectSettings
 from appliance.storage.rollup import Rollup
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
+from appliance.storage.sqlite.purge import horizon
 from appliance.storage.sqlite.rollup_build import built
 from appliance.storage.sqlite.rollup_index import (
     Unit,
@@ -22,7 +27,8 @@ from appliance.storage.sqlite.rollup_index import (
     delete_unit,
     fingerprint,
     has_columns,
-    inside,
+    is_final,
+    raw_purged_before,
     replace_unit,
     units,
 )
@@ -38,9 +44,14 @@ def refresh(path: Path, catalog: Sequence[Rollup], wanted: Wanted, now: int) -> 
     Each unit that comes out is stored. Raises StorageUnavailable, ChunkDamaged.
     """
     with closing(connect(path, read_only=True)) as reader, closing(WriteConnection(path)) as writer:
-        for project_id, timezone in reader.execute("SELECT p.id, p.timezone FROM project p ORDER BY p.id").fetchall():
+        for project_id, timezone, settings in reader.execute(
+            "SELECT p.id, p.timezone, p.settings FROM project p ORDER BY p.id"
+        ).fetchall():
             job = _Job(reader, writer, project_id, timezone, catalog)
             yield from job.run(wanted, now)
+            days = msgspec.json.decode(settings, type=ProjectSettings).raw_retention_days
+            if days:
+                yield from job.make_final(horizon(now, days, ZoneInfo(timezone)))
 
 
 def forget(path: Path) -> None:
@@ -70,14 +81,31 @@ class _Job:
         days = [chunk.day for chunk in chunks_now if chunk.timezone == self._timezone]
         spans = list(wanted(days, local_day(now - SETTLED_AFTER, self._zone) - 1))
         for unit in known:
-            if (unit.first_day, unit.days) not in spans:
+            if not unit.final and (unit.first_day, unit.days) not in spans:
                 self._write(partial(delete_unit, unit=unit))
         current = {(unit.first_day, unit.days): unit for unit in known}
         for first_day, length in spans:
-            unit = self._unit(first_day, length)
-            there = inside(chunks_now, unit.start, unit.end)
-            if not self._is_current(current.get((first_day, length)), there) and (made := self._make(unit)):
+            before, unit = current.get((first_day, length)), self._unit(first_day, length)
+            if before is not None and before.final:
+                continue
+            if not self._is_current(before, unit.sources(chunks_now)) and (made := self._make(unit)):
                 yield made
+
+    def make_final(self, before: int) -> Iterator[Unit]:
+        """Days before that time, of which raw data are left: what is to be known of them when those are gone."""
+        there = [chunk for chunk in self._chunks(self._reader) if chunk.start < before]
+        known = {unit.first_day: unit for unit in units(self._reader, self._project_id) if unit.final}
+        purged = raw_purged_before(self._reader, self._project_id)
+        days = {day for c in there for day in range(self._day(c.start), self._day(min(c.end, before - 1)) + 1)}
+        for day in sorted(days):
+            unit = self._unit(day, 1)._replace(final=True)
+            if unit.start < purged or (day in known and is_final(self._reader, known[day], there)):
+                continue
+            if made := self._make(unit):
+                yield made
+
+    def _day(self, time: int) -> int:
+        return local_day(time, self._zone)
 
     def _is_current(self, unit: Unit | None, there: Sequence[Chunk]) -> bool:
         if unit is None or unit.timezone != self._timezone or not unit.is_made_of(there):
@@ -89,20 +117,41 @@ class _Job:
     def _make(self, unit: Unit) -> Unit | None:
         self._reader.execute("BEGIN")
         try:
-            there = inside(self._chunks(self._reader), unit.start, unit.end)
+            there = unit.sources(self._chunks(self._reader))
             if not there or any(chunk.timezone != self._timezone for chunk in there):
                 return None
-            unit, columns = built(self._reader, unit, there, self._catalog)
+            unit, columns = self._built(unit, there)
+        except ChunkDamaged:
+            return None  # who asks is told; its chunks answer for the others
         finally:
             self._reader.execute("ROLLBACK")
 
         def store(connection: sqlite3.Connection) -> bool:
-            same = fingerprint(inside(self._chunks(connection), unit.start, unit.end)) == fingerprint(there)
+            same = fingerprint(unit.sources(self._chunks(connection))) == fingerprint(there)
             if same:
                 replace_unit(connection, unit, columns)
             return same
 
         return unit if self._write(store) else None
+
+    def _built(self, unit: Unit, sources: Sequence[Chunk]) -> tuple[Unit, dict[str, bytes]]:
+        try:
+            return built(self._reader, unit, sources, self._catalog)
+        except ChunkDamaged:
+            readable = [chunk for chunk in sources if unit.final and self._is_readable(unit, chunk)]
+            if not readable:
+                raise
+        # What cannot be read must not keep the rest of its day from going when it is time.
+        made, columns = built(self._reader, unit, readable, self._catalog)
+        chunks, newest = fingerprint(sources)
+        return made._replace(chunks=chunks, newest_chunk=newest), columns
+
+    def _is_readable(self, unit: Unit, chunk: Chunk) -> bool:
+        try:
+            built(self._reader, unit, [chunk], self._catalog)
+        except ChunkDamaged:
+            return False
+        return True
 
     def _unit(self, first_day: int, days: int) -> Unit:
         start, end = (day_start(day, self._zone) for day in (first_day, first_day + days))

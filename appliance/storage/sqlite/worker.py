@@ -24,11 +24,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from appliance.errors import Invalid
+from appliance.errors import Invalid, RawPurged
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.duck import Parameters, Prepared, open_duckdb, run_steps
 from appliance.storage.sqlite.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
 from appliance.storage.sqlite.project_data import ProjectData
+from appliance.storage.sqlite.rollup_index import units
 
 ARRAY_BYTES_MAX = 384 << 20  # of all projects together; the least recently asked leave first
 SQLITE_CACHE_KB = 8_192
@@ -100,6 +101,8 @@ class Worker:
             self._check()
             sets = {k: project.dictionaries.resolve(connection, v) for k, v in step.code_sets.items()}
             values: Parameters = {**step.parameters, **step.texts, **sets}
+            if rest is not None:
+                values["rest_from"] = rest.rest_from
             steps.append(Prepared(step, values, partial(project.show, rest)))
         return steps
 
@@ -107,8 +110,9 @@ class Worker:
         project = self._project(project_id)
         with self._snapshot() as connection:
             project.follow(connection, (), ("time",))
+            days = [unit.start for unit in units(connection, project_id) if unit.final]
         times = project.rows.events["time"]
-        firsts = [project.sealed.first_start, int(times.min()) if len(times) else None]
+        firsts = [project.sealed.first_start, int(times.min()) if len(times) else None, *days]
         return min((first for first in firsts if first is not None), default=None)
 
     def _check(self) -> None:
@@ -202,6 +206,8 @@ class Server:
             else:
                 result = self._worker.first_event(request.project_id)
             return Done(request.id, msgspec.Raw(msgspec.msgpack.encode(result)))
+        except RawPurged as error:
+            return Failed(request.id, "purged", str(error))
         except Invalid as error:
             return Failed(request.id, "invalid", str(error))
         except SampledData:

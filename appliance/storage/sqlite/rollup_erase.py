@@ -1,0 +1,43 @@
+"""Takes erased visitors out of rollups whose raw data are gone. For processes that have numpy.
+
+Such rollups cannot be made anew. Of a visitor they hold the identity, which goes, and sums over everybody, which stay.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+import numpy as np
+
+from appliance.errors import ChunkDamaged
+from appliance.storage.sqlite.packing import pack_numbers, unpack_numbers
+from appliance.storage.sqlite.rollup_build import VISITORS
+from appliance.storage.sqlite.rollup_columns import pack_totals, unpack_totals, without_members
+from appliance.storage.sqlite.rollup_index import Unit, replace_unit, units
+
+_WITHOUT_MEMBERS: Final = ("event_counts", VISITORS)
+
+
+def final_after(connection: sqlite3.Connection, project_id: int, first_day: int) -> Unit | None:
+    """The final unit of the next day after that one, None after the last."""
+    return next((unit for unit in units(connection, project_id) if unit.final and unit.first_day > first_day), None)
+
+
+def erase_from(connection: sqlite3.Connection, unit: Unit, gone: Iterable[int]) -> None:
+    """Take visitors out of a unit, inside the transaction that is open. One that cannot be read is removed."""
+    select = "SELECT c.name, c.data FROM rollup_column c WHERE c.rollup_id = ?"
+    columns = dict(connection.execute(select, (unit.id,)).fetchall())
+    with suppress(ChunkDamaged):
+        if not columns:
+            return
+        visitors = unpack_numbers(columns[VISITORS])
+        places = np.flatnonzero(np.isin(visitors, np.array(list(gone), np.int64)))
+        if not len(places):
+            return
+        for name in columns.keys() - _WITHOUT_MEMBERS:
+            columns[name] = pack_totals(without_members(unpack_totals(columns[name]), places))
+        columns[VISITORS] = pack_numbers(np.delete(visitors, places))
+        replace_unit(connection, unit, columns)
+        return
+    replace_unit(connection, unit._replace(usable=False), {})
