@@ -35,12 +35,15 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m perf.queries", description=__doc__)
     options.add_argument("--events", type=int, default=1_000_000)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the file here, and use it when it is there")
     chosen = options.parse_args()
     data = make(chosen.events, chosen.seed)
     print(f"{len(data.event['id']):,} events, {len(data.visit['id']):,} visits, load {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory(prefix="appliance-perf-") as folder, peers(Path(folder), data) as others:
-        path = Path(folder) / "appliance.db"
-        make_file(path, data)
+        path = (chosen.keep or Path(folder)) / "appliance.db"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            make_file(path, data)
         asyncio.run(_measure(path, data, others))
 
 

@@ -72,7 +72,8 @@ def verify(which: str, as_json: bool, **wanted: str) -> None:
     value = with_database(work)
 
     def lines() -> list[str]:
-        return [
+        bounds = f"; at least: {', '.join(value['lower_bounds'])}" if value["lower_bounds"] else ""
+        return [f"estimated from sampled data{bounds}"] * value["sampled"] + [
             f"{'ok  ' if row['equal'] else 'WRONG'} {' | '.join(row['dimensions'])} {name}: {answer} counted {count}"
             for row in value["results"]
             for name, answer, count in zip(

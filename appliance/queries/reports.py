@@ -157,6 +157,22 @@ class Reports:
             weighted,
         )
 
+    async def ask_kept(self, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> list[list[Table | None]]:
+        """The same, with None for each report that needs what is purged.
+
+        From one snapshot where nothing is; else one after the other.
+        """
+        try:
+            return [list(tables) for tables in await self.ask(asked)]
+        except RawPurged:
+            return [[await self._kept(scope, report) for report in reports] for scope, reports in asked]
+
+    async def _kept(self, scope: Scope, report: Report) -> Table | None:
+        try:
+            return await self.answer(scope, report)
+        except RawPurged:
+            return None
+
     async def rows(self, scope: Scope, write: Callable[[Relations], Statements]) -> Found:
         """The rows of each SELECT that `write` composes over a scope, from one snapshot."""
         try:
@@ -199,13 +215,7 @@ class Reports:
         asked: list[tuple[Scope, Sequence[Report]]] = [(scope, [overview.REPORT, over_time, *panels])]
         if previous is not None:
             asked.append((msgspec.structs.replace(scope, range=previous), [overview.REPORT, over_time]))
-        try:
-            answers = await self.ask(asked)
-        except RawPurged:
-            if previous is None:
-                raise
-            answers = await self.ask(asked[:1])  # what it would be compared with is not kept any more
-        (now, steps, *lists), *others = answers
+        (now, steps, *lists), *others = await self.ask(asked)
         before, steps_before = others[0] if others else (None, None)
         points = {name: timeseries.points(steps, name, steps_before) for name in series}
         sampled = now.sampled or (before is not None and before.sampled)

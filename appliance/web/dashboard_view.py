@@ -24,11 +24,15 @@ TICKING_DAYS_MAX: Final = 31  # figures of longer periods hardly move, and are a
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What was counted for a dashboard: figures, points of its metric, tables of the cards (none: main card alone)."""
+    """What was counted for a dashboard: figures, points of its metric, tables of the cards (none: main card alone).
+
+    `sampled`: figures are estimates, or at least what is said.
+    """
 
     figures: tuple[overview.Figure, ...]
     points: tuple[timeseries.Point, ...]
-    tables: tuple[Table, ...] = ()
+    tables: tuple[Table | None, ...] = ()  # None: it needs what is not kept any more
+    sampled: bool = False
 
     @property
     def visitors(self) -> Value:
@@ -57,7 +61,7 @@ def dashboard_view(
         clear_href=state.with_parts(()).href(),
         period=period_menu(state),
         compare=compare_menu(state),
-        kpis=tuple(_kpi(state, figure) for figure in figures),
+        kpis=tuple(_kpi(state, figure, counted is not None and counted.sampled) for figure in figures),
         chart=_chart(state, points),
         panels=_panels(state, counted, failed, urls.goals(project) if shell.settings_href is not None else None),
         install=install,
@@ -78,8 +82,10 @@ def panel_view(
     visitors: Value,
     failed: bool = False,
     goals_href: str | None = None,
+    *,
+    purged: bool = False,
 ) -> Panel:
-    """A card; without a table it has no rows, or says that it could not be loaded.
+    """A card; without a table it has no rows, or says that it could not be loaded, or that its rows are `purged`.
 
     `goals_href` leads whoever may make goals to where they do.
     """
@@ -102,20 +108,21 @@ def panel_view(
         details_href=state.href(urls.details(state.project, dimension)),
         wide=card.wide,
         state=condition,
-        empty=_empty(chosen),
-        empty_href=goals_href if chosen == cards.GOALS and not state.goals else None,
+        empty="purged" if purged else _empty(chosen),
+        empty_href=goals_href if chosen == cards.GOALS and not state.goals and not purged else None,
     )
 
 
 # ---------------------------------------------------------------------- figures and chart
 
 
-def _kpi(state: State, figure: overview.Figure) -> Kpi:
+def _kpi(state: State, figure: overview.Figure, sampled: bool) -> Kpi:
     chosen = replace(state, metric=figure.metric)
     return Kpi(
         metric=figure.metric,
         value=figure.value,
         previous=figure.previous if _compares_whole(state) else None,
+        approximate=sampled,
         selected=figure.metric == state.metric,
         href=chosen.href(),
         fragment_href=chosen.href(urls.main_card(state.project)),
@@ -200,8 +207,8 @@ def _panels(state: State, counted: Counted | None, failed: bool, goals_href: str
         return ()
     visitors = counted.visitors if counted is not None else None
     return tuple(
-        panel_view(state, card, tables[index] if tables else None, visitors, failed, goals_href)
-        for index, card in enumerate(state.cards_shown)
+        panel_view(state, card, table, visitors, failed, goals_href, purged=bool(tables) and table is None)
+        for card, table in zip(state.cards_shown, tables or [None] * len(state.cards_shown), strict=True)
     )
 
 

@@ -215,6 +215,7 @@ TEXTS: Mapping[str, str] = ADMIN | {
     "empty.more": "How it works",
     "empty.sources": "No sources in this period.",
     "empty.campaigns": "No campaigns yet. Add utm_source to your links.",
+    "empty.purged": "Not kept for this period: of days that are purged only simple counts remain.",
     "empty.goals": "No goals yet. A goal is an event or a page that you want to happen.",
     "empty.goals.make": "Create a goal",
     "empty.events": "No events but page views yet.",

@@ -49,7 +49,8 @@ class Visit(NamedTuple):
 
     def events(self, project: Project) -> list[Event]:
         start = microseconds(self.start)
-        common: dict[str, Any] = {"project_id": project.id, "browser_version": "140", **self.fields}
+        # Who comes on two days under one id has an id for good.
+        common: dict[str, Any] = {"project_id": project.id, "browser_version": "140", "salt_day": None, **self.fields}
         made = [
             pageview(visitor=self.visitor, path=path, time=start + index * MINUTE, **common)
             for index, path in enumerate(self.pages)

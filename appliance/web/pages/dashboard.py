@@ -5,6 +5,7 @@ Each request is one question to the engine. A fragment's errors leave the page a
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import msgspec
 import structlog
@@ -13,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Invalid, NotFound, Unavailable
+from appliance.errors import Invalid, NotFound, RawPurged, Unavailable
 from appliance.queries import overview, timeseries
 from appliance.queries.question import Report, Scope
 from appliance.web import cards, dashboard_state, shell, urls
@@ -28,6 +29,8 @@ from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
 from appliance.web.views import Banner, DashboardView, Install, Panel, Shell
 
 log = structlog.get_logger(__name__)
+
+PURGED: Final = "Raw data of this period are purged: only unfiltered counts of whole days are kept."
 
 LAG_SECONDS_TOLD = 60
 DISK_FREE_BYTES_TOLD = 500 << 20
@@ -74,7 +77,9 @@ async def show_panel(request: Request) -> Response:
     try:
         state = (await asked(request)).state
         reports = [overview.REPORT, cards.report(state.tab(card))]
-        ((whole, table),) = await parts_of(request).reports.ask([(state.scope, reports)])
+        ((whole, table),) = await parts_of(request).reports.ask_kept([(state.scope, reports)])
+        if whole is None:
+            raise RawPurged(PURGED)
     except Unavailable as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
         panel = panel_view(in_doubt, card, None, None, failed=True)
@@ -82,7 +87,8 @@ async def show_panel(request: Request) -> Response:
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     goals_href = urls.goals(access.project) if access.viewer.may("admin", access.project.id) else None
-    panel = panel_view(state, card, table, whole.figures()["visitors"], goals_href=goals_href)
+    visitors = whole.figures()["visitors"]
+    panel = panel_view(state, card, table, visitors, goals_href=goals_href, purged=table is None)
     return await _panel(request, panel, FRAGMENT_HEADERS)
 
 
@@ -102,7 +108,9 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         else:
             asking += [(msgspec.structs.replace(scope, range=so_far), [overview.REPORT]), (scope, [series])]
     try:
-        (figures, points, *tables), *others = await parts_of(request).reports.ask(asking)
+        (figures, points, *tables), *others = await parts_of(request).reports.ask_kept(asking)
+        if figures is None or points is None:
+            raise RawPurged(PURGED)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     earlier = [table for tables in others for table in tables]
@@ -111,6 +119,7 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         overview.figures(figures, figures_before),
         timeseries.points(points, state.metric, points_before),
         tuple(tables),
+        figures.sampled,
     )
 
 
