@@ -6,6 +6,7 @@ and compressed by zstd, mostly byte plane by byte plane: the high bytes of neigh
 """
 
 import struct
+import threading
 import zlib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -33,9 +34,9 @@ _NUMBERS_HEAD: Final = struct.Struct("<BBIIqqQ")  # layout, bytes a value, value
 _OWN, _UUID, _OTHER = range(3)
 _OWN_BYTES, _UUID_BYTES = 10, 16
 
-# One thread of a process packs and unpacks: these hold working memory.
+# These hold working memory: one thread of a process packs, and each that unpacks has its own.
 _compress = zstandard.ZstdCompressor(ZSTD_LEVEL, write_content_size=True).compress
-_decompress = zstandard.ZstdDecompressor().decompress
+_own = threading.local()
 
 
 def pack_numbers(values: Ints) -> bytes:
@@ -171,6 +172,13 @@ def _compressed(data: bytes) -> bytes:
     return _compress(data) if data else b""
 
 
+def _decompressed(data: bytes) -> bytes:
+    if not hasattr(_own, "decompressor"):
+        _own.decompressor = zstandard.ZstdDecompressor()
+    plain: bytes = _own.decompressor.decompress(data)
+    return plain
+
+
 def _texts(values: Sequence[Text]) -> bytes:
     kinds = np.array([0 if v is None else 1 if isinstance(v, str) else 2 for v in values], np.int64)
     encoded = [b"" if v is None else v.encode() if isinstance(v, str) else v for v in values]
@@ -221,4 +229,4 @@ class _Reader:
     def _taken(self, size: int) -> bytes:
         data = self._blob[self._offset : self._offset + size]
         self._offset += size
-        return _decompress(data) if data else b""
+        return _decompressed(data) if data else b""

@@ -25,6 +25,8 @@ _SAMPLED: Final = """
                    AND v."end" >= :start AND v.start < :end)
     """
 
+ROLLED_BYTES_MIN: Final = 16 << 20
+
 Check = Callable[[], None]  # called between steps of work; may raise
 
 
@@ -110,9 +112,10 @@ class ProjectData:
 
     def shrink(self, nbytes_max: int) -> None:
         """Drop columns of chunks and merged rollups, those that were not asked for longest first."""
-        self._rolled.shrink(nbytes_max // 4)
-        dropped = self.sealed.shrink(nbytes_max - self._rolled.nbytes)
-        dropped = self._apart.shrink(nbytes_max - self._rolled.nbytes - self.sealed.nbytes) or dropped
+        # Merged rollups are soonest made again, columns of all chunks slowest.
+        self._rolled.shrink(max(nbytes_max - self.sealed.nbytes - self._apart.nbytes, ROLLED_BYTES_MIN))
+        dropped = self._apart.shrink(max(nbytes_max - self.sealed.nbytes - self._rolled.nbytes, 0))
+        dropped = self.sealed.shrink(nbytes_max - self._apart.nbytes - self._rolled.nbytes) or dropped
         if dropped:
             for view in self._views:
                 # What is registered would be kept; the next question makes the view anew.

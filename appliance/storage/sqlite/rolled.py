@@ -12,6 +12,7 @@ to them, or whose days' salts are met in hot rows, are left out.
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -30,10 +31,9 @@ from appliance.storage.sqlite.rollup_columns import Counts, Totals, unpack_count
 from appliance.storage.sqlite.rollup_index import NEVER, Unit, count_wanderers, has_columns, units
 from appliance.storage.sqlite.seal import day_start, local_day
 
+THREADS: Final = 2
 EVENT_COUNTS: Final = "event_counts"
 MONTH: Final = "month"  # of the calendar, since 1970: what is told by the units themselves
-
-_MEMBER_BITS: Final = 32
 
 Arrays = dict[str, Ints]
 
@@ -153,30 +153,35 @@ class RolledUp:
         found: dict[str, Arrays] = {}
         visitors, _ = self._identities(connection, covered)
         is_again = _contains(np.sort(rest), visitors)
-        for name in names:
-            if name == EVENT_COUNTS:
-                found[f"rolled_{name}"] = _event_counts(connection, covered)
-                continue
-            merged = self._merge(connection, covered, name)
+        totals = [name for name in names if name != EVENT_COUNTS]
+        if len(totals) < len(names):
+            found[f"rolled_{EVENT_COUNTS}"] = _event_counts(connection, covered)
+        for name, merged in zip(totals, self._merge(connection, covered, totals), strict=True):
             found[f"rolled_{name}"] = merged.table
             places = np.flatnonzero(is_again[merged.member])
             codes = merged.table["code"][np.searchsorted(merged.ends, places, "right")]
             found[f"again_{name}"] = {"code": codes, "visitor": visitors[merged.member[places]]}
         return found
 
-    def _merge(self, connection: sqlite3.Connection, covered: Cover, name: str) -> Merged:
-        key = (tuple([unit.id for unit in covered.units]), name)
-        merged = self._merged.pop(key, None)
-        if merged is None:
-            parts = [unpack_totals(_data(connection, unit, _stored(name))) for unit in covered.units]
+    def _merge(self, connection: sqlite3.Connection, covered: Cover, names: Sequence[str]) -> list[Merged]:
+        ids = tuple([unit.id for unit in covered.units])
+        visitors, places = self._identities(connection, covered)
+        missing = [name for name in names if (ids, name) not in self._merged]
+        data = [[_data(connection, unit, _stored(name)) for unit in covered.units] for name in missing]
+
+        def merge(name: str, blobs: Sequence[bytes]) -> Merged:
+            parts = [unpack_totals(blob) for blob in blobs]
             if name == MONTH:
-                parts = [
-                    part._replace(codes=np.full(len(part.codes), month_of(unit.first_day)))
-                    for part, unit in zip(parts, covered.units, strict=True)
-                ]
-            merged = _merged(parts, self._identities(connection, covered)[1])
-        self._merged[key] = merged
-        return merged
+                parts = [_of_month(part, unit) for part, unit in zip(parts, covered.units, strict=True)]
+            return _merged(parts, places, len(visitors))
+
+        # Nearly all of it is numpy and zstd, which let go of the interpreter.
+        with ThreadPoolExecutor(THREADS) as threads:
+            made = zip(missing, threads.map(merge, missing, data), strict=True)
+            self._merged.update(((ids, name), merged) for name, merged in made)
+        for name in names:
+            self._merged.move_to_end((ids, name))
+        return [self._merged[ids, name] for name in names]
 
     def _identities(self, connection: sqlite3.Connection, covered: Cover) -> tuple[Ints, list[Ints]]:
         """All visitors that the units keep by identity, ascending, and for each unit the places of its own there."""
@@ -190,24 +195,32 @@ class RolledUp:
         return found
 
 
-def _merged(parts: Sequence[Totals], places: Sequence[Ints]) -> Merged:
-    """Sums by code, and the distinct members of each."""
+def _of_month(totals: Totals, unit: Unit) -> Totals:
+    """The totals of a unit under the code of its month."""
+    return totals._replace(codes=np.full(len(totals.codes), month_of(unit.first_day)))
+
+
+def _merged(parts: Sequence[Totals], places: Sequence[Ints], visitors: int) -> Merged:
+    """Sums by code, and the distinct members of each; `visitors`: how many are counted by identity in all."""
     every = np.sort(np.concatenate([np.empty(0, np.int64), *(part.codes for part in parts)]))
     codes = every[_is_first(every)]
     sums: Arrays = {name: np.zeros(len(codes), np.int64) for name in MEASURES}
-    keys = []
+    bits = visitors.bit_length()
+    dtype = np.uint32 if bits + len(codes).bit_length() <= 32 else np.uint64
+    keys = [np.empty(0, dtype)]
     for part, place in zip(parts, places, strict=True):
         there = np.searchsorted(codes, part.codes)
         for name, values in sums.items():
             values[there] += getattr(part, name)
-        keys.append((np.repeat(there, part.members) << _MEMBER_BITS) | place[part.member])
+        keys.append(np.repeat((there << bits).astype(dtype), part.members) | place.astype(dtype)[part.member])
     # Each part is sorted already, which the stable way of sorting makes use of.
-    together = np.sort(np.concatenate([np.empty(0, np.int64), *keys]), kind="stable")
+    together = np.concatenate(keys)
+    together.sort(kind="stable")
     together = together[_is_first(together)]
-    counts = np.bincount(together >> _MEMBER_BITS, minlength=len(codes))
-    sums["visitors"] += counts
-    member = (together & ((1 << _MEMBER_BITS) - 1)).astype(np.int32)
-    return Merged({"code": codes, **sums}, np.cumsum(counts), member)
+    ends = np.searchsorted(together, ((np.arange(1, len(codes) + 1) << bits) - 1).astype(dtype), "right")
+    sums["visitors"] += np.diff(ends, prepend=0)
+    member = (together & dtype((1 << bits) - 1)).astype(np.int32)
+    return Merged({"code": codes, **sums}, ends, member)
 
 
 def _event_counts(connection: sqlite3.Connection, covered: Cover) -> Arrays:
