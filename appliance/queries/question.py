@@ -43,7 +43,7 @@ class Scope(msgspec.Struct, frozen=True):
         base = expanded(without(tree), goals) if names_goals(tree) else None
         whole = expanded(tree, goals)
         if sum(1 for _ in leaves(whole)) > COMPARISONS_MAX:
-            raise Invalid("the filters name too many goals", code="invalid_filter", field="filters", status=400)
+            raise _too_many_goals()
         return cls(project_id, there, whole, grouped(tree, goals), base)
 
 
@@ -281,6 +281,11 @@ def _located(read: Callable[[T], U], value: T, pointer: str) -> U:
         return read(value)
     except Invalid as error:
         raise _fault(str(error), pointer) from None
+
+
+def _too_many_goals() -> Invalid:
+    message, where = "the filters name too many goals", "#/filters"
+    return Invalid(message, code="invalid_filter", field="filters", pointer=where, status=400)
 
 
 def _fault(message: str, pointer: str) -> Invalid:

@@ -1,18 +1,17 @@
 """Asks the engine: reports in, tables out. The one door from pages and APIs to the figures."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from appliance.errors import Invalid, RawPurged
+from appliance.errors import RawPurged
 from appliance.model import Project
 from appliance.queries import breakdown, overview, sampling, timeseries
 from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import Names
 from appliance.queries.dialects import DIALECTS
-from appliance.queries.filters import EVERYTHING, Filter, leaves
-from appliance.queries.goals import expanded, grouped, names_goals, without
+from appliance.queries.filters import EVERYTHING, Filter
 from appliance.queries.intervals import Interval
 from appliance.queries.metrics import Value
 from appliance.queries.period import Named, Period, Range, resolve
@@ -24,8 +23,6 @@ from appliance.queries.steps import compile_step
 from appliance.queries.tables import tables
 from appliance.storage.evaluation import Plan, QueryEngine, Rolled, Rows, SampledData, Step
 from appliance.storage.goals import Goal
-
-COMPARISONS_MAX: Final = 1_000  # of a filter, when its goals are put as what reaches them
 
 
 class Dashboard(msgspec.Struct, frozen=True):
@@ -103,11 +100,7 @@ class Reports:
         if isinstance(period, Named) and period.name == "all":
             first = await self._engine.first_event(project.id)
         there = resolve(period, project.timezone, now, first)
-        base = expanded(without(tree), goals) if names_goals(tree) else None
-        whole = expanded(tree, goals)
-        if sum(1 for _ in leaves(whole)) > COMPARISONS_MAX:
-            raise Invalid("the filters name too many goals", code="invalid_filter", pointer="#/filters", status=400)
-        return Scope(project.id, there, whole, grouped(tree, goals), base)
+        return Scope.of(project.id, there, tree, goals)
 
     async def first_event(self, project: Project) -> int | None:
         """Time of a project's first event in UTC microseconds, None when it has none."""

@@ -498,7 +498,7 @@ async def test_filters_are_bounded_also_by_what_their_goals_stand_for(
     reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every_goal = ["contains", "event:goal", [""]]  # eight comparisons
-    monkeypatch.setattr("appliance.queries.reports.COMPARISONS_MAX", 16)
+    monkeypatch.setattr("appliance.queries.question.COMPARISONS_MAX", 16)
     assert (await shop(reports, metrics=["visitors"], filters=[every_goal] * 2))["results"][0]["metrics"] == [3]
     with pytest.raises(Invalid) as raised:
         await shop(reports, metrics=["visitors"], filters=[every_goal] * 3)
