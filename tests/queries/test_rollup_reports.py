@@ -14,7 +14,8 @@ from appliance.queries.reports import Reports
 from appliance.rollups import units
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import month_of, wanted
-from appliance.storage.sqlite import rollup_job, seal
+from appliance.storage.sqlite import compact, rollup_job, seal
+from appliance.storage.sqlite.compact import compact_settled
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.rollup_columns import pack_totals, unpack_totals
 from appliance.storage.sqlite.rollup_index import Unit
@@ -65,6 +66,11 @@ class World(NamedTuple):
     end: int
     asked: list[tuple[Scope, list[Report]]]  # so far
 
+    def transact(self, work: Any) -> Any:
+        """Run work in a write transaction, as a job does."""
+        with self.store.transaction():
+            return work(self.store.connection)
+
     def refresh(self) -> list[Unit]:
         return list(refresh(self.store.path, CATALOG, wanted, NOW))
 
@@ -96,6 +102,13 @@ def random_report(random: Random) -> Report:
     dimensions = random.choice([(), (random.choice(NAMES),), (random.choice(NAMES),)])
     metrics = random.sample([*METRICS, *["percentage"] * len(dimensions)], random.randint(1, 4))
     return Report(tuple(metrics), dimensions)
+
+
+def counted_chunks(world: World) -> tuple[int, int]:
+    """Visits and events that are sealed."""
+    select = "SELECT sum(visits), sum(events) FROM chunk"
+    visits, events = world.store.connection.execute(select).fetchone()
+    return visits, events
 
 
 async def compare(asked: Reports, world: World, random: Random, questions: int) -> None:
@@ -139,6 +152,9 @@ def add_fresh(world: World, visits: list[Visit]) -> None:
 @pytest.mark.parametrize("seed", [*range(15), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(15, 115))])
 async def test_rollups_change_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 30)
+    monkeypatch.setattr(compact, "CHUNK_EVENTS_MAX", 60)
+    monkeypatch.setattr(compact, "SMALL_EVENTS", 40)
+    monkeypatch.setattr(compact, "COMPACTED_AFTER", 0)
     monkeypatch.setattr(units, "DAYS_KEPT", random_days := 10_000 if seed % 2 else 0)
     random, world = Random(seed), made(tmp_path, seed)
     sealer = Sealer(world.store, 1, world.zone)
@@ -156,6 +172,17 @@ async def test_rollups_change_no_answer(tmp_path: Path, monkeypatch: pytest.Monk
     sealer.seal(world.place.visits)
     await compare(asked, world, random, 5)
     assert world.refresh()
+    await compare(asked, world, random, 10)
+    before = counted_chunks(world)
+    assert list(compact_settled(world.transact, NOW))
+    for _ in range(5):  # what was joined may fit with more of its like
+        list(compact_settled(world.transact, NOW))
+    assert not list(compact_settled(world.transact, NOW))
+    assert counted_chunks(world) == before
+    await compare(asked, world, random, 10)
+    world.refresh()
+    await compare(asked, world, random, 10)
+    await disturb(world, random, seed + 200)
     await compare(asked, world, random, 10)
     await evaluator.close()
 

@@ -310,12 +310,12 @@ async def test_a_sealing_process_killed_at_any_instant_changes_no_row(places: tu
     assert sealed.count("event") + sum(chunk.events for chunk in sealed.chunks()) == plain.count("event")
     await database.seal()
     assert sealed.count("event") == 0
-    assert len(sealed.chunks()) >= 5
+    assert len(sealed.chunks()) == 1  # of a month that is long over
     assert_same(sealed, plain)
 
 
 def sealing(place: Place) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "appliance.storage.sqlite.seal", str(place.path)]
+    command = [sys.executable, "-m", "appliance.storage.sqlite.sealing", str(place.path)]
     return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 

@@ -7,6 +7,7 @@ is right at any instant. What `purge` took out it says on stdout, as JSON.
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -16,9 +17,10 @@ from appliance.storage.sqlite.aside import step_aside
 from appliance.storage.sqlite.erase import erase_all
 from appliance.storage.sqlite.purge import purge_all
 from appliance.storage.sqlite.removed_projects import remove_deleted
-from appliance.storage.sqlite.seal import PAUSE_SECONDS
 from appliance.storage.sqlite.wipe import delete_securely, wipe
 from appliance.storage.sqlite.writer import WriteConnection
+
+PAUSE_SECONDS: Final = 0.05  # between two steps, so that the drain gets its turn
 
 
 def erase(connection: WriteConnection) -> None:

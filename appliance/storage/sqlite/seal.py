@@ -1,5 +1,4 @@
 """Sealing: visits of days that are over move from rows into chunks, and back when something late changes them.
-`python -m appliance.storage.sqlite.seal DATABASE` seals what is settled, and ends early when its stdin closes.
 
 A visit belongs to the project-local day of its start, and goes with all its events. Visits that reach into the next day
 have chunks of their own, so that the others add up to days and months (rollups). Every step is one transaction of
@@ -8,23 +7,18 @@ right whenever it is taken; when a day is due is only a matter of cost, because 
 """
 
 import sqlite3
-import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from appliance.clock import DAY, HOUR, MICROSECONDS, MINUTE, now
-from appliance.storage.sqlite.aside import step_aside
+from appliance.clock import DAY, HOUR, MICROSECONDS, MINUTE
 from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
 from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-from appliance.storage.sqlite.writer import WriteConnection
 
 T = TypeVar("T")
 
@@ -35,7 +29,6 @@ SMALL_EVENTS: Final = CHUNK_EVENTS_MAX // 4
 # the last 48 hours, and aliases are kept as long.
 SETTLED_AFTER: Final = 2 * DAY
 RECEIVED_BEFORE_MAX: Final = HOUR  # how long before its time an event can be received, and more (ingest: 5 minutes)
-PAUSE_SECONDS: Final = 0.05  # between two chunks, so that the drain gets its turn
 
 _EPOCH: Final = date(1970, 1, 1)
 _QUARTER: Final = 15 * MINUTE  # local days begin at one of them
@@ -224,18 +217,3 @@ def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, t
 
 def _json(ids: list[int]) -> str:
     return msgspec.json.encode(ids).decode()
-
-
-def main(arguments: list[str]) -> None:
-    (database,) = arguments
-    step_aside()
-    connection = WriteConnection(Path(database))
-    try:
-        for _ in seal_settled(lambda work: connection.transaction(work, durable=False), now()):
-            time.sleep(PAUSE_SECONDS)
-    finally:
-        connection.close()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
