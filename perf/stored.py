@@ -101,7 +101,7 @@ def _ids(data: Dataset) -> Any:
 
 def _seal(path: Path) -> None:
     connection = WriteConnection(path)
-    for _ in seal_settled(lambda work: connection.transaction(work, durable=False), now()):
+    for _ in seal_settled(connection.step, now()):
         pass
     connection.settle("TRUNCATE")
     connection.close()

@@ -15,16 +15,16 @@ from appliance.queries.metrics import VISIT_MEASURES, metric
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
 from appliance.rollups.catalog import BY_COLUMN
+from appliance.storage.calendar import month_of, week_of
 from appliance.storage.evaluation import Rolled
-from appliance.storage.rollup import MEASURES, SLOT, month_of, week_of
+from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, SLOT
 
 SHORTEST: Final = 22 * HOUR  # a range that holds a whole day is not shorter
 
-EVENT_COUNTS: Final = "event_counts"  # the entry of the catalogue that has several columns
 
 _EPOCH: Final = date(1970, 1, 1)
-_BY_TIME: Final[Mapping[Interval, str]] = {"day": "day", "week": "week", "month": "month"}
-_CODES: Final[Mapping[str, Callable[[int], int]]] = {"day": lambda day: day, "week": week_of, "month": month_of}
+_BY_TIME: Final[Mapping[Interval, str]] = {"day": "day", "week": "week", "month": MONTH}
+_CODES: Final[Mapping[str, Callable[[int], int]]] = {"day": lambda day: day, "week": week_of, MONTH: month_of}
 
 
 def rollup_of(report: Report, scope: Scope) -> str | None:

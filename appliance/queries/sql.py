@@ -10,11 +10,11 @@ from typing import Final
 from appliance.queries.conditions import PAGEVIEW_NAME, bucket_of, code_set
 from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension
 from appliance.queries.metrics import EVENT_MEASURES, PAGE_MEASURES, VISIT_MEASURES, WHOLE_MEASURES, Measure, metric
-from appliance.queries.plan import EVENT_COUNTS, first_code, rollup_of
+from appliance.queries.plan import first_code, rollup_of
 from appliance.queries.question import Order, Report
 from appliance.queries.relations import Relations
 from appliance.storage.dimensions import dictionary_of
-from appliance.storage.rollup import PAGEVIEW_CODE
+from appliance.storage.rollup import EVENT_COUNTS, PAGEVIEW_CODE
 
 AGGREGATES: Final[dict[Measure, str]] = {
     "visitors": "count(DISTINCT r.visitor)",

@@ -5,7 +5,7 @@ Adding an entry is all it takes: days and months that lack it are made anew.
 
 from typing import Final
 
-from appliance.storage.rollup import Rollup
+from appliance.storage.rollup import EVENT_COUNTS, Rollup
 
 # Of visits and events the columns that have a dimension (queries/dimensions.py), but for currencies and properties.
 _OF_EVENTS: Final = ("name", "path", "hostname", "source")
@@ -19,6 +19,6 @@ CATALOG: Final[tuple[Rollup, ...]] = (
     *(Rollup(name, "time", name) for name in ("total", "day", "week")),
     *(Rollup(f"event_{column}", "event", column) for column in _OF_EVENTS),
     *(Rollup(f"visit_{column}", "visit", column) for column in _OF_VISITS),
-    Rollup("event_counts", "counts", "slot, source, name"),
+    Rollup(EVENT_COUNTS, "counts", "slot, source, name"),
 )
 BY_COLUMN: Final[dict[tuple[str, str], Rollup]] = {(entry.of, entry.column): entry for entry in CATALOG}

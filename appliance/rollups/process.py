@@ -7,15 +7,12 @@ standard input closes, which may be at any instant.
 import sys
 import time
 from pathlib import Path
-from typing import Final
 
 from appliance.clock import now
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
-from appliance.storage.sqlite.aside import step_aside
+from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.sqlite.rollup_job import forget, refresh
-
-PAUSE_SECONDS: Final = 0.05  # between two units, so that others get their turn
 
 
 def main(arguments: list[str]) -> None:

@@ -6,7 +6,6 @@ do not: one that may also be elsewhere (a persistent one, or a rotating one that
 is kept by identity, the others by number.
 """
 
-from datetime import date, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -19,14 +18,12 @@ Measure = Literal["visitors", "events", "pageviews", "visits", "bounces", "durat
 MEASURES: Final[tuple[Measure, ...]] = (
     "visitors", "events", "pageviews", "visits", "bounces", "duration", "visit_pageviews",
 )  # fmt: skip
-SUMMABLE: Final = MEASURES[1:]
 
 PAGEVIEW_CODE: Final = -1  # of event:name: every pageview, whatever name it was sent with
 
-_EPOCH: Final = date(1970, 1, 1)
-
-
+EVENT_COUNTS: Final = "event_counts"  # the entry of the catalogue that has several columns
 SLOT: Final = 5 * MINUTE  # of event counts
+MONTH: Final = "month"  # no entry: what is told by the units themselves; months of the calendar since 1970
 
 
 class Rollup(msgspec.Struct, frozen=True, array_like=True):
@@ -37,14 +34,3 @@ class Rollup(msgspec.Struct, frozen=True, array_like=True):
     name: str
     of: Literal["visit", "event", "time", "counts"]
     column: str
-
-
-def week_of(day: int) -> int:
-    """The week that a day (since 1970) lies in."""
-    return (day + 3) // 7
-
-
-def month_of(day: int) -> int:
-    """The calendar month that a day (since 1970) lies in; January 1970 is 0."""
-    there = _EPOCH + timedelta(day)
-    return (there.year - _EPOCH.year) * 12 + there.month - 1

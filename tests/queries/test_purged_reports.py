@@ -15,6 +15,7 @@ from appliance.queries.question import Report
 from appliance.queries.reports import Reports
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.sqlite import seal
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.packing import unpack_numbers
@@ -68,8 +69,8 @@ def keeper(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.M
 def whole_days(world: World) -> list[int]:
     """Starts of local days of the world, ascending."""
     zone = ZoneInfo(world.zone)
-    days = range(seal.local_day(world.start, zone), seal.local_day(world.end, zone) + 1)
-    return list(dict.fromkeys(seal.day_start(day, zone) for day in days))
+    days = range(local_day(world.start, zone), local_day(world.end, zone) + 1)
+    return list(dict.fromkeys(day_start(day, zone) for day in days))
 
 
 def is_told(report: Report) -> bool:

@@ -13,14 +13,14 @@ from appliance.queries.question import Report, Scope
 from appliance.queries.reports import Reports
 from appliance.rollups import units
 from appliance.rollups.catalog import CATALOG
-from appliance.rollups.units import month_of, wanted
+from appliance.rollups.units import wanted
+from appliance.storage.calendar import days_of_month, local_day
 from appliance.storage.sqlite import compact, rollup_job, seal
 from appliance.storage.sqlite.compact import compact_settled
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.rollup_columns import pack_totals, unpack_totals
 from appliance.storage.sqlite.rollup_index import Unit
 from appliance.storage.sqlite.rollup_job import refresh
-from appliance.storage.sqlite.seal import local_day
 from tests import oracle
 from tests.oracle import Event, Visit
 from tests.queries.test_reports import (
@@ -272,7 +272,7 @@ def test_a_refresh_makes_only_what_changed(tmp_path: Path, monkeypatch: pytest.M
     assert 1 <= len(again) <= 3  # not its day, of which nothing may be sealed now, but maybe a month
     sealer.seal(world.place.visits)
     again = world.refresh()
-    assert {unit.first_day for unit in again} <= {day, month_of(day).first_day}
+    assert {unit.first_day for unit in again} <= {day, days_of_month(day).first_day}
     assert again
 
 
@@ -283,6 +283,6 @@ def test_sampled_days_are_left_to_their_rows(tmp_path: Path) -> None:
     Sealer(world.store, 1, world.zone).seal(world.place.visits)
     world.refresh()
     select = "SELECT first_day, usable FROM rollup WHERE days > 1 ORDER BY first_day"
-    usable = {month_of(day).days: flag for day, flag in world.store.connection.execute(select)}
+    usable = {days_of_month(day).days: flag for day, flag in world.store.connection.execute(select)}
     assert usable[28] == 0
     assert not world.refresh()

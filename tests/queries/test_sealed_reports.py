@@ -9,10 +9,10 @@ import pytest
 
 from appliance.queries.period import between
 from appliance.queries.reports import Reports
+from appliance.storage.calendar import local_day
 from appliance.storage.sqlite import seal
 from appliance.storage.sqlite.chunk_index import chunks
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.seal import local_day
 from appliance.storage.sqlite.sealed_visits import SealedVisits
 from tests import oracle
 from tests.oracle import Event, Visit

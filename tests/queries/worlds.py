@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from appliance.storage.calendar import local_day
 from appliance.storage.dimensions import DICTIONARIES, dictionary_of
-from appliance.storage.sqlite.seal import local_day
 from tests.oracle import DAY, EPOCH, Event, Visit
 
 SCHEMA = Path(__file__).parents[2] / "appliance" / "storage" / "sqlite" / "schema.sql"

@@ -14,6 +14,7 @@ from appliance.model import Event, ProjectSettings
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
 from appliance.storage import audit, project_fields, projects, retention
+from appliance.storage.calendar import day_start
 from appliance.storage.interface import Purged
 from appliance.storage.sqlite import removal, seal
 from appliance.storage.sqlite.chunk_index import chunks
@@ -80,9 +81,7 @@ def test_what_ended_before_goes_wherever_it_is(place: Place, monkeypatch: pytest
             place.seal(random.randrange(MONDAY - 1, MONDAY + 5))
             place.seal(MONDAY, project=2)
     remembered, others = place.rows("seen"), stored(place, 2)
-    for before in sorted(
-        random.choice([at(random.randrange(6000)), seal.day_start(MONDAY + 1, BERLIN)]) for _ in "abc"
-    ):
+    for before in sorted(random.choice([at(random.randrange(6000)), day_start(MONDAY + 1, BERLIN)]) for _ in "abc"):
         rows = stored(place)
         left = since(place, rows, before)
         noted = missing_before(place)
@@ -101,7 +100,7 @@ def make_final(place: Place, now: int) -> None:
 
 def test_whole_days_are_kept_by_the_projects_calendar(place: Place) -> None:
     keep(place, 7)
-    midnight = seal.day_start(MONDAY, BERLIN)
+    midnight = day_start(MONDAY, BERLIN)
     times = [midnight - 1, midnight, midnight + 12 * HOUR]
     place.apply(*(pageview(time=time, visitor=visitor) for visitor, time in enumerate(times, 1)))
     transact = lambda work: place.jobs.transaction(work, durable=False)  # noqa: E731
@@ -119,7 +118,7 @@ def test_whole_days_are_kept_by_the_projects_calendar(place: Place) -> None:
 
 
 def test_days_with_a_change_of_the_clock_are_whole_days() -> None:
-    assert horizon(seal.day_start(20_542, BERLIN) + 3 * HOUR, 7, BERLIN) == seal.day_start(20_535, BERLIN)
+    assert horizon(day_start(20_542, BERLIN) + 3 * HOUR, 7, BERLIN) == day_start(20_535, BERLIN)
     utc = ZoneInfo("UTC")
     assert horizon(100 * DAY, 7, utc) == horizon(101 * DAY - 1, 7, utc) == 93 * DAY
 

@@ -18,13 +18,14 @@ from appliance.errors import ChunkDamaged, StorageUnavailable
 from appliance.ingest.batch import Applied, Batch
 from appliance.model import Event, ProjectSettings
 from appliance.storage import projects
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.sqlite import seal
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.rows import VisitGone
-from appliance.storage.sqlite.seal import SETTLED_AFTER, day_start, due_days, local_day, seal_settled
+from appliance.storage.sqlite.seal import SETTLED_AFTER, due_days, seal_settled
 from appliance.storage.sqlite.writer import WriteConnection
 from tests.builders import ANN, BOB, START, at, engagement, event, pageview, user_event
 
@@ -193,7 +194,7 @@ def test_a_seal_that_fails_in_the_middle_leaves_everything_as_it_was(
     events = [pageview(0), pageview(5), pageview(9, visitor=BOB)]
     for place in places:
         place.apply(*events)
-    monkeypatch.setattr(seal, "_DELETE", "DELETE FROM nowhere -- {} ?")
+    monkeypatch.setattr(seal, "AMONG", "(SELECT n.id FROM nowhere n WHERE n.id = ?)")
     with pytest.raises(sqlite3.OperationalError):
         sealed.seal()
     assert sealed.chunks() == []

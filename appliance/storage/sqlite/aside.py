@@ -11,6 +11,7 @@ from typing import Final
 from appliance.errors import StorageUnavailable
 
 NICENESS: Final = 10
+PAUSE_SECONDS: Final = 0.05  # between two steps of a job, so that the drain gets its turn
 
 
 async def run_aside(module: str, path: Path, *task: str) -> bytes:

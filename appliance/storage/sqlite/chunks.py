@@ -7,7 +7,7 @@ rows per visit.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -58,6 +58,11 @@ MILLISECOND: Final = 1000
 
 Columns = Mapping[str, Sequence[Any]]
 Values = TypeVar("Values", Ints, list[Text], list[str | bytes])
+
+
+def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Columns:
+    """Rows, at least one, as columns of these names."""
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
 def write_chunk(

@@ -5,22 +5,21 @@ reach over the month's end stay apart, so that the others add up to the month (r
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from appliance.clock import DAY
 from appliance.errors import ChunkDamaged
-from appliance.storage.rollup import month_of
+from appliance.storage.calendar import day_start, days_of_month, local_day, month_of
 from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-from appliance.storage.sqlite.seal import CHUNK_EVENTS_MAX, day_start, local_day
-
-T = TypeVar("T")
+from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.seal import CHUNK_EVENTS_MAX
+from appliance.storage.sqlite.steps import Transact
 
 # Days of which rollups of their own are kept (rollups/units.py) keep chunks of their own, and then some.
 COMPACTED_AFTER: Final = 110 * DAY
@@ -30,17 +29,17 @@ SMALL_EVENTS: Final = CHUNK_EVENTS_MAX // 4
 _VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
 
 
-def compact_settled(transact: Callable[[Callable[[sqlite3.Connection], T]], T], now: int) -> Iterator[Chunk]:
+def compact_settled(transact: Transact, now: int) -> Iterator[Chunk]:
     """Join the small chunks of every month that ended long enough before `now` (UTC microseconds), step by step.
 
     `transact` runs work in a write transaction; each chunk that comes out is committed.
     """
-    run: Any = transact
-    projects = run(lambda connection: connection.execute("SELECT id, timezone FROM project ORDER BY id").fetchall())
+    projects = transact(lambda connection: connection.execute("SELECT id, timezone FROM project").fetchall())
     for project_id, timezone in projects:
-        for ids in run(partial(joinable, project_id=project_id, zone=ZoneInfo(timezone), before=now - COMPACTED_AFTER)):
+        find = partial(joinable, project_id=project_id, zone=ZoneInfo(timezone), before=now - COMPACTED_AFTER)
+        for ids in transact(find):
             with suppress(ChunkDamaged):  # it stays as it is, beside the others
-                if chunk := run(partial(join, ids=ids)):
+                if chunk := transact(partial(join, ids=ids)):
                     yield chunk
 
 
@@ -75,10 +74,7 @@ def join(connection: sqlite3.Connection, ids: Sequence[int]) -> Chunk | None:
     readers = [ChunkReader(connection, chunk) for chunk in there]
     visits = sorted((row for reader in readers for row in reader.rows("visit")), key=itemgetter(0))
     events = sorted((row for reader in readers for row in reader.rows("event")), key=itemgetter(_VISIT_ID, 0))
-    columns = (
-        dict(zip(names, zip(*rows, strict=True), strict=True))
-        for names, rows in ((VISIT_COLUMNS, visits), (EVENT_COLUMNS, events))
-    )
+    columns = columns_of(VISIT_COLUMNS, visits), columns_of(EVENT_COLUMNS, events)
     first = there[0]
     joined = write_chunk(connection, first.project_id, first.day, *columns, timezone=first.timezone)
     for chunk in there:
@@ -88,10 +84,8 @@ def join(connection: sqlite3.Connection, ids: Sequence[int]) -> Chunk | None:
 
 def _month_end(day: int, zone: ZoneInfo) -> int:
     """UTC microseconds at which the calendar month of a day (since 1970) is over."""
-    after = day
-    while month_of(after) == month_of(day):
-        after += 1
-    return day_start(after, zone)
+    month = days_of_month(day)
+    return day_start(month.first_day + month.days, zone)
 
 
 def _reaches_over(chunk: Chunk, zone: ZoneInfo) -> bool:

@@ -7,26 +7,23 @@ is right at any instant. What `purge` took out it says on stdout, as JSON.
 import sys
 import time
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from appliance.clock import now
 from appliance.storage.interface import Purged
-from appliance.storage.sqlite.aside import step_aside
+from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.sqlite.erase import erase_all
 from appliance.storage.sqlite.purge import purge_all
 from appliance.storage.sqlite.removed_projects import remove_deleted
 from appliance.storage.sqlite.wipe import delete_securely, wipe
 from appliance.storage.sqlite.writer import WriteConnection
 
-PAUSE_SECONDS: Final = 0.05  # between two steps, so that the drain gets its turn
-
 
 def erase(connection: WriteConnection) -> None:
     """Carry out what was asked for; what a reader keeps from being wiped is left to the next time."""
-    connection.transaction(delete_securely, durable=False)
-    for _ in erase_all(lambda work: connection.transaction(work, durable=False)):
+    connection.step(delete_securely)
+    for _ in erase_all(connection.step):
         time.sleep(PAUSE_SECONDS)
     wipe(connection, PAUSE_SECONDS)
 
@@ -34,10 +31,10 @@ def erase(connection: WriteConnection) -> None:
 def purge(connection: WriteConnection) -> Purged:
     """Take out what is not kept any longer."""
     projects = visits = events = 0
-    for finished in remove_deleted(lambda work: connection.transaction(work, durable=False), now()):
+    for finished in remove_deleted(connection.step, now()):
         projects += finished
         time.sleep(PAUSE_SECONDS)
-    for removed in purge_all(lambda work: connection.transaction(work, durable=False), now()):
+    for removed in purge_all(connection.step, now()):
         visits += removed.visits
         events += removed.events
         time.sleep(PAUSE_SECONDS)

@@ -16,11 +16,12 @@ import numpy as np
 
 from appliance.errors import ChunkDamaged
 from appliance.model import ProjectSettings
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.sqlite.chunk_index import chunks
 from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.removal import Removed, Transact, remove_chunk, remove_from_chunk, remove_rows
+from appliance.storage.sqlite.removal import Removed, remove_chunk, remove_from_chunk, remove_rows
 from appliance.storage.sqlite.rollup_index import Unit, is_final, raw_purged_before, units
-from appliance.storage.sqlite.seal import day_start, local_day
+from appliance.storage.sqlite.steps import Transact
 
 _FIRST: Final = "c.id = (SELECT min(o.id) FROM chunk o WHERE o.project_id = ? AND {})"
 _VISITS: Final = 'SELECT v.id, v.events FROM visit v WHERE v.project_id = ? AND v."end" < ? ORDER BY v.id'

@@ -4,28 +4,17 @@ Each function works inside the transaction that is open, and tells those who kee
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
-
-import msgspec
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
 
 from appliance.storage.sqlite.chunk_index import Chunk, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-
-T = TypeVar("T")
-Row = tuple[Any, ...]
+from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.steps import AMONG, fitting, listed, note_newest
 
 # Of rows in one transaction, unless one visit has more.
 STEP_EVENTS: Final = 25_000
 
 _EVENT_ID, _OF_VISIT = map(EVENT_COLUMNS.index, ("event_id", "visit_id"))
-_AMONG: Final = "(SELECT j.value FROM json_each(?) j)"
-
-
-class Transact(Protocol):
-    """Runs work in one write transaction, of which nothing stays when it raises."""
-
-    def __call__(self, work: Callable[[sqlite3.Connection], T], /) -> T: ...
 
 
 class Removed(NamedTuple):
@@ -53,7 +42,7 @@ def remove_from_chunk(connection: sqlite3.Connection, chunk: Chunk, visit_ids: C
     ids = [(row[0], row[_EVENT_ID]) for row in events if row[_OF_VISIT] in gone]
     delete_chunk(connection, chunk.id)
     if visits:
-        columns = _columns(VISIT_COLUMNS, visits), _columns(EVENT_COLUMNS, kept)
+        columns = columns_of(VISIT_COLUMNS, visits), columns_of(EVENT_COLUMNS, kept)
         write_chunk(connection, chunk.project_id, chunk.day, *columns, timezone=chunk.timezone)
     tell(connection)
     return Removed(chunk.visits - len(visits), len(ids), ids)
@@ -61,24 +50,15 @@ def remove_from_chunk(connection: sqlite3.Connection, chunk: Chunk, visit_ids: C
 
 def remove_rows(connection: sqlite3.Connection, visits: Sequence[tuple[int, int]]) -> Removed:
     """Take out hot visits (id, number of events), the first of them, as many as one step takes; and their aliases."""
-    ids = _json([visit_id for visit_id, _ in visits[: _fitting([events for _, events in visits])]])
-    select = f"SELECT e.id, e.event_id FROM event e WHERE e.visit_id IN {_AMONG}"
+    ids = listed(visit_id for visit_id, _ in visits[: fitting((events for _, events in visits), STEP_EVENTS)])
+    select = f"SELECT e.id, e.event_id FROM event e WHERE e.visit_id IN {AMONG}"
     events = connection.execute(select, (ids,)).fetchall()
     note_newest(connection)
-    connection.execute(f"DELETE FROM event WHERE id IN {_AMONG}", (_json([row[0] for row in events]),))
-    connection.execute(f"DELETE FROM alias WHERE visit_id IN {_AMONG}", (ids,))
-    count = connection.execute(f"DELETE FROM visit WHERE id IN {_AMONG}", (ids,)).rowcount
+    connection.execute(f"DELETE FROM event WHERE id IN {AMONG}", (listed(row[0] for row in events),))
+    connection.execute(f"DELETE FROM alias WHERE visit_id IN {AMONG}", (ids,))
+    count = connection.execute(f"DELETE FROM visit WHERE id IN {AMONG}", (ids,)).rowcount
     tell(connection)
     return Removed(count, len(events), events)
-
-
-def note_newest(connection: sqlite3.Connection) -> None:
-    """Note the largest ids of rows, so that none is given twice when the newest rows are gone."""
-    for table in ("visit", "event"):
-        connection.execute(
-            f"INSERT INTO meta (name, value) SELECT 'newest_{table}', max(t.id) FROM {table} t HAVING max(t.id) > 0"
-            " ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
-        )
 
 
 def tell(connection: sqlite3.Connection) -> None:
@@ -87,21 +67,3 @@ def tell(connection: sqlite3.Connection) -> None:
         "INSERT INTO meta (name, value) VALUES ('hot_generation', '1')"
         " ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
     )
-
-
-def _fitting(counts: list[int]) -> int:
-    """How many of the first visits go in one step by their numbers of events; at least one."""
-    total = 0
-    for place, count in enumerate(counts):
-        total += count
-        if total > STEP_EVENTS and place:
-            return place
-    return len(counts)
-
-
-def _columns(names: tuple[str, ...], rows: list[Row]) -> dict[str, Row]:
-    return dict(zip(names, zip(*rows, strict=True), strict=True))
-
-
-def _json(ids: list[int]) -> str:
-    return msgspec.json.encode(ids).decode()

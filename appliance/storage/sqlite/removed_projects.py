@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from appliance.storage.projects import DELETED_KEPT, DELETED_MARK
-from appliance.storage.sqlite.removal import Transact, note_newest
+from appliance.storage.sqlite.steps import Transact, note_newest
 
 STEP_ROWS: Final = 5_000
 # Tables whose rows have parts elsewhere: where, and by which column. These go one row in a step, because of the parts.

@@ -22,18 +22,16 @@ from numpy.typing import NDArray
 
 from appliance.clock import MICROSECONDS
 from appliance.errors import RawPurged
+from appliance.storage.calendar import day_start, local_day, month_of
 from appliance.storage.evaluation import Rolled
-from appliance.storage.rollup import MEASURES, PAGEVIEW_CODE, SLOT, month_of
+from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, PAGEVIEW_CODE, SLOT
 from appliance.storage.sqlite.chunk_index import Chunk
 from appliance.storage.sqlite.packing import Ints, unpack_numbers
 from appliance.storage.sqlite.rollup_build import VISITORS
 from appliance.storage.sqlite.rollup_columns import Counts, Totals, unpack_counts, unpack_totals
 from appliance.storage.sqlite.rollup_index import NEVER, Unit, count_wanderers, has_columns, units
-from appliance.storage.sqlite.seal import day_start, local_day
 
 THREADS: Final = 2
-EVENT_COUNTS: Final = "event_counts"
-MONTH: Final = "month"  # of the calendar, since 1970: what is told by the units themselves
 
 Arrays = dict[str, Ints]
 

@@ -11,12 +11,13 @@ from typing import Final
 import numpy as np
 
 from appliance.errors import ChunkDamaged
+from appliance.storage.rollup import EVENT_COUNTS
 from appliance.storage.sqlite.packing import pack_numbers, unpack_numbers
 from appliance.storage.sqlite.rollup_build import VISITORS
 from appliance.storage.sqlite.rollup_columns import pack_totals, unpack_totals, without_members
 from appliance.storage.sqlite.rollup_index import Unit, replace_unit, units
 
-_WITHOUT_MEMBERS: Final = ("event_counts", VISITORS)
+_WITHOUT_MEMBERS: Final = (EVENT_COUNTS, VISITORS)
 
 
 def final_after(connection: sqlite3.Connection, project_id: int, first_day: int) -> Unit | None:

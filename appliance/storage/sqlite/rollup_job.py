@@ -16,6 +16,7 @@ import msgspec
 
 from appliance.errors import ChunkDamaged
 from appliance.model import ProjectSettings
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.rollup import Rollup
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.purge import horizon
@@ -32,7 +33,7 @@ from appliance.storage.sqlite.rollup_index import (
     replace_unit,
     units,
 )
-from appliance.storage.sqlite.seal import SETTLED_AFTER, day_start, local_day
+from appliance.storage.sqlite.seal import SETTLED_AFTER
 from appliance.storage.sqlite.writer import WriteConnection, connect
 
 Wanted = Callable[[Iterable[int], int], Iterable[tuple[int, int]]]  # sealed days, last closed day: first days, lengths
@@ -57,7 +58,7 @@ def refresh(path: Path, catalog: Sequence[Rollup], wanted: Wanted, now: int) -> 
 def forget(path: Path) -> None:
     """Remove all rollups, so that the next refresh makes them anew. Raises StorageUnavailable."""
     with closing(WriteConnection(path)) as writer:
-        writer.transaction(delete_all, durable=False)
+        writer.step(delete_all)
 
 
 class _Job:
@@ -161,4 +162,4 @@ class _Job:
         return chunks(connection, "c.project_id = ?", (self._project_id,))
 
     def _write(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        return self._writer.transaction(work, durable=False)
+        return self._writer.step(work)

@@ -7,20 +7,17 @@ right whenever it is taken; when a day is due is only a matter of cost, because 
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
 from functools import partial
 from operator import itemgetter
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from appliance.clock import DAY, HOUR, MICROSECONDS, MINUTE
+from appliance.clock import DAY, HOUR, MINUTE
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-
-T = TypeVar("T")
+from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.steps import AMONG, Transact, fitting, listed, note_newest
 
 # A chunk holds no more unless one visit does. Small parts of a day that came late are joined with those before.
 CHUNK_EVENTS_MAX: Final = 50_000
@@ -30,7 +27,6 @@ SMALL_EVENTS: Final = CHUNK_EVENTS_MAX // 4
 SETTLED_AFTER: Final = 2 * DAY
 RECEIVED_BEFORE_MAX: Final = HOUR  # how long before its time an event can be received, and more (ingest: 5 minutes)
 
-_EPOCH: Final = date(1970, 1, 1)
 _QUARTER: Final = 15 * MINUTE  # local days begin at one of them
 
 
@@ -45,34 +41,28 @@ _VISITS: Final = (
 # In the order of ids, and no further than the last one that is wanted.
 _EVENTS: Final = (
     f"SELECT {_quoted(EVENT_COLUMNS, 'e.')} FROM event e WHERE e.id >= ? AND e.project_id = ?"
-    " AND e.visit_id IN (SELECT j.value FROM json_each(?) j) ORDER BY e.id LIMIT ?"
-)
-_DELETE: Final = "DELETE FROM {} WHERE id IN (SELECT j.value FROM json_each(?) j)"
-_NOTE_NEWEST: Final = (
-    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name)"
-    " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+    f" AND e.visit_id IN {AMONG} ORDER BY e.id LIMIT ?"
 )
 
 
-def seal_settled(transact: Callable[[Callable[[sqlite3.Connection], T]], T], now: int) -> Iterator[Chunk]:
+def seal_settled(transact: Transact, now: int) -> Iterator[Chunk]:
     """Seal every day whose visits all ended long enough before `now` (UTC microseconds), step by step.
 
     `transact` runs work in a write transaction; each chunk that comes out is committed.
     """
-    run: Any = transact
-    projects = run(lambda connection: connection.execute("SELECT id, timezone FROM project ORDER BY id").fetchall())
+    projects = transact(lambda connection: connection.execute("SELECT id, timezone FROM project").fetchall())
     for project_id, timezone in projects:
         zone, before = ZoneInfo(timezone), now - SETTLED_AFTER
-        yield from _seal_due(run, project_id, zone, before)
+        yield from _seal_due(transact, project_id, zone, before)
         # One after the other, so that there are never many rows.
-        while run(partial(unseal_other_calendar, project_id=project_id, timezone=timezone)):
-            yield from _seal_due(run, project_id, zone, before)
+        while transact(partial(unseal_other_calendar, project_id=project_id, timezone=timezone)):
+            yield from _seal_due(transact, project_id, zone, before)
 
 
-def _seal_due(run: Any, project_id: int, zone: ZoneInfo, before: int) -> Iterator[Chunk]:
-    for day in run(partial(due_days, project_id=project_id, zone=zone, before=before)):
-        run(partial(join_parts, project_id=project_id, day=day))
-        while chunk := run(partial(seal, project_id=project_id, day=day, zone=zone)):
+def _seal_due(transact: Transact, project_id: int, zone: ZoneInfo, before: int) -> Iterator[Chunk]:
+    for day in transact(partial(due_days, project_id=project_id, zone=zone, before=before)):
+        transact(partial(join_parts, project_id=project_id, day=day))
+        while chunk := transact(partial(seal, project_id=project_id, day=day, zone=zone)):
             yield chunk
 
 
@@ -111,13 +101,13 @@ def seal(connection: sqlite3.Connection, project_id: int, day: int, zone: ZoneIn
     found = connection.execute(_VISITS, span).fetchall()
     inside = sum(row[_END] < end for row in found)
     found = found[:inside] or found
-    visits = found[: _fitting([row[_EVENT_COUNT] for row in found])]
+    visits = found[: fitting((row[_EVENT_COUNT] for row in found), CHUNK_EVENTS_MAX)]
     events = _events_of(connection, project_id, visits)
     if not events:
         return None
     with_events = {row[_VISIT_ID] for row in events}
     visits = [row for row in visits if row[0] in with_events]
-    columns = _columns(VISIT_COLUMNS, visits), _columns(EVENT_COLUMNS, events)
+    columns = columns_of(VISIT_COLUMNS, visits), columns_of(EVENT_COLUMNS, events)
     chunk = write_chunk(connection, project_id, day, *columns, timezone=zone.key)
     connection.executemany(
         "INSERT OR IGNORE INTO wanderer (project_id, salt_day, visitor) VALUES (?, ?, ?)",
@@ -127,11 +117,9 @@ def seal(connection: sqlite3.Connection, project_id: int, day: int, zone: ZoneIn
             if row[_SALT_DAY] is not None and (row[_SALT_DAY] != day or row[_END] >= end)
         ),
     )
+    note_newest(connection)
     for table, rows in (("visit", visits), ("event", events)):
-        ids = [row[0] for row in rows]
-        # Ids are never given twice, also when the newest rows have become columns.
-        connection.execute(_NOTE_NEWEST, (f"newest_{table}", str(max(ids))))
-        connection.execute(_DELETE.format(table), (_json(ids),))
+        connection.execute(f"DELETE FROM {table} WHERE id IN {AMONG}", (listed(row[0] for row in rows),))
     return chunk
 
 
@@ -150,18 +138,6 @@ def copy_rows(connection: sqlite3.Connection, chunk: Chunk, schema: Literal["mai
         connection.executemany(f"INSERT INTO {schema}.{table} ({names}) VALUES ({marks})", rows)
 
 
-def local_day(time: int, zone: ZoneInfo) -> int:
-    """Days since 1970 of the local date at UTC microseconds."""
-    wall = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
-    return (wall.astimezone(zone).date() - _EPOCH).days
-
-
-def day_start(day: int, zone: ZoneInfo) -> int:
-    """UTC microseconds at which a local day (since 1970) begins."""
-    midnight = datetime.combine(_EPOCH + timedelta(days=day), datetime.min.time(), zone)
-    return int(midnight.timestamp()) * MICROSECONDS
-
-
 _EVENT_COUNT, _START, _END, _SALT_DAY, _VISITOR = map(
     VISIT_COLUMNS.index, ("events", "start", "end", "salt_day", "visitor")
 )
@@ -176,7 +152,7 @@ def _events_of(connection: sqlite3.Connection, project_id: int, visits: list[tup
     """
     if not visits:
         return []
-    visit_ids = _json([row[0] for row in visits])
+    visit_ids = listed([row[0] for row in visits])
     expected = sum(row[_EVENT_COUNT] for row in visits)
     begin = _first_received(connection, min(row[_START] for row in visits) - RECEIVED_BEFORE_MAX)
     found: list[tuple[Any, ...]] = []
@@ -199,21 +175,3 @@ def _first_received(connection: sqlite3.Connection, time: int) -> int:
         else:
             high = middle
     return int(low)
-
-
-def _fitting(counts: list[int]) -> int:
-    """How many of the first visits fit in a chunk by their numbers of events; at least one."""
-    total = 0
-    for place, count in enumerate(counts):
-        total += count
-        if total > CHUNK_EVENTS_MAX and place:
-            return place
-    return len(counts)
-
-
-def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-    return dict(zip(names, zip(*rows, strict=True), strict=True))
-
-
-def _json(ids: list[int]) -> str:
-    return msgspec.json.encode(ids).decode()

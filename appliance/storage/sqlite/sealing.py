@@ -6,15 +6,12 @@ It ends early when its standard input closes, which may be at any instant.
 import sys
 import time
 from pathlib import Path
-from typing import Final
 
 from appliance.clock import now
-from appliance.storage.sqlite.aside import step_aside
+from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.sqlite.compact import compact_settled
 from appliance.storage.sqlite.seal import seal_settled
 from appliance.storage.sqlite.writer import WriteConnection
-
-PAUSE_SECONDS: Final = 0.05  # between two chunks, so that the drain gets its turn
 
 
 def main(arguments: list[str]) -> None:
@@ -23,7 +20,7 @@ def main(arguments: list[str]) -> None:
     connection = WriteConnection(Path(database))
     try:
         for settle in (seal_settled, compact_settled):
-            for _ in settle(lambda work: connection.transaction(work, durable=False), now()):
+            for _ in settle(connection.step, now()):
                 time.sleep(PAUSE_SECONDS)
     finally:
         connection.close()

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from appliance.clock import now
-from appliance.storage.sqlite.removal import Transact
+from appliance.storage.sqlite.steps import Transact
 from appliance.storage.sqlite.writer import WriteConnection
 
 STEP_PAGES: Final = 512
@@ -36,10 +36,10 @@ def wipe_free_pages(transact: Transact) -> Iterator[None]:
 
 def wipe(connection: WriteConnection, pause_seconds: float) -> bool:
     """Leave nothing in the file of whom was erased so far. False: a reader is in the way; try again later."""
-    erased = connection.transaction(_waiting, durable=False)
+    erased = connection.step(_waiting)
     if not erased:
         return True
-    for _ in wipe_free_pages(lambda work: connection.transaction(work, durable=False)):
+    for _ in wipe_free_pages(connection.step):
         time.sleep(pause_seconds)
     for _ in range(TRIES):
         if connection.settle("TRUNCATE"):

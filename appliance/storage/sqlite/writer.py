@@ -100,6 +100,10 @@ class WriteConnection:
         self._bound_wal()
         return result
 
+    def step(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """A transaction of a job, which is run again after a loss of power that takes it back."""
+        return self.transaction(work, durable=False)
+
     def settle(self, mode: str = "PASSIVE") -> bool:
         """Copy the write-ahead file into the database and sync both. True when nothing is left in it."""
         try:
