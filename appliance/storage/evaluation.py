@@ -6,7 +6,7 @@ two tables of one project, `event` and `visit`, and dictionaries; which columns 
 may decode those alone.
 """
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -14,6 +14,10 @@ Matching = Literal["is", "contains", "matches"]
 Cell = int | str | None
 Rows = list[tuple[Cell, ...]]
 Answer = list[list[Rows]]  # per step, per report
+
+# Of a range without edges: the smallest and the largest time, in UTC microseconds.
+BEGINNING: Final = -(1 << 63)
+END: Final = (1 << 63) - 1
 
 
 class CodeSet(msgspec.Struct, frozen=True, array_like=True):
@@ -60,8 +64,8 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     parameters: dict[str, int] = {}
     texts: dict[str, list[str]] = {}
     code_sets: dict[str, CodeSet] = {}
-    start: int = -(1 << 63)
-    end: int = (1 << 63) - 1
+    start: int = BEGINNING
+    end: int = END
     rolled: Rolled | None = None
 
 
@@ -83,8 +87,8 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     dictionaries: tuple[int | str, ...]
     steps: tuple[Step, ...]
     properties: tuple[str, ...] = ()
-    start: int = -(1 << 63)
-    end: int = (1 << 63) - 1
+    start: int = BEGINNING
+    end: int = END
     rest_event: tuple[str, ...] = ()
     rest_visit: tuple[str, ...] = ()
     weighted: bool = False

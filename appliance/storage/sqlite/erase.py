@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from appliance.clock import now
 from appliance.model import Event
 from appliance.storage.dimensions import DICTIONARIES
+from appliance.storage.evaluation import BEGINNING
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.chunks import ChunkReader
 from appliance.storage.sqlite.removal import Removed, remove_from_chunk, remove_rows, tell
 from appliance.storage.sqlite.rollup_erase import erase_from, final_after
-from appliance.storage.sqlite.rollup_index import NEVER, delete_unit, units
+from appliance.storage.sqlite.rollup_index import delete_unit, units
 from appliance.storage.sqlite.steps import Transact
 
 LETTERS_LOOKED_AT: Final = 1_000  # dead letters in one step
@@ -71,7 +72,7 @@ class _Erasing:
         # Up to here sealed visits were looked at. Chunks made since have larger ids, those there never change.
         self._chunk = 0
         self._letter = 0
-        self._day = NEVER
+        self._day = BEGINNING
         self._known: tuple[int, int] | None = None
 
     def find_out(self, connection: sqlite3.Connection) -> bool:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.storage.dimensions import OF_FIRST_EVENT, is_property
+from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.sqlite.properties import Properties
 
 Ints = NDArray[Any]
 
 BLOCK_ROWS = 65_536
-_EVER: Final = (-(1 << 63), (1 << 63) - 1)
+_EVER: Final = (BEGINNING, END)
 _VISITOR: Final = "visitor"
 CARRIED: Final = OF_FIRST_EVENT | {_VISITOR}  # of an event: its visit's, copied so that most answers need no join
 

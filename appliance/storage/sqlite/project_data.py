@@ -6,13 +6,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from appliance.storage.evaluation import Plan, Step
+from appliance.storage.evaluation import BEGINNING, Plan, Step
 from appliance.storage.sqlite.answers import Answers
 from appliance.storage.sqlite.chunk_index import Chunk, chunks
 from appliance.storage.sqlite.dictionaries import Dictionaries
 from appliance.storage.sqlite.hot import HotRows, Ints, Marks
 from appliance.storage.sqlite.rolled import Arrays, RolledUp, check_purged, cover
-from appliance.storage.sqlite.rollup_index import NEVER, Unit, raw_purged_before
+from appliance.storage.sqlite.rollup_index import Unit, raw_purged_before
 from appliance.storage.sqlite.sealed_columns import Key, SealedColumns
 
 _OF_REST: Final = ("visitor", "start", "end", "salt_day")  # columns of visits that tell who is counted twice
@@ -53,12 +53,12 @@ class ProjectData:
         self._seen: Marks | None = None
         self._chunks: list[Chunk] = []
         self._units: list[Unit] = []
-        self._purged_before = NEVER
+        self._purged_before = BEGINNING
         self._views: dict[str, str] = {}  # as they were made last
         self.answers = Answers()
 
-    def follow(self, connection: sqlite3.Connection, visit: Sequence[str], event: Sequence[str]) -> None:
-        """Bring the rows, with at least these columns, and the list of chunks to the snapshot that is open."""
+    def follow(self, connection: sqlite3.Connection) -> None:
+        """Bring the rows and the list of chunks to the snapshot that is open."""
         marks = Marks.read(connection, self._project_id)
         if self._seen is None or not marks.follow(self._seen):
             if self._seen is not None:
@@ -72,10 +72,15 @@ class ProjectData:
             self._chunks = chunks(connection, "c.project_id = ?", (self._project_id,))
             self.sealed.follow(self._chunks)
         self._seen = marks
-        grown = self.rows.refresh(connection, marks, visit, event)
+        self._refresh(connection, marks, (), ())
         if self.rows.changed is not None:
             self.answers.note(self.rows.changed)
-        if grown:
+
+    def _refresh(
+        self, connection: sqlite3.Connection, marks: Marks, visit: Sequence[str], event: Sequence[str]
+    ) -> None:
+        """Bring the rows, with at least these columns, to the marks of the snapshot that is open."""
+        if self.rows.refresh(connection, marks, visit, event):
             for name, table in (("visit", self.rows.visits), ("event", self.rows.events)):
                 if table.columns:
                     self.duck.register(f"hot_{name}", table.arrays())
@@ -89,14 +94,18 @@ class ProjectData:
         return bool(found[0])
 
     def load(self, connection: sqlite3.Connection, plan: Plan, check: Check) -> list[Rest | None]:
-        """Make `visit` and `event` what the plan asks about; gives for each step what `show` is to be given."""
+        """Make `visit` and `event` what the plan asks about; gives for each step what `show` is to be given.
+
+        In the snapshot that was followed.
+        """
+        assert self._seen is not None
         self._units = self._rolled.units(connection)
         self._purged_before = raw_purged_before(connection, self._project_id)
         for step in plan.steps:
             check_purged(step.rolled, (step.start, step.end), self._units, self._purged_before)
         rolled = any(step.rolled is not None for step in plan.steps)
         rest_visit = (*plan.rest_visit, *_OF_REST) if rolled else ()
-        self.follow(connection, (*plan.visit, *rest_visit), (*plan.event, *plan.rest_event))
+        self._refresh(connection, self._seen, (*plan.visit, *rest_visit), (*plan.event, *plan.rest_event))
         keys = _keys(plan.visit, plan.event)
         if keys:
             self._show("", keys, self.sealed.arrays(connection, (plan.start, plan.end), keys, check))

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from appliance.clock import MICROSECONDS
 from appliance.errors import RawPurged
 from appliance.storage.calendar import day_start, local_day, month_of
-from appliance.storage.evaluation import Rolled
+from appliance.storage.evaluation import BEGINNING, Rolled
 from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, PAGEVIEW_CODE, SLOT
 from appliance.storage.sqlite.chunk_index import Chunk
 from appliance.storage.sqlite.packing import Ints, unpack_numbers
 from appliance.storage.sqlite.rollup_build import VISITORS
 from appliance.storage.sqlite.rollup_columns import Counts, Totals, unpack_counts, unpack_totals
-from appliance.storage.sqlite.rollup_index import NEVER, Unit, count_wanderers, has_columns, units
+from appliance.storage.sqlite.rollup_index import Unit, count_wanderers, has_columns, units
 
 THREADS: Final = 2
 
@@ -99,7 +99,7 @@ def check_purged(asked: Rolled | None, span: tuple[int, int], known: Sequence[Un
     Rollups answer for whole days; a day without a final unit had no events.
     """
     start, end = span
-    if start >= purged or start == NEVER:
+    if start >= purged or start == BEGINNING:
         return
     day = f"{datetime.fromtimestamp(purged / MICROSECONDS, UTC):%Y-%m-%d %H:%M} UTC"
     if asked is None or asked.of_visits:

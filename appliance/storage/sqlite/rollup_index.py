@@ -8,9 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from appliance.storage.evaluation import BEGINNING
 from appliance.storage.sqlite.chunk_index import Chunk
-
-NEVER: Final = -(1 << 63)
 
 
 class Unit(NamedTuple):
@@ -113,4 +112,4 @@ def delete_all(connection: sqlite3.Connection) -> None:
 def raw_purged_before(connection: sqlite3.Connection, project_id: int) -> int:
     """Up to when raw data are gone, in UTC microseconds; the smallest number when nothing is."""
     row = connection.execute("SELECT p.raw_purged_before FROM project p WHERE p.id = ?", (project_id,)).fetchone()
-    return NEVER if row is None or row[0] is None else int(row[0])
+    return BEGINNING if row is None or row[0] is None else int(row[0])

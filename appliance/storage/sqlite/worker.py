@@ -69,7 +69,7 @@ class Worker:
         steps: list[Prepared] = []
         with self._snapshot() as connection:
             project.rows.properties.declare(plan.properties)
-            project.follow(connection, (), ())
+            project.follow(connection)
             if not plan.weighted and any(project.is_sampled(connection, step.start, step.end) for step in plan.steps):
                 raise SampledData
             kept = {key: project.answers.find(key) for key in asked}
@@ -109,7 +109,7 @@ class Worker:
     def first_event(self, project_id: int) -> int | None:
         project = self._project(project_id)
         with self._snapshot() as connection:
-            project.follow(connection, (), ("time",))
+            project.follow(connection)
             days = [unit.start for unit in units(connection, project_id) if unit.final]
         times = project.rows.events["time"]
         firsts = [project.sealed.first_start, int(times.min()) if len(times) else None, *days]

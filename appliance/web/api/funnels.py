@@ -18,7 +18,7 @@ from appliance.storage import funnels
 from appliance.storage.funnels import Funnel, Step
 from appliance.web import funnel_steps
 from appliance.web.access import require_key
-from appliance.web.api.goals import BODY_BYTES_MAX, check_site
+from appliance.web.api import sites
 from appliance.web.parts import parts_of
 
 PATH = "/api/v1/sites/funnels"
@@ -36,18 +36,15 @@ class Wanted(msgspec.Struct):
 
 async def listed(request: Request) -> Response:
     grant = await require_key(request, "read")
-    check_site(request.query_params.get("site_id"), grant.project)
+    sites.check_site(request.query_params.get("site_id"), grant.project)
     found = await funnels.of_project(parts_of(request).db, grant.project.id)
     return JSONResponse({"funnels": [_shown(funnel, grant.project) for funnel in found]})
 
 
 async def put(request: Request) -> Response:
     grant = await require_key(request, "manage")
-    try:
-        wanted = msgspec.json.decode(await request.body(), type=Wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(str(error), code="malformed") from None
-    check_site(wanted.site_id, grant.project)
+    wanted = await sites.wanted(request, Wanted)
+    sites.check_site(wanted.site_id, grant.project)
     _check_conditions(wanted.steps)
     funnel = await funnels.create(
         parts_of(request).db,
@@ -88,13 +85,13 @@ def _shown(funnel: Funnel, project: Project) -> dict[str, Any]:
         ],
         "within": funnel.within,
         "strict": funnel.strict,
-        "domain": project.domains[0] if project.domains else None,
+        "domain": sites.domain_of(project),
     }
 
 
 def routes() -> list[Route]:
     return [
         Route(PATH, listed, methods=["GET"]),
-        Route(PATH, put, methods=["PUT"], max_body_size=BODY_BYTES_MAX),
+        Route(PATH, put, methods=["PUT"], max_body_size=sites.BODY_BYTES_MAX),
         Route(PATH + "/{funnel_id:int}", delete, methods=["DELETE"]),
     ]

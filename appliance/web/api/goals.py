@@ -12,16 +12,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project
 from appliance.storage import goals
 from appliance.storage.goals import Goal
 from appliance.web.access import require_key
-from appliance.web.api.query import names_project
+from appliance.web.api import sites
 from appliance.web.parts import parts_of
 
 PATH = "/api/v1/sites/goals"
-BODY_BYTES_MAX = 64 * 1024
 
 
 class Wanted(msgspec.Struct):
@@ -39,18 +37,15 @@ class Wanted(msgspec.Struct):
 
 async def listed(request: Request) -> Response:
     grant = await require_key(request, "read")
-    check_site(request.query_params.get("site_id"), grant.project)
+    sites.check_site(request.query_params.get("site_id"), grant.project)
     found = await goals.of_project(parts_of(request).db, grant.project.id)
     return JSONResponse({"goals": [_shown(goal, grant.project) for goal in found]})
 
 
 async def put(request: Request) -> Response:
     grant = await require_key(request, "manage")
-    try:
-        wanted = msgspec.json.decode(await request.body(), type=Wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(str(error), code="malformed") from None
-    check_site(wanted.site_id, grant.project)
+    wanted = await sites.wanted(request, Wanted)
+    sites.check_site(wanted.site_id, grant.project)
     pattern = wanted.page_path if wanted.goal_type == "page" else wanted.event_name
     goal = await goals.create(
         parts_of(request).db,
@@ -74,12 +69,6 @@ async def delete(request: Request) -> Response:
     return JSONResponse({"deleted": True})
 
 
-def check_site(site_id: str | None, project: Project) -> None:
-    """Raises Unauthorized where a request names another project than its key's."""
-    if site_id is not None and not names_project(site_id, project):
-        raise Unauthorized(f"the key is not one of site {site_id!r}", code="unknown_project")
-
-
 def _shown(goal: Goal, project: Project) -> dict[str, Any]:
     is_event = goal.kind == "event"
     return {
@@ -91,13 +80,13 @@ def _shown(goal: Goal, project: Project) -> dict[str, Any]:
         "property": goal.property or None,
         "value": goal.value or None,
         "currency": goal.currency or None,
-        "domain": project.domains[0] if project.domains else None,
+        "domain": sites.domain_of(project),
     }
 
 
 def routes() -> list[Route]:
     return [
         Route(PATH, listed, methods=["GET"]),
-        Route(PATH, put, methods=["PUT"], max_body_size=BODY_BYTES_MAX),
+        Route(PATH, put, methods=["PUT"], max_body_size=sites.BODY_BYTES_MAX),
         Route(PATH + "/{goal_id:int}", delete, methods=["DELETE"]),
     ]
