@@ -4,8 +4,8 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from appliance.errors import Invalid, NotFound
-from appliance.storage import audit
+from appliance.errors import Invalid
+from appliance.storage import audit, named
 from appliance.storage.interface import Database, Row
 
 FUNNELS_MAX: Final = 100  # of a project
@@ -76,20 +76,14 @@ async def create(
         "steps": msgspec.json.encode(funnel.steps).decode(),
         "within": funnel.within,
         "strict": int(funnel.strict),
-        "at": at,
+        "created_at": at,
     }
     if any(other.name == funnel.name for other in known):
-        raise _taken(funnel.name)
-    insert = f"""
-        INSERT INTO funnel (project_id, name, steps, within, strict, created_at)
-        VALUES (:project_id, :name, :steps, :within, :strict, :at)
-        ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
-        """
-    entry = audit.entry(at, actor, "funnel.create", funnel.name, f"{len(funnel.steps)} steps")
-    inserted, _ = await db.write_all([(insert, values), entry])
-    if not inserted:
-        raise _taken(funnel.name)
-    return _funnel(inserted[0])
+        raise named.taken("funnel", funnel.name)
+    detail = f"{len(funnel.steps)} steps"
+    return _funnel(
+        await named.insert(db, "funnel", _COLUMNS, values, name=funnel.name, detail=detail, actor=actor, at=at)
+    )
 
 
 async def of_project(db: Database, project_id: int) -> list[Funnel]:
@@ -100,19 +94,9 @@ async def of_project(db: Database, project_id: int) -> list[Funnel]:
 
 async def delete(db: Database, project_id: int, funnel_id: int, *, actor: str, at: int) -> Funnel:
     """Forget a saved funnel. Raises NotFound where the project has no such funnel."""
-    where = "WHERE id = :id AND project_id = :project_id"
-    deleted = await db.write(
-        f"DELETE FROM funnel {where} RETURNING {_COLUMNS}", {"id": funnel_id, "project_id": project_id}
-    )
-    if not deleted:
-        raise NotFound("There is no such funnel.")
-    funnel = _funnel(deleted[0])
+    funnel = _funnel(await named.delete(db, "funnel", _COLUMNS, project_id, funnel_id))
     await audit.record(db, at, actor, "funnel.delete", funnel.name)
     return funnel
-
-
-def _taken(name: str) -> Invalid:
-    return Invalid(f"There is a funnel named “{name}” already.", code="taken", field="name")
 
 
 def _funnel(row: Row) -> Funnel:

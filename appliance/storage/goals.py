@@ -5,8 +5,8 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from appliance.currencies import MINOR_DIGITS
-from appliance.errors import Invalid, NotFound
-from appliance.storage import audit
+from appliance.errors import Invalid
+from appliance.storage import audit, named
 from appliance.storage.interface import Database, Row
 
 GOALS_MAX: Final = 200  # of a project
@@ -62,17 +62,11 @@ async def create(
     if len(known) >= GOALS_MAX:
         raise Invalid(f"A project has at most {GOALS_MAX} goals: delete one first.", code="too_many")
     if any(other.name == goal.name for other in known):
-        raise _taken(goal.name)
-    insert = f"""
-        INSERT INTO goal (project_id, name, kind, pattern, property, value, currency, created_at)
-        VALUES (:project_id, :name, :kind, :pattern, :property, :value, :currency, :at)
-        ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
-        """
-    entry = audit.entry(at, actor, "goal.create", goal.name, f"{kind} {pattern}")
-    inserted, _ = await db.write_all([(insert, {**msgspec.structs.asdict(goal), "at": at}), entry])
-    if not inserted:
-        raise _taken(goal.name)
-    return _goal(inserted[0])
+        raise named.taken("goal", goal.name)
+    values = msgspec.structs.asdict(goal) | {"created_at": at}
+    del values["id"]  # which the database gives
+    detail = f"{kind} {pattern}"
+    return _goal(await named.insert(db, "goal", _COLUMNS, values, name=goal.name, detail=detail, actor=actor, at=at))
 
 
 async def of_project(db: Database, project_id: int) -> list[Goal]:
@@ -83,19 +77,9 @@ async def of_project(db: Database, project_id: int) -> list[Goal]:
 
 async def delete(db: Database, project_id: int, goal_id: int, *, actor: str, at: int) -> Goal:
     """Forget a goal; the events stay. Raises NotFound where the project has no such goal."""
-    where = "WHERE id = :id AND project_id = :project_id"
-    deleted = await db.write(
-        f"DELETE FROM goal {where} RETURNING {_COLUMNS}", {"id": goal_id, "project_id": project_id}
-    )
-    if not deleted:
-        raise NotFound("There is no such goal.")
-    goal = _goal(deleted[0])
+    goal = _goal(await named.delete(db, "goal", _COLUMNS, project_id, goal_id))
     await audit.record(db, at, actor, "goal.delete", goal.name)
     return goal
-
-
-def _taken(name: str) -> Invalid:
-    return Invalid(f"There is a goal named “{name}” already.", code="taken", field="name")
 
 
 def _goal(row: Row) -> Goal:

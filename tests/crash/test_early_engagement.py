@@ -2,29 +2,22 @@
 
 import http.client
 import json
-import random
 import sqlite3
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.process import Server
+from tests.crash.killing import Client, kill_under_load
 
 
-class Leavers(threading.Thread):
+class Leavers(Client):
     """Visitors who leave at once, one after the other. The page view and the beacons of each arrive in any order, and
     what was not acknowledged is sent again with the same id, until all of it is."""
 
     def __init__(self, port: int, key: str, number: int, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.port = port
-        self.key = key
-        self.number = number
-        self.chance = random.Random(seed * 1000 + number)
+        super().__init__(port, key, number, seed)
         self.pageviews: dict[str, tuple[int, int]] = {}  # id: scroll depth, visible milliseconds
-        self.stopping = threading.Event()
 
     def run(self) -> None:
         while not self.stopping.is_set():
@@ -59,23 +52,7 @@ class Leavers(threading.Thread):
 
 
 def kill_repeatedly(folder: Path, rounds: int, seed: int) -> None:
-    chance = random.Random(seed)
-    server = Server(folder)
-    with server:
-        key = server.project()["public_key"]
-        clients = [Leavers(server.port, key, number, seed) for number in range(4)]
-        for client in clients:
-            client.start()
-        for _ in range(rounds):
-            time.sleep(chance.uniform(0.05, 0.5))
-            server.kill()
-            server.start()
-        time.sleep(0.3)
-        for client in clients:
-            client.stopping.set()
-        for client in clients:
-            client.join(20)
-        assert server.stop() == 0
+    _, clients = kill_under_load(folder, rounds, seed, Leavers)
     sent = {page: said for client in clients for page, said in client.pageviews.items()}
     assert len(sent) > rounds * 5, "the load was too small to show anything"
     database = sqlite3.connect(folder / "appliance.db")

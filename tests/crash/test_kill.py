@@ -2,35 +2,28 @@
 
 import http.client
 import json
-import random
 import sqlite3
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.process import Server
+from tests.crash.killing import Client, kill_under_load
 
 
-class Load(threading.Thread):
+class Load(Client):
     """One client that sends until told to stop, and remembers which events were acknowledged.
 
     Every id is used for one event; what was not acknowledged is sent again with the same id, as SDKs do.
     """
 
     def __init__(self, port: int, key: str, number: int, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.port = port
-        self.key = key
-        self.number = number
-        self.chance = random.Random(seed * 1000 + number)
+        super().__init__(port, key, number, seed)
         self.acknowledged: set[str] = set()
         self.minted = 0  # acknowledged events without an id of ours
         self.uncertain = 0  # events without an id whose answer never came
         self.refused: list[tuple[int, bytes]] = []
-        self.stopping = threading.Event()
 
     def run(self) -> None:
         connection: http.client.HTTPConnection | None = None
@@ -73,23 +66,7 @@ class Load(threading.Thread):
 
 
 def kill_repeatedly(folder: Path, rounds: int, seed: int) -> None:
-    chance = random.Random(seed)
-    server = Server(folder)
-    with server:
-        project = server.project()
-        clients = [Load(server.port, project["public_key"], number, seed) for number in range(4)]
-        for client in clients:
-            client.start()
-        for _ in range(rounds):
-            time.sleep(chance.uniform(0.05, 0.5))
-            server.kill()
-            server.start()
-        time.sleep(0.3)
-        for client in clients:
-            client.stopping.set()
-        for client in clients:
-            client.join(20)
-        assert server.stop() == 0
+    server, clients = kill_under_load(folder, rounds, seed, Load)
     server.cli("drain")
     acknowledged = set().union(*(client.acknowledged for client in clients))
     minted = sum(client.minted for client in clients)

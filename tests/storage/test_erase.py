@@ -1,7 +1,6 @@
 """Who is erased is gone from every row and every byte; everybody else's rows stay as they were."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -26,23 +25,6 @@ from tests.storage.test_seal import MONDAY, Place, traffic
 SITE = Project(1, "p", "Site", (), "Europe/Berlin", "EUR", ProjectSettings(), 0, 0)
 
 Rows = list[tuple[Any, ...]]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    made.add_project("Europe/Berlin")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def database(place: Place) -> AsyncIterator[SqliteDatabase]:
-    """The same file as the serving process opens it."""
-    opened = SqliteDatabase(place.path)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 def ask(place: Place, users: tuple[str, ...] = (), visitors: tuple[int, ...] = ()) -> int:

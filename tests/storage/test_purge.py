@@ -1,7 +1,5 @@
 """What a project does not keep goes, no sooner; and what may be missing is known."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -25,23 +23,6 @@ from appliance.storage.sqlite.rollup_job import refresh
 from tests.builders import ANN, BOB, START, at, pageview, user_event
 from tests.storage.test_erase import Rows, fewer, stored
 from tests.storage.test_seal import BERLIN, MONDAY, Place, traffic
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    made.add_project("Europe/Berlin")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def database(place: Place) -> AsyncIterator[SqliteDatabase]:
-    """The same file as the serving process opens it."""
-    opened = SqliteDatabase(place.path)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 def keep(place: Place, days: int) -> None:
