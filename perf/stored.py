@@ -14,9 +14,9 @@ from appliance.model import ACQUISITION_FIELDS
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
 from appliance.storage.dimensions import DICTIONARIES
+from appliance.storage.sqlite.chunks.seal import seal_settled
 from appliance.storage.sqlite.migrate import migrate
-from appliance.storage.sqlite.rollup_job import refresh
-from appliance.storage.sqlite.seal import seal_settled
+from appliance.storage.sqlite.rollups.job import refresh
 from appliance.storage.sqlite.writer import WriteConnection
 from perf.dataset import NAMES, PROPERTIES, Dataset, Ints
 

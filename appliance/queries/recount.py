@@ -21,7 +21,7 @@ from appliance.queries.question import Report, Scope
 from appliance.storage.dimensions import dictionary_of, is_property
 from appliance.storage.interface import Database, Row
 from appliance.storage.matching import matcher
-from appliance.storage.sqlite.properties import value_of
+from appliance.storage.sqlite.worker.properties import value_of
 
 Key = tuple[tuple[str, ...], int | None]  # labels in the order of the dimensions, bucket of time
 

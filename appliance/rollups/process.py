@@ -12,7 +12,7 @@ from appliance.clock import now
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
 from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
-from appliance.storage.sqlite.rollup_job import forget, refresh
+from appliance.storage.sqlite.rollups.job import forget, refresh
 
 
 def main(arguments: list[str]) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from appliance.clock import DAY
-from appliance.storage.sqlite.erase import erase_all
-from appliance.storage.sqlite.purge import purge
-from appliance.storage.sqlite.seal import SETTLED_AFTER, seal_settled
+from appliance.storage.sqlite.chunks.seal import SETTLED_AFTER, seal_settled
+from appliance.storage.sqlite.removal.erase import erase_all
+from appliance.storage.sqlite.removal.purge import purge
+from appliance.storage.sqlite.removal.wipe import delete_securely, wipe_free_pages
 from appliance.storage.sqlite.stored import count_stored, stored_rows
-from appliance.storage.sqlite.wipe import delete_securely, wipe_free_pages
 from appliance.storage.sqlite.writer import WriteConnection, connect
 from tests.builders import START, at
 

@@ -13,8 +13,8 @@ from random import Random
 import pytest
 
 from appliance.model import Event
-from appliance.storage.sqlite import removal
-from appliance.storage.sqlite import seal as sealing
+from appliance.storage.sqlite.chunks import seal as sealing
+from appliance.storage.sqlite.removal import taking
 from appliance.storage.sqlite.writer import connect
 from tests.builders import ANN, BOB, pageview, user_event
 from tests.crash.jobs import JOBS, run, run_until, state
@@ -89,7 +89,7 @@ every_job = pytest.mark.parametrize(("job", "make", "batches"), WORLDS, ids=IDS)
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "CHUNK_EVENTS_MAX", 20)
-    monkeypatch.setattr(removal, "STEP_EVENTS", 6)
+    monkeypatch.setattr(taking, "STEP_EVENTS", 6)
 
 
 class World:

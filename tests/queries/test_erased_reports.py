@@ -9,10 +9,11 @@ import pytest
 
 from appliance.queries.period import between
 from appliance.queries.reports import Reports
-from appliance.storage.sqlite import removal, seal
-from appliance.storage.sqlite.erase import erase_all
+from appliance.storage.sqlite.chunks import seal
+from appliance.storage.sqlite.chunks.packing import unpack_numbers
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.packing import unpack_numbers
+from appliance.storage.sqlite.removal import taking
+from appliance.storage.sqlite.removal.erase import erase_all
 from tests import oracle
 from tests.oracle import Visit
 from tests.queries import test_rollup_reports as rollups
@@ -40,7 +41,7 @@ def erase(store: Store, visits: list[Visit], visitor: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 async def test_who_is_erased_is_in_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 20)
-    monkeypatch.setattr(removal, "STEP_EVENTS", 3)
+    monkeypatch.setattr(taking, "STEP_EVENTS", 3)
     random = Random(seed)
     zone, first, last = PLACES[seed % len(PLACES)]
     start, end = instant(f"{first} 00:00", zone), instant(f"{last} 00:00", zone) + oracle.DAY

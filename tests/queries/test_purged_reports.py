@@ -16,14 +16,14 @@ from appliance.queries.reports import Reports
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
 from appliance.storage.calendar import day_start, local_day
-from appliance.storage.sqlite import seal
+from appliance.storage.sqlite.chunks import seal
+from appliance.storage.sqlite.chunks.packing import unpack_numbers
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.packing import unpack_numbers
-from appliance.storage.sqlite.purge import horizon, purge_all
-from appliance.storage.sqlite.removal import tell
-from appliance.storage.sqlite.rollup_erase import erase_from
-from appliance.storage.sqlite.rollup_index import units
-from appliance.storage.sqlite.rollup_job import refresh
+from appliance.storage.sqlite.removal.purge import horizon, purge_all
+from appliance.storage.sqlite.removal.taking import tell
+from appliance.storage.sqlite.rollups.erase import erase_from
+from appliance.storage.sqlite.rollups.index import units
+from appliance.storage.sqlite.rollups.job import refresh
 from appliance.storage.sqlite.writer import WriteConnection
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import NAMES, World, add_fresh, counted, made, random_report

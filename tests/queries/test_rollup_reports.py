@@ -15,12 +15,13 @@ from appliance.rollups import units
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
 from appliance.storage.calendar import days_of_month, local_day
-from appliance.storage.sqlite import compact, rollup_job, seal
-from appliance.storage.sqlite.compact import compact_settled
+from appliance.storage.sqlite.chunks import compact, seal
+from appliance.storage.sqlite.chunks.compact import compact_settled
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.rollup_columns import pack_totals, unpack_totals
-from appliance.storage.sqlite.rollup_index import Unit
-from appliance.storage.sqlite.rollup_job import refresh
+from appliance.storage.sqlite.rollups import job
+from appliance.storage.sqlite.rollups.columns import pack_totals, unpack_totals
+from appliance.storage.sqlite.rollups.index import Unit
+from appliance.storage.sqlite.rollups.job import refresh
 from tests import oracle
 from tests.oracle import Event, Visit
 from tests.queries.test_reports import (
@@ -252,7 +253,7 @@ def test_a_rebuild_gives_the_same(tmp_path: Path) -> None:
     Sealer(world.store, 1, world.zone).seal(world.place.visits)
     units_made = len(world.refresh())
     before = columns(world.store)
-    rollup_job.forget(world.store.path)
+    job.forget(world.store.path)
     assert columns(world.store) == []
     assert len(world.refresh()) == units_made > 10
     assert columns(world.store) == before

@@ -10,10 +10,10 @@ import pytest
 from appliance.queries.period import between
 from appliance.queries.reports import Reports
 from appliance.storage.calendar import local_day
-from appliance.storage.sqlite import seal
-from appliance.storage.sqlite.chunk_index import chunks
+from appliance.storage.sqlite.chunks import seal
+from appliance.storage.sqlite.chunks.index import chunks
+from appliance.storage.sqlite.chunks.visits import SealedVisits
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.sealed_visits import SealedVisits
 from tests import oracle
 from tests.oracle import Event, Visit
 from tests.queries.test_reports import PLACES, Place, Stored, compare, project

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from appliance.errors import ChunkDamaged
 from appliance.model import UNSAMPLED
 from appliance.storage.event_ids import mint, pack
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-from appliance.storage.sqlite.packing import (
+from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
+from appliance.storage.sqlite.chunks.packing import (
     pack_event_ids,
     pack_numbers,
     pack_texts,

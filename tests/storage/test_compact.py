@@ -8,9 +8,9 @@ import pytest
 
 from appliance.clock import DAY, HOUR, MINUTE
 from appliance.storage.calendar import day_start
-from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.compact import COMPACTED_AFTER, compact_settled, join
-from appliance.storage.sqlite.seal import SETTLED_AFTER, seal_settled, unseal
+from appliance.storage.sqlite.chunks.columns import ChunkReader
+from appliance.storage.sqlite.chunks.compact import COMPACTED_AFTER, compact_settled, join
+from appliance.storage.sqlite.chunks.seal import SETTLED_AFTER, seal_settled, unseal
 from tests.builders import pageview
 from tests.storage.test_seal import BERLIN, Place
 

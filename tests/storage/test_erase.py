@@ -12,12 +12,14 @@ import pytest
 from appliance.errors import Invalid
 from appliance.model import Event, Project, ProjectSettings
 from appliance.storage import audit, erasures
-from appliance.storage.sqlite import erase as erasing
-from appliance.storage.sqlite import maintenance, removal, seal
+from appliance.storage.sqlite import maintenance
+from appliance.storage.sqlite.chunks import seal
 from appliance.storage.sqlite.database import SqliteDatabase
-from appliance.storage.sqlite.erase import erase_all
+from appliance.storage.sqlite.removal import erase as erasing
+from appliance.storage.sqlite.removal import taking
+from appliance.storage.sqlite.removal.erase import erase_all
+from appliance.storage.sqlite.removal.wipe import delete_securely, wipe_free_pages
 from appliance.storage.sqlite.stored import stored_rows
-from appliance.storage.sqlite.wipe import delete_securely, wipe_free_pages
 from appliance.storage.sqlite.writer import connect
 from tests.builders import ANN, BOB, CAT, at, engagement, event, pageview, user_event, user_visitor
 from tests.storage.test_seal import MONDAY, Place, traffic
@@ -68,7 +70,7 @@ def fewer(before: tuple[Rows, Rows], after: tuple[Rows, Rows]) -> tuple[int, int
 
 @pytest.mark.parametrize("seed", range(20))
 def test_only_theirs_goes_wherever_it_is(place: Place, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr(removal, "STEP_EVENTS", 5)
+    monkeypatch.setattr(taking, "STEP_EVENTS", 5)
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 30)
     random = Random(seed)
     sent: list[Event] = []
@@ -293,7 +295,7 @@ def test_free_pages_are_wiped_to_their_last_byte(place: Place) -> None:
 
 
 def test_a_reader_in_the_way_is_waited_for_the_next_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.storage.sqlite.wipe.TRY_SECONDS", 0.0)
+    monkeypatch.setattr("appliance.storage.sqlite.removal.wipe.TRY_SECONDS", 0.0)
     place.jobs.transaction(lambda c: c.execute("PRAGMA busy_timeout=50"), durable=False)
     place.apply(pageview(0))
     place.reader.execute("BEGIN")

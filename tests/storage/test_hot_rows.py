@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from appliance.storage.sqlite.hot import ABSENT, CARRIED, EVENT_COLUMNS, VISIT_COLUMNS, HotRows, Marks, OutOfStep
+from appliance.storage.sqlite.chunks.columns import ABSENT
+from appliance.storage.sqlite.worker.hot import CARRIED, EVENT_COLUMNS, VISIT_COLUMNS, HotRows, Marks, OutOfStep
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant, world
 
@@ -106,7 +107,7 @@ def test_all_columns_can_be_loaded(store: Store) -> None:
 
 
 def test_more_rows_than_one_block_are_read_in_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.storage.sqlite.hot.BLOCK_ROWS", 7)
+    monkeypatch.setattr("appliance.storage.sqlite.worker.hot.BLOCK_ROWS", 7)
     store.add(some(4, 40))
     follower = Follower(store, 1)
     follower.refresh()

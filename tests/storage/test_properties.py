@@ -8,7 +8,7 @@ import pytest
 from appliance.storage.dimensions import property_column
 from appliance.storage.evaluation import CodeSet, Plan, Step
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.properties import value_of
+from appliance.storage.sqlite.worker.properties import value_of
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant
 

@@ -14,12 +14,14 @@ from appliance.rollups.units import wanted
 from appliance.storage import audit, project_fields, projects, retention
 from appliance.storage.calendar import day_start
 from appliance.storage.interface import Purged
-from appliance.storage.sqlite import removal, seal
-from appliance.storage.sqlite.chunk_index import chunks
+from appliance.storage.retention import horizon
+from appliance.storage.sqlite.chunks import seal
+from appliance.storage.sqlite.chunks.index import chunks
 from appliance.storage.sqlite.database import SqliteDatabase
-from appliance.storage.sqlite.purge import horizon, purge, purge_all
-from appliance.storage.sqlite.removed_projects import remove_deleted
-from appliance.storage.sqlite.rollup_job import refresh
+from appliance.storage.sqlite.removal import taking
+from appliance.storage.sqlite.removal.projects import remove_deleted
+from appliance.storage.sqlite.removal.purge import purge, purge_all
+from appliance.storage.sqlite.rollups.job import refresh
 from tests.builders import ANN, BOB, START, at, pageview, user_event
 from tests.storage.test_erase import Rows, fewer, stored
 from tests.storage.test_seal import BERLIN, MONDAY, Place, traffic
@@ -51,7 +53,7 @@ def missing_before(place: Place) -> int | None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_ended_before_goes_wherever_it_is(place: Place, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr(removal, "STEP_EVENTS", 5)
+    monkeypatch.setattr(taking, "STEP_EVENTS", 5)
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 10)
     random = Random(seed)
     sent: list[Event] = []
@@ -174,7 +176,7 @@ async def test_the_audit_log_is_kept_for_a_year(database: SqliteDatabase) -> Non
 async def test_a_deleted_project_is_gone_with_all_its_rows_once_it_cannot_come_back(
     place: Place, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.storage.sqlite.removed_projects.STEP_ROWS", 3)
+    monkeypatch.setattr("appliance.storage.sqlite.removal.projects.STEP_ROWS", 3)
     made = await projects.create(
         database, name="Gone", domains=["gone.example"], private_key=True, actor="test", at=START
     )

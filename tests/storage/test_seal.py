@@ -19,13 +19,13 @@ from appliance.ingest.batch import Applied, Batch
 from appliance.model import Event, ProjectSettings
 from appliance.storage import projects
 from appliance.storage.calendar import day_start, local_day
-from appliance.storage.sqlite import seal
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
+from appliance.storage.sqlite.chunks import seal
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
+from appliance.storage.sqlite.chunks.seal import SETTLED_AFTER, due_days, seal_settled
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.rows import VisitGone
-from appliance.storage.sqlite.seal import SETTLED_AFTER, due_days, seal_settled
 from appliance.storage.sqlite.writer import WriteConnection
 from tests.builders import ANN, BOB, START, at, engagement, event, pageview, user_event
 
@@ -316,7 +316,7 @@ async def test_a_sealing_process_killed_at_any_instant_changes_no_row(places: tu
 
 
 def sealing(place: Place) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "appliance.storage.sqlite.sealing", str(place.path)]
+    command = [sys.executable, "-m", "appliance.storage.sqlite.chunks.process", str(place.path)]
     return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 

@@ -12,14 +12,14 @@ import pytest
 from appliance.clock import DAY
 from appliance.errors import ChunkDamaged
 from appliance.storage.evaluation import Plan, Step
-from appliance.storage.sqlite import answers, sealed_columns
-from appliance.storage.sqlite import worker as worker_module
-from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-from appliance.storage.sqlite.hot import Ints
-from appliance.storage.sqlite.properties import Properties
-from appliance.storage.sqlite.sealed_columns import Key, SealedColumns
-from appliance.storage.sqlite.worker import Worker
+from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
+from appliance.storage.sqlite.chunks.index import Chunk, chunks, delete_chunk
+from appliance.storage.sqlite.worker import answers, sealed_columns
+from appliance.storage.sqlite.worker import main as worker_module
+from appliance.storage.sqlite.worker.hot import Ints
+from appliance.storage.sqlite.worker.main import Worker
+from appliance.storage.sqlite.worker.properties import Properties
+from appliance.storage.sqlite.worker.sealed_columns import Key, SealedColumns
 from tests.builders import BOB, START, pageview
 from tests.storage.test_seal import MONDAY, Place
 

@@ -8,9 +8,9 @@ import pytest
 from appliance import clock
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
-from appliance.storage.sqlite.purge import purge_all
-from appliance.storage.sqlite.rollup_job import refresh
-from appliance.storage.sqlite.seal import seal_settled
+from appliance.storage.sqlite.chunks.seal import seal_settled
+from appliance.storage.sqlite.removal.purge import purge_all
+from appliance.storage.sqlite.rollups.job import refresh
 from appliance.storage.sqlite.writer import WriteConnection
 from tests.web.administration import words
 from tests.web.dashboards import NOW, SITE, Dashboards, card, figures, opened, rows

@@ -125,7 +125,7 @@ class SqliteDatabase:
         return next((time for time in times if time is not None), None)
 
     async def seal(self) -> None:
-        await run_aside("appliance.storage.sqlite.sealing", self.path)
+        await run_aside("appliance.storage.sqlite.chunks.process", self.path)
 
     async def count_sealed(self) -> Sealed:
         select = "SELECT (SELECT coalesce(sum(c.events), 0) FROM chunk c), (SELECT count(*) FROM event)"

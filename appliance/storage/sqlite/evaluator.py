@@ -17,7 +17,7 @@ import structlog
 import appliance
 from appliance.errors import Invalid, QueryTimeout, RawPurged, StorageUnavailable
 from appliance.storage.evaluation import Answer, Plan, SampledData
-from appliance.storage.sqlite.pipe import LENGTH_BYTES, Ask, AskFirstEvent, Cancel, Done, Reply, Request, frame
+from appliance.storage.sqlite.worker.pipe import LENGTH_BYTES, Ask, AskFirstEvent, Cancel, Done, Reply, Request, frame
 
 log = structlog.get_logger(__name__)
 
@@ -219,7 +219,7 @@ class Evaluator:
         # The package is found where this process found it, whatever the working directory is by now.
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "appliance.storage.sqlite.worker", *self._arguments,
+            sys.executable, "-m", "appliance.storage.sqlite.worker.main", *self._arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, close_fds=True,
             env={**os.environ, **_MALLOC, "PYTHONPATH": path},
         )  # fmt: skip

@@ -13,10 +13,10 @@ import msgspec
 from appliance.clock import now
 from appliance.storage.interface import Purged
 from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
-from appliance.storage.sqlite.erase import erase_all
-from appliance.storage.sqlite.purge import purge_all
-from appliance.storage.sqlite.removed_projects import remove_deleted
-from appliance.storage.sqlite.wipe import delete_securely, wipe
+from appliance.storage.sqlite.removal.erase import erase_all
+from appliance.storage.sqlite.removal.projects import remove_deleted
+from appliance.storage.sqlite.removal.purge import purge_all
+from appliance.storage.sqlite.removal.wipe import delete_securely, wipe
 from appliance.storage.sqlite.writer import WriteConnection
 
 

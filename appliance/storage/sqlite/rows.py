@@ -15,7 +15,7 @@ import msgspec
 from appliance.errors import CheckpointMoved
 from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.interface import Known, Position, StoredEvent
-from appliance.storage.sqlite.sealed_visits import SealedVisits
+from appliance.storage.sqlite.chunks.visits import SealedVisits
 from appliance.storage.sqlite.writer import storage_error
 
 # Codes kept in memory. A text costs some 150 bytes; paths and referrers are what there is much of.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from appliance.storage.interface import Counts, Row
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
 
 
 def stored_rows(
@@ -51,7 +51,7 @@ def count_stored(connection: sqlite3.Connection, project_id: int) -> Counts:
     visitors = {visitor for (visitor,) in connection.execute(distinct, (project_id,))}
     times = [] if first is None else [first, last]
     for chunk in chunks(connection, "c.project_id = ?", (project_id,)):
-        from appliance.storage.sqlite.chunks import ChunkReader
+        from appliance.storage.sqlite.chunks.columns import ChunkReader
 
         reader = ChunkReader(connection, chunk)
         events += chunk.events
@@ -63,7 +63,7 @@ def count_stored(connection: sqlite3.Connection, project_id: int) -> Counts:
 
 
 def _lay(connection: sqlite3.Connection, chunk: Chunk) -> None:
-    from appliance.storage.sqlite.seal import copy_rows
+    from appliance.storage.sqlite.chunks.seal import copy_rows
 
     connection.execute("DELETE FROM temp.visit")
     connection.execute("DELETE FROM temp.event")

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from appliance.storage.dimensions import OF_FIRST_EVENT, is_property
 from appliance.storage.evaluation import BEGINNING, END
-from appliance.storage.sqlite.properties import Properties
+from appliance.storage.sqlite.chunks.columns import ABSENT
+from appliance.storage.sqlite.worker.properties import Properties
 
 Ints = NDArray[Any]
 
@@ -44,11 +45,6 @@ EVENT_COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
     "engaged_ms": np.dtype(np.int64),
     "revenue": np.dtype(np.int64),  # minor units
 }
-
-
-# What stands where there is none: no revenue (then the currency is 0 too), no salt of a day.
-NO_SALT: Final = -1
-ABSENT: Final = {"revenue": 0, "salt_day": NO_SALT}
 
 
 class Growing:

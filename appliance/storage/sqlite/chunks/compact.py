@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 from appliance.clock import DAY
 from appliance.errors import ChunkDamaged
 from appliance.storage.calendar import day_start, days_of_month, local_day, month_of
-from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
-from appliance.storage.sqlite.seal import CHUNK_EVENTS_MAX
+from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.chunks.index import Chunk, chunks, delete_chunk
+from appliance.storage.sqlite.chunks.seal import CHUNK_EVENTS_MAX
 from appliance.storage.sqlite.steps import Transact
 
 # Days of which rollups of their own are kept (rollups/units.py) keep chunks of their own, and then some.

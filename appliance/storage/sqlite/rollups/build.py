@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from appliance.model import UNSAMPLED
 from appliance.storage.calendar import day_start, week_of
 from appliance.storage.rollup import PAGEVIEW_CODE, SLOT, Rollup
-from appliance.storage.sqlite.chunk_index import Chunk
-from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.hot import NO_SALT
-from appliance.storage.sqlite.packing import Ints, pack_numbers
-from appliance.storage.sqlite.rollup_columns import Counts, Totals, pack_counts, pack_totals
-from appliance.storage.sqlite.rollup_index import Unit, fingerprint, wanderers
+from appliance.storage.sqlite.chunks.columns import NO_SALT, ChunkReader
+from appliance.storage.sqlite.chunks.index import Chunk
+from appliance.storage.sqlite.chunks.packing import Ints, pack_numbers
+from appliance.storage.sqlite.rollups.columns import Counts, Totals, pack_counts, pack_totals
+from appliance.storage.sqlite.rollups.index import Unit, fingerprint, wanderers
 
 VISITORS: Final = "visitors"  # the column that lists those who are kept by identity
 

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from appliance.storage.sqlite.chunk_index import Chunk, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.chunks.index import Chunk, delete_chunk
 from appliance.storage.sqlite.steps import AMONG, fitting, listed, note_newest
 
 # Of rows in one transaction, unless one visit has more.

@@ -17,11 +17,12 @@ import msgspec
 from appliance.errors import ChunkDamaged
 from appliance.model import ProjectSettings
 from appliance.storage.calendar import day_start, local_day
+from appliance.storage.retention import horizon
 from appliance.storage.rollup import Rollup
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
-from appliance.storage.sqlite.purge import horizon
-from appliance.storage.sqlite.rollup_build import built
-from appliance.storage.sqlite.rollup_index import (
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
+from appliance.storage.sqlite.chunks.seal import SETTLED_AFTER
+from appliance.storage.sqlite.rollups.build import built
+from appliance.storage.sqlite.rollups.index import (
     Unit,
     count_wanderers,
     delete_all,
@@ -33,7 +34,6 @@ from appliance.storage.sqlite.rollup_index import (
     replace_unit,
     units,
 )
-from appliance.storage.sqlite.seal import SETTLED_AFTER
 from appliance.storage.sqlite.writer import WriteConnection, connect
 
 Wanted = Callable[[Iterable[int], int], Iterable[tuple[int, int]]]  # sealed days, last closed day: first days, lengths

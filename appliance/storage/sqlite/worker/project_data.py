@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from appliance.storage.evaluation import BEGINNING, Plan, Step
-from appliance.storage.sqlite.answers import Answers
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
-from appliance.storage.sqlite.dictionaries import Dictionaries
-from appliance.storage.sqlite.hot import HotRows, Ints, Marks
-from appliance.storage.sqlite.rolled import Arrays, RolledUp, check_purged, cover
-from appliance.storage.sqlite.rollup_index import Unit, raw_purged_before
-from appliance.storage.sqlite.sealed_columns import Key, SealedColumns
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
+from appliance.storage.sqlite.rollups.index import Unit, raw_purged_before
+from appliance.storage.sqlite.worker.answers import Answers
+from appliance.storage.sqlite.worker.dictionaries import Dictionaries
+from appliance.storage.sqlite.worker.hot import HotRows, Ints, Marks
+from appliance.storage.sqlite.worker.rolled import Arrays, RolledUp, check_purged, cover
+from appliance.storage.sqlite.worker.sealed_columns import Key, SealedColumns
 
 _OF_REST: Final = ("visitor", "start", "end", "salt_day")  # columns of visits that tell who is counted twice
 

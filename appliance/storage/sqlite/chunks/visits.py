@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
 
 if TYPE_CHECKING:
-    from appliance.storage.sqlite.chunks import ChunkReader
+    from appliance.storage.sqlite.chunks.columns import ChunkReader
 
 CHUNKS_KEPT = 8  # decoded; some 5 MB each when full
 
@@ -59,7 +59,7 @@ class SealedVisits:
 
     def bring_back(self, connection: sqlite3.Connection, visit_ids: Iterable[int]) -> bool:
         """Unseal the chunks of those visits that are sealed, because they are to be changed. True: there were some."""
-        from appliance.storage.sqlite.seal import unseal
+        from appliance.storage.sqlite.chunks.seal import unseal
 
         found = False
         for visit_id in visit_ids:
@@ -69,7 +69,7 @@ class SealedVisits:
         return found
 
     def _reader(self, connection: sqlite3.Connection, chunk: Chunk) -> "ChunkReader":
-        from appliance.storage.sqlite.chunks import ChunkReader
+        from appliance.storage.sqlite.chunks.columns import ChunkReader
 
         reader = self._readers.pop(chunk.id, None) or ChunkReader(connection, chunk)
         self._readers[chunk.id] = reader

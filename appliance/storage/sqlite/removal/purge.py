@@ -17,10 +17,11 @@ import numpy as np
 from appliance.errors import ChunkDamaged
 from appliance.model import ProjectSettings
 from appliance.storage.calendar import day_start, local_day
-from appliance.storage.sqlite.chunk_index import chunks
-from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.removal import Removed, remove_chunk, remove_from_chunk, remove_rows
-from appliance.storage.sqlite.rollup_index import Unit, is_final, raw_purged_before, units
+from appliance.storage.retention import horizon
+from appliance.storage.sqlite.chunks.columns import ChunkReader
+from appliance.storage.sqlite.chunks.index import chunks
+from appliance.storage.sqlite.removal.taking import Removed, remove_chunk, remove_from_chunk, remove_rows
+from appliance.storage.sqlite.rollups.index import Unit, is_final, raw_purged_before, units
 from appliance.storage.sqlite.steps import Transact
 
 _FIRST: Final = "c.id = (SELECT min(o.id) FROM chunk o WHERE o.project_id = ? AND {})"
@@ -41,11 +42,6 @@ def purge_all(transact: Transact, now: int) -> Iterator[Removed]:
         if days:
             zone = ZoneInfo(timezone)
             yield from purge(transact, project_id, horizon(now, days, zone), zone)
-
-
-def horizon(now: int, days: int, zone: ZoneInfo) -> int:
-    """UTC microseconds before which a visit has to have ended to go."""
-    return day_start(local_day(now, zone) - days, zone)
 
 
 def purge(transact: Transact, project_id: int, before: int, zone: ZoneInfo | None = None) -> Iterator[Removed]:

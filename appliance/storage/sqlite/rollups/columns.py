@@ -7,7 +7,7 @@ import numpy as np
 
 from appliance.errors import ChunkDamaged
 from appliance.storage.rollup import MEASURES
-from appliance.storage.sqlite.packing import Ints, pack_numbers, unpack_numbers
+from appliance.storage.sqlite.chunks.packing import Ints, pack_numbers, unpack_numbers
 
 _LENGTH_BYTES = 4
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from appliance.clock import DAY, HOUR, MINUTE
 from appliance.storage.calendar import day_start, local_day
-from appliance.storage.sqlite.chunk_index import Chunk, chunks, delete_chunk
-from appliance.storage.sqlite.chunks import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
+from appliance.storage.sqlite.chunks.index import Chunk, chunks, delete_chunk
 from appliance.storage.sqlite.steps import AMONG, Transact, fitting, listed, note_newest
 
 # A chunk holds no more unless one visit does. Small parts of a day that came late are joined with those before.

@@ -1,4 +1,4 @@
-"""The process that seals and compacts: `python -m appliance.storage.sqlite.sealing DATABASE`.
+"""The process that seals and compacts: `python -m appliance.storage.sqlite.chunks.process DATABASE`.
 
 It ends early when its standard input closes, which may be at any instant.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from appliance.clock import now
 from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
-from appliance.storage.sqlite.compact import compact_settled
-from appliance.storage.sqlite.seal import seal_settled
+from appliance.storage.sqlite.chunks.compact import compact_settled
+from appliance.storage.sqlite.chunks.seal import seal_settled
 from appliance.storage.sqlite.writer import WriteConnection
 
 

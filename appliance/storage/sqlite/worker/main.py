@@ -1,4 +1,4 @@
-"""The query worker: `python -m appliance.storage.sqlite.worker DATABASE TEMP_DIRECTORY MEMORY_MB THREADS`.
+"""The query worker: `python -m appliance.storage.sqlite.worker.main DATABASE TEMP_DIRECTORY MEMORY_MB THREADS`.
 
 A process of its own, so that reports neither slow ingestion nor leave their memory in the serving process. It reads
 requests from stdin and writes replies to stdout (pipe.py), one question at a time, opens the database read-only, and
@@ -26,10 +26,10 @@ import msgspec
 
 from appliance.errors import Invalid, RawPurged
 from appliance.storage.evaluation import Answer, Plan, SampledData
-from appliance.storage.sqlite.duck import Parameters, Prepared, open_duckdb, run_steps
-from appliance.storage.sqlite.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
-from appliance.storage.sqlite.project_data import ProjectData
-from appliance.storage.sqlite.rollup_index import units
+from appliance.storage.sqlite.rollups.index import units
+from appliance.storage.sqlite.worker.duck import Parameters, Prepared, open_duckdb, run_steps
+from appliance.storage.sqlite.worker.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
+from appliance.storage.sqlite.worker.project_data import ProjectData
 
 ARRAY_BYTES_MAX = 384 << 20  # of all projects together; the least recently asked leave first
 SQLITE_CACHE_KB = 8_192

@@ -21,11 +21,11 @@ from appliance.clock import now
 from appliance.model import Event
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.evaluation import BEGINNING
-from appliance.storage.sqlite.chunk_index import Chunk, chunks
-from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.removal import Removed, remove_from_chunk, remove_rows, tell
-from appliance.storage.sqlite.rollup_erase import erase_from, final_after
-from appliance.storage.sqlite.rollup_index import delete_unit, units
+from appliance.storage.sqlite.chunks.columns import ChunkReader
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
+from appliance.storage.sqlite.removal.taking import Removed, remove_from_chunk, remove_rows, tell
+from appliance.storage.sqlite.rollups.erase import erase_from, final_after
+from appliance.storage.sqlite.rollups.index import delete_unit, units
 from appliance.storage.sqlite.steps import Transact
 
 LETTERS_LOOKED_AT: Final = 1_000  # dead letters in one step

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from appliance.storage.evaluation import BEGINNING
-from appliance.storage.sqlite.chunk_index import Chunk
+from appliance.storage.sqlite.chunks.index import Chunk
 
 
 class Unit(NamedTuple):

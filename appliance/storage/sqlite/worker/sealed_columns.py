@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from appliance.storage.dimensions import is_property
-from appliance.storage.sqlite.chunk_index import Chunk
-from appliance.storage.sqlite.chunks import ChunkReader
-from appliance.storage.sqlite.hot import ABSENT, CARRIED, Ints
-from appliance.storage.sqlite.properties import Properties
+from appliance.storage.sqlite.chunks.columns import ABSENT, ChunkReader
+from appliance.storage.sqlite.chunks.index import Chunk
+from appliance.storage.sqlite.worker.hot import CARRIED, Ints
+from appliance.storage.sqlite.worker.properties import Properties
 
 Key = tuple[str, str]  # table, column
 

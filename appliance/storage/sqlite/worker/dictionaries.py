@@ -11,7 +11,7 @@ import numpy as np
 
 from appliance.storage.evaluation import CodeSet
 from appliance.storage.matching import matcher
-from appliance.storage.sqlite.properties import Properties
+from appliance.storage.sqlite.worker.properties import Properties
 
 CODE_SETS_KEPT = 128
 

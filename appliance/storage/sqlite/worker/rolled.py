@@ -25,11 +25,11 @@ from appliance.errors import RawPurged
 from appliance.storage.calendar import day_start, local_day, month_of
 from appliance.storage.evaluation import BEGINNING, Rolled
 from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, PAGEVIEW_CODE, SLOT
-from appliance.storage.sqlite.chunk_index import Chunk
-from appliance.storage.sqlite.packing import Ints, unpack_numbers
-from appliance.storage.sqlite.rollup_build import VISITORS
-from appliance.storage.sqlite.rollup_columns import Counts, Totals, unpack_counts, unpack_totals
-from appliance.storage.sqlite.rollup_index import Unit, count_wanderers, has_columns, units
+from appliance.storage.sqlite.chunks.index import Chunk
+from appliance.storage.sqlite.chunks.packing import Ints, unpack_numbers
+from appliance.storage.sqlite.rollups.build import VISITORS
+from appliance.storage.sqlite.rollups.columns import Counts, Totals, unpack_counts, unpack_totals
+from appliance.storage.sqlite.rollups.index import Unit, count_wanderers, has_columns, units
 
 THREADS: Final = 2
 
