@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.int64] | NDArray[np.int32]
 
 MILLISECOND: Final = 1_000
 DAY: Final = 86_400_000_000
@@ -110,11 +110,20 @@ def make(events: int, seed: int = 1) -> Dataset:
         "properties": np.where(custom, name * 20 + chance.integers(0, 20, len(visit_of)) - 40, -1),  # -1: none
         "chance": chance.integers(0, 1 << 31, len(visit_of)),  # of the event's id
     }
-    return Dataset(visit, event)
+    return Dataset(_narrowed(visit), _narrowed(event))
+
+
+def _narrowed(columns: dict[str, Ints]) -> dict[str, Ints]:
+    """Codes in half the room: fifty million events have to fit beside three databases."""
+    fits = np.iinfo(np.int32)
+    return {
+        name: values.astype(np.int32) if fits.min <= values.min() and values.max() <= fits.max else values
+        for name, values in columns.items()
+    }
 
 
 def _zipf(chance: np.random.Generator, values: int, size: int) -> Ints:
     """Codes from 1; the k-th is k times rarer than the first."""
     weights = 1 / np.arange(1, values + 1)
     edges = np.cumsum(weights) / weights.sum()
-    return np.searchsorted(edges, chance.random(size)).clip(0, values - 1) + 1
+    return np.searchsorted(edges, chance.random(size)).clip(0, values - 1).astype(np.int32) + 1
