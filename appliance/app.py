@@ -64,6 +64,7 @@ class Appliance:
             temp_directory=settings.data_dir / "tmp",
             idle_seconds=settings.worker_idle_seconds,
             timeout_seconds=settings.query_timeout_seconds,
+            memory_bytes=settings.query_memory_mb << 20,
         )
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)

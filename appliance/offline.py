@@ -88,6 +88,7 @@ async def verify(settings: Settings, database: Database, project: Project, wante
         database_path(settings),
         temp_directory=settings.data_dir / "tmp",
         timeout_seconds=settings.query_timeout_seconds,
+        memory_bytes=settings.query_memory_mb << 20,
     )
     try:
         reports = Reports(evaluator, Names(countries=country_names()))

@@ -17,6 +17,7 @@ class Bindings:
         self.columns: dict[str, set[str]] = {"event": set(), "visit": set()}
         self.dictionaries: set[int | str] = set()
         self.properties: set[str] = set()
+        self.across_visits = False  # whether what holds for a visit depends on others
 
     def number(self, value: int) -> str:
         name = self._numbers.setdefault(value, f"n{len(self._numbers)}")

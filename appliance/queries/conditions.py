@@ -90,6 +90,7 @@ def _doers(tree: HasDone, bindings: Bindings, names: Names, there: Range | None)
     """The visitors with an event in range that the part holds for. Its e and v hide those around it."""
     if there is None:
         raise Invalid("what a visitor has done cannot be asked here")
+    bindings.across_visits = True
     time, dialect = bindings.event("time"), bindings.dialect
     source = f"{dialect.table('event')} e"
     if "visitor" not in dialect.carried or needs_visit(tree.part, dialect):

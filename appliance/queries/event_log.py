@@ -136,17 +136,19 @@ def _statements(relations: Relations, before: Cursor | None, user: str | None, l
         where.append(f"({columns['time']} < {time} OR ({columns['time']} = {time} AND {columns['id']} < {last}))")
     if user is not None:
         where.append(f"{bind.visit('user')} IN {bind.codes(CodeSet(dictionary_of('user'), 'is', (user,)))}")
-    page = f"{events(relations, columns, where=where)} ORDER BY time DESC, id DESC LIMIT {bind.number(limit)}"
+    rows = f"LIMIT {bind.number(limit)}"
+    newest = f"{events(relations, columns, where=where)} ORDER BY time DESC, id DESC {rows}"
     texts, joins = [], []
     for column, name in [*((name, name) for name in _EVENT_TEXTS), *((f"of_{name}", name) for name in _VISIT_TEXTS)]:
         dictionary = bind.dictionary(dictionary_of(name))
         joins.append(f"LEFT JOIN {dictionary} d_{name} ON d_{name}.code = p.{column}")
         texts.append(f"coalesce(d_{name}.text, '')")
     select = (
-        f"SELECT p.id, p.time, p.visit_id, p.kind, {', '.join(texts)} FROM ({page}) p {' '.join(joins)}"
-        " ORDER BY p.time DESC, p.id DESC"
+        f"SELECT p.id, p.time, p.visit_id, p.kind, {', '.join(texts)} FROM newest p {' '.join(joins)}"
+        f" ORDER BY p.time DESC, p.id DESC {rows}"
     )
-    return Statements((select,))
+    # Made of parts of the visits, `newest` has the newest events of each.
+    return Statements((select,), (("newest", newest),), by_visit=1)
 
 
 def _entry(cells: tuple[Cell, ...]) -> Entry:

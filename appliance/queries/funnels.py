@@ -80,12 +80,12 @@ def _statements(relations: Relations, funnel: Funnel) -> Statements:
     columns = {name: bind.event(name) for name in ("visitor", "visit_id", "time", "id")}
     marks = [f"CASE WHEN {holds(step, relations)} THEN 1 ELSE 0 END" for step in funnel.steps]
     columns |= {f"at_{index}": mark for index, mark in enumerate(marks)}
-    tables = [("marked", events(relations, columns))]
+    made = [("marked", events(relations, columns))]
     # Between the steps of a strict funnel any event matters, else only those that are steps.
     used = "" if funnel.strict else f" WHERE {' OR '.join(f'm.at_{index} = 1' for index in range(len(marks)))}"
-    tables.append(("level_0", f"SELECT m.*, CASE WHEN m.at_0 = 1 THEN m.time END AS since_0 FROM marked m{used}"))
+    made.append(("level_0", f"SELECT m.*, CASE WHEN m.at_0 = 1 THEN m.time END AS since_0 FROM marked m{used}"))
     for index in range(1, len(marks)):
-        tables += _level(index, run, funnel, relations)
+        made += _level(index, run, funnel, relations)
     last = f"level_{len(marks) - 1}"
     selects = [f"SELECT 0, count(DISTINCT w.visitor), CAST(NULL AS BIGINT) FROM {last} w WHERE w.since_0 IS NOT NULL"]
     for index in range(1, len(marks)):
@@ -95,8 +95,7 @@ def _statements(relations: Relations, funnel: Funnel) -> Statements:
         )
         median = "CAST(percentile_disc(0.5) WITHIN GROUP (ORDER BY f.took) AS BIGINT)"
         selects.append(f"SELECT {index}, count(*), {median} FROM ({first}) f WHERE f.place = 1")
-    inline = ", ".join(f"{name} AS ({select})" for name, select in tables)
-    return Statements((f"WITH {inline} {' UNION ALL '.join(selects)}",))
+    return Statements((" UNION ALL ".join(selects),), tuple(made), by_visit=1)
 
 
 def _level(index: int, run: str, funnel: Funnel, relations: Relations) -> list[tuple[str, str]]:

@@ -92,8 +92,7 @@ def _statements(relations: Relations, journey: Journey) -> Statements:
     where = [] if journey.with_events else [f"({kind} = {PAGEVIEW_KIND} OR ({chosen}))"]
     order = "OVER (PARTITION BY s.visit_id ORDER BY s.time, s.id)"
     followed = (
-        f"SELECT s.*, lag(s.code) {order} AS last_code, lag(s.is_event) {order} AS last_is_event"
-        f" FROM ({events(relations, columns, where=where)}) s"
+        f"SELECT s.*, lag(s.code) {order} AS last_code, lag(s.is_event) {order} AS last_is_event FROM journey_event s"
     )
     distinct = "s.last_code IS NULL OR s.last_code <> s.code OR s.last_is_event <> s.is_event"
     first = "SELECT j.visit_id AS visit_id, min(j.place) AS place FROM journey_place j WHERE j.chosen = 1"
@@ -102,7 +101,8 @@ def _statements(relations: Relations, journey: Journey) -> Statements:
         f" JOIN ({first} GROUP BY j.visit_id) c ON c.visit_id = p.visit_id"
         f" WHERE p.place - c.place >= -{DISTANCE} AND p.place - c.place <= {DISTANCE}"
     )
-    tables = (
+    made = (
+        ("journey_event", events(relations, columns, where=where)),
         ("journey_place", f"SELECT s.*, row_number() {order} AS place FROM ({followed}) s WHERE {distinct}"),
         ("journey_near", near),
     )
@@ -126,5 +126,6 @@ def _statements(relations: Relations, journey: Journey) -> Statements:
                 f" WHERE r.place <= {PLACES_MAX} ORDER BY r.distance, r.place"
             ),
         ),
-        tables,
+        made,
+        by_visit=1,
     )

@@ -21,7 +21,7 @@ from appliance.queries.relations import Relations
 from appliance.queries.results import Table
 from appliance.queries.steps import compile_step
 from appliance.queries.tables import tables
-from appliance.storage.evaluation import Plan, QueryEngine, Rolled, Rows, SampledData, Step
+from appliance.storage.evaluation import BEGINNING, END, Plan, QueryEngine, Rolled, Rows, SampledData, Step
 from appliance.storage.goals import Goal
 
 
@@ -50,14 +50,15 @@ class Dashboard(msgspec.Struct, frozen=True):
 
 
 class Statements(NamedTuple):
-    """SQL over a scope: temporary tables (name, SELECT) in the order in which they are made, and what is asked.
+    """SQL over a scope: relations (name, SELECT) that build on each other, and what is asked of them.
 
-    `all_time`: they look also at visits that do not touch the scope's range.
+    `all_time`: they look also at visits that do not touch the scope's range. `by_visit`: as of a step (evaluation.py).
     """
 
     selects: tuple[str, ...]
-    tables: tuple[tuple[str, str], ...] = ()
+    relations: tuple[tuple[str, str], ...] = ()
     all_time: bool = False
+    by_visit: int = 0
 
 
 class Found(NamedTuple):
@@ -178,12 +179,19 @@ class Reports:
         """What is written follows people and weighs nothing; a weighted plan also asks for the mark."""
         bound = Bindings(self._dialect)
         written = write(Relations(scope, self._dialect, self._names, bound))
-        selects = written.selects
+        selects, by_visit = written.selects, 0 if bound.across_visits or weighted else written.by_visit
         if weighted:
             selects += (sampling.select_mark(bound, None if written.all_time else scope.range),)
-        step = Step(selects, written.tables, bound.parameters(), bound.text_lists(), dict(bound.code_sets()))
-        if not written.all_time:
-            step = msgspec.structs.replace(step, start=scope.range.start, end=scope.range.end)
+        step = Step(
+            selects,
+            written.relations,
+            bound.parameters(),
+            bound.text_lists(),
+            dict(bound.code_sets()),
+            *((BEGINNING, END) if written.all_time else (scope.range.start, scope.range.end)),
+            inline=len(written.selects) == 1,
+            by_visit=by_visit,
+        )
         event, visit = (tuple(sorted(bound.columns[table])) for table in ("event", "visit"))
         dictionaries = tuple(sorted(bound.dictionaries, key=str))
         properties = tuple(sorted(bound.properties))

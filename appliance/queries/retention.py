@@ -92,7 +92,7 @@ def _statements(relations: Relations, asked: Retention, steps: Sequence[Bucket])
     columns["begins"], columns["returns"] = (_mark(name, relations) for name in (asked.first, asked.back))
     step, later = (bucket_of(time, steps, bind, dialect) for time in ("f.time", "m.time"))
     began = "SELECT m.visitor AS visitor, min(m.time) AS time FROM matching m WHERE m.begins = 1 GROUP BY m.visitor"
-    tables = {
+    made = {
         "matching": events(relations, columns, from_start=False),
         "newcomer": (
             f"SELECT f.visitor AS visitor, f.time AS time, {step} AS step FROM ({began}) f WHERE f.time >= {start}"
@@ -102,12 +102,11 @@ def _statements(relations: Relations, asked: Retention, steps: Sequence[Bucket])
             " FROM newcomer n JOIN matching m ON m.visitor = n.visitor WHERE m.returns = 1 AND m.time >= n.time"
         ),
     }
-    inline = ", ".join(f"{name} AS ({select})" for name, select in tables.items())
     select = (
-        f"WITH {inline} SELECT c.step, c.later, count(*) FROM came c GROUP BY c.step, c.later"
+        "SELECT c.step, c.later, count(*) FROM came c GROUP BY c.step, c.later"
         " UNION ALL SELECT n.step, -1, count(*) FROM newcomer n GROUP BY n.step"
     )
-    return Statements((select,), all_time=True)
+    return Statements((select,), tuple(made.items()), all_time=True, by_visit=1)
 
 
 def _mark(name: str | None, relations: Relations) -> str:

@@ -26,8 +26,8 @@ def compile_step(
 ) -> Step:
     """All reports over one scope: each statement, followed by its count of rows where that is asked for.
 
-    One report carries its relations along; several share them as temporary tables. `rolled`: all of them are answered
-    with these rollups. `weighted`: with regard to sampling rates, and at the end comes the range's mark (sampling.py).
+    `rolled`: all of them are answered with these rollups. `weighted`: with regard to sampling rates, and at the end
+    comes the range's mark (sampling.py).
     """
     relations = Relations(scope, dialect, names, bindings, beside_rollups=rolled is not None, weighted=weighted)
     written = [(WeightedSQL if weighted else ReportSQL)(report, relations) for report in reports]
@@ -42,9 +42,7 @@ def compile_step(
         statements.append(report.statement())
         if report.report.total_rows:
             statements.append(report.total_statement())
-    if len(statements) == 1:
-        inline = ", ".join(f"{name} AS ({select})" for name, select in selects)
-        statements, selects = [f"WITH {inline} {statements[0]}"], []
+    inline, by_visit = len(statements) == 1, 0 if bindings.across_visits or weighted else len(selects)
     if weighted:
         statements.append(sampling.select_mark(bindings, scope.range))
     return Step(
@@ -56,4 +54,6 @@ def compile_step(
         scope.range.start,
         scope.range.end,
         rolled,
+        inline,
+        by_visit,
     )

@@ -93,12 +93,17 @@ def _statements(relations: Relations, wanted: CodeSet | None, before: Cursor | N
     counted = (
         "SELECT s.person AS person, count(*) AS events, count(DISTINCT CASE WHEN s.start >="
         f" {bind.number(relations.scope.range.start)} THEN s.visit_id END) AS visits"
-        f" FROM ({events(relations, columns, where=known)}) s GROUP BY s.person"
+        " FROM user_event s GROUP BY s.person"
+    )
+    visits = (
+        f"SELECT {person} AS person, {start} AS start, {bind.visit('end')} AS until"
+        f" FROM {dialect.table('visit')} v WHERE {' AND '.join(known)}"
     )
     ever = (
-        f"SELECT {person} AS person, min({start}) AS first_seen, max({bind.visit('end')}) AS last_seen"
-        f" FROM {dialect.table('visit')} v WHERE {' AND '.join(known)} GROUP BY {person}"
+        "SELECT u.person AS person, min(u.start) AS first_seen, max(u.until) AS last_seen"
+        " FROM user_visit u GROUP BY u.person"
     )
+    made = (("user_event", events(relations, columns, where=known)), ("user_visit", visits))
     name, after = dialect.by_bytes("d.text"), ""
     if before is not None:
         last, text = bind.number(before.last_seen), dialect.by_bytes(f"(SELECT {bind.texts((before.user,))})")
@@ -108,4 +113,4 @@ def _statements(relations: Relations, wanted: CodeSet | None, before: Cursor | N
         f" JOIN ({ever}) e ON e.person = c.person JOIN {bind.dictionary(_USERS)} d ON d.code = c.person{after}"
         f" ORDER BY e.last_seen DESC, {name} LIMIT {bind.number(limit)}"
     )
-    return Statements((select,), all_time=True)
+    return Statements((select,), made, all_time=True, by_visit=len(made))

@@ -54,7 +54,10 @@ class Rolled(msgspec.Struct, frozen=True, array_like=True):
 class Step(msgspec.Struct, frozen=True, array_like=True):
     """Statements over one range and filter.
 
-    `relations` are temporary tables (name, SELECT) made first and in that order, `reports` the SELECTs to answer.
+    `relations` (name, SELECT) build on each other in that order and are what the `reports` read; `inline`: the first
+    report alone does, so that they need not be made as tables. The first `by_visit` of them are the only ones that read
+    stored visits and events, and each of their rows comes of one visit: they may be made of one part of the visits,
+    which has all their events, after the other. 0: all statements need all visits at once.
     `parameters`, `texts` and `code_sets` are bound by name; a code set arrives in SQL as a list of codes. What the
     statements say depends on visits that touch [`start`, `end`) alone, and their events.
     """
@@ -67,6 +70,8 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     start: int = BEGINNING
     end: int = END
     rolled: Rolled | None = None
+    inline: bool = False
+    by_visit: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from appliance.queries.reports import Reports
 from appliance.storage.sqlite.evaluator import Evaluator
 from tests import oracle
 from tests.oracle import Event, Visit
+from tests.queries.sealing import Sealer
 from tests.queries.worlds import Store, instant, world
 
 NOW = instant("2026-06-15 12:00")
@@ -84,7 +85,8 @@ def is_sampled(visits: list[Visit], there: Range | None) -> bool:
 
 @asynccontextmanager
 async def people(folder: Path, seeds: range, visits: int = 60) -> AsyncIterator[People]:
-    """A project for each seed, in one database file; its visits stand in the order in which they are stored."""
+    """A project for each seed, in one database file, every other one sealed; its visits stand in the order in which
+    they are stored."""
     store = Store(folder / "appliance.db")
     places = []
     for seed in seeds:
@@ -98,6 +100,8 @@ async def people(folder: Path, seeds: range, visits: int = 60) -> AsyncIterator[
         for visit_id, user in zip(store.add([(number, visit) for visit in made]), users, strict=True):
             code = store.code(number, "user", user)
             store.connection.execute('UPDATE visit SET "user" = ? WHERE id = ?', (code, visit_id))
-    evaluator = Evaluator(store.path, temp_directory=folder / "tmp")
+        if number % 2:
+            Sealer(store, number, zone).seal(made)
+    evaluator = Evaluator(store.path, temp_directory=folder / "tmp", memory_bytes=1)  # what is sealed comes in parts
     yield People(Reports(evaluator), places)
     await evaluator.close()

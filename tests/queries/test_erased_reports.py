@@ -17,8 +17,8 @@ from appliance.storage.sqlite.removal.erase import erase_all
 from tests import oracle
 from tests.oracle import Visit
 from tests.queries import test_rollup_reports as rollups
+from tests.queries.sealing import Sealer
 from tests.queries.test_reports import PLACES, Place, Stored, compare, project
-from tests.queries.test_sealed_reports import Sealer
 from tests.queries.worlds import Store, instant, world
 
 

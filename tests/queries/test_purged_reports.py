@@ -25,9 +25,9 @@ from appliance.storage.sqlite.rollups.erase import erase_from
 from appliance.storage.sqlite.rollups.index import units
 from appliance.storage.sqlite.rollups.job import refresh
 from appliance.storage.sqlite.writer import WriteConnection
+from tests.queries.sealing import Sealer
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import NAMES, World, add_fresh, counted, made, random_report
-from tests.queries.test_sealed_reports import Sealer
 from tests.queries.worlds import rotating_world
 
 KEPT_DAYS = 10

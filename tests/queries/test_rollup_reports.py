@@ -24,6 +24,7 @@ from appliance.storage.sqlite.rollups.index import Unit
 from appliance.storage.sqlite.rollups.job import refresh
 from tests import oracle
 from tests.oracle import Event, Visit
+from tests.queries.sealing import Sealer
 from tests.queries.test_reports import (
     METRICS,
     NOW,
@@ -35,7 +36,6 @@ from tests.queries.test_reports import (
     project,
     rows_of,
 )
-from tests.queries.test_sealed_reports import Sealer
 from tests.queries.worlds import Store, instant, rotating_world
 
 # Zones, and days over a month's end and over what their clocks do.

@@ -24,8 +24,8 @@ from appliance.storage.goals import Goal
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.web.api.query import answer as api_answer
 from tests.oracle import Event, Visit
+from tests.queries.sealing import Sealer
 from tests.queries.test_reports import Stored
-from tests.queries.test_sealed_reports import Sealer
 from tests.queries.worlds import Store, instant
 
 SITE = Project(1, "site", "Site", ("example.com",), "UTC", "EUR", ProjectSettings(), 0, 0)

@@ -15,7 +15,6 @@ from appliance.storage.evaluation import Plan, Step
 from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
 from appliance.storage.sqlite.chunks.index import Chunk, chunks, delete_chunk
 from appliance.storage.sqlite.worker import answers, sealed_columns
-from appliance.storage.sqlite.worker import main as worker_module
 from appliance.storage.sqlite.worker.hot import Ints
 from appliance.storage.sqlite.worker.main import Worker
 from appliance.storage.sqlite.worker.properties import Properties
@@ -193,13 +192,13 @@ def test_a_worker_that_keeps_too_much_lets_go_and_answers_again(
     place.apply(pageview(0), pageview(1440), pageview(2880, visitor=BOB))
     monkeypatch.setattr(answers, "ROWS_MAX", 0)  # no answer is kept
     questions = [Plan(1, ("visitor",), visit, (), (Step((SQL,)),)) for visit in ((), ("start",))]
-    worker = Worker(place.path, tmp_path / "tmp", 128, 1)
+    worker = Worker(place.path, tmp_path / "tmp", 128 << 20, 1)
     hot = [worker.ask(plan) for plan in questions]
     assert hot == [[[[(3, 2)]]]] * 2
     place.seal()
     place.seal(MONDAY + 1)
     for limit in (0, 1 << 30, 0):
-        monkeypatch.setattr(worker_module, "ARRAY_BYTES_MAX", limit)
+        worker._array_bytes = limit
         assert [worker.ask(plan) for plan in questions] == hot
         (project,) = worker._projects.values()
         assert (project.sealed.nbytes > 0) == (limit > 0)

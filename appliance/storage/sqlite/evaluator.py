@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,15 +23,26 @@ from appliance.storage.sqlite.worker.pipe import LENGTH_BYTES, Ask, AskFirstEven
 log = structlog.get_logger(__name__)
 
 ATTEMPTS: Final = 2  # of a question whose worker died while answering it
+SHARE_MIN: Final = 256 << 20  # bytes
+SHARE_MAX: Final = 4096 << 20
 GRACE_SECONDS: Final = 2.0  # for a worker to drop a question that was cancelled
 
 # Arrays of a chunk's column come and go by the hundred; from the heap of glibc they leave it full of holes (measured: a
 # quarter of the worker's memory), in pages of their own they go back to the system.
 _MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "2"}
+_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # of a container, in bytes
 _ROOT: Final = str(Path(appliance.__file__).resolve().parent.parent)
 _REPLIES: Final[msgspec.msgpack.Decoder[Reply]] = msgspec.msgpack.Decoder(Reply)
 _ANSWERS: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
 _TIMES: Final[msgspec.msgpack.Decoder[int | None]] = msgspec.msgpack.Decoder(int | None)
+
+
+def memory_share() -> int:
+    """Bytes of the machine, or of the container, that are a query worker's unless it is told otherwise: an eighth."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # there is no such file, or it says 'max'
+        total = min(total, int(_LIMIT.read_text()))
+    return min(max(total // 8, SHARE_MIN), SHARE_MAX)
 
 
 class _Question:
@@ -101,10 +113,11 @@ class _Worker:
 
 
 class Evaluator:
-    """Answers questions over the SQLite file `path`.
+    """Answers questions over the SQLite file `path`; `memory_bytes` 0 is `memory_share()`.
 
     `temp_directory` takes what DuckDB spills; the worker ends after `idle_seconds` without a question; a question may
-    take `timeout_seconds`, its wait for others included; `memory_mb` is DuckDB's own limit.
+    take `timeout_seconds`, its wait for others included; the worker keeps and sorts data in `memory_bytes`, beside some
+    150 MB of its own.
     """
 
     dialect: Literal["duckdb", "postgresql"] = "duckdb"
@@ -116,10 +129,10 @@ class Evaluator:
         temp_directory: Path,
         idle_seconds: float = 300,
         timeout_seconds: float = 30,
-        memory_mb: int = 512,
+        memory_bytes: int = 0,
         threads: int = 2,
     ) -> None:
-        self._arguments = [str(path), str(temp_directory), str(memory_mb), str(threads)]
+        self._arguments = [str(path), str(temp_directory), str(memory_bytes or memory_share()), str(threads)]
         self._idle_seconds = idle_seconds
         self._timeout_seconds = timeout_seconds
         self._worker: _Worker | None = None

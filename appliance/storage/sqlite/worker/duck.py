@@ -1,6 +1,6 @@
 """DuckDB as the evaluator: an in-memory database that cannot reach anything outside. For the query worker only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from appliance.storage.evaluation import Answer, Rows, Step
 Parameters = dict[str, int | list[int] | list[str]]
 
 
-def open_duckdb(temp_directory: Path, *, memory_mb: int, threads: int) -> Any:
+def open_duckdb(temp_directory: Path, *, memory_bytes: int, threads: int) -> Any:
     """A connection whose settings are locked: no files but its own temporary ones, no extensions, no network."""
     return duckdb.connect(
         ":memory:",
@@ -23,7 +23,7 @@ def open_duckdb(temp_directory: Path, *, memory_mb: int, threads: int) -> Any:
             "python_enable_replacements": "false",
             "preserve_insertion_order": "false",
             "temp_directory": str(temp_directory),
-            "memory_limit": f"{memory_mb}MB",
+            "memory_limit": f"{memory_bytes}B",
             "threads": str(threads),
             "lock_configuration": "true",
         },
@@ -35,29 +35,39 @@ class NotASelect(Exception):
 
 
 class Prepared(NamedTuple):
-    """A step with the values of its parameters; `show` makes the tables that it alone reads."""
+    """A step with the values of its parameters. `show` makes the tables that it alone reads: once, or, `in_parts`,
+    each time that it is asked for the next one, those of another part of the visits."""
 
     step: Step
     parameters: Parameters
-    show: Callable[[], None]
+    show: Callable[[], Iterator[None]]
+    in_parts: bool = False
 
 
 def run_steps(duck: Any, steps: list[Prepared], check: Any) -> Answer:
     """The rows of every report of every step; `check()` is called between statements and may raise."""
     answer: Answer = []
-    for step, parameters, show in steps:
-        show()
+    for step, parameters, show, in_parts in steps:
         if not all(name.isidentifier() for name, _ in step.relations):
             raise NotASelect("a relation's name is no name")
+        by_part = step.relations[: step.by_visit] if in_parts else ()
+        others = step.relations[len(by_part) :]
+        inline = ", ".join(f'"{name}" AS ({select})' for name, select in others) if step.inline else ""
         try:
-            for name, select in step.relations:
+            for part, _ in enumerate(show()):
+                for name, select in by_part:
+                    check()
+                    before = f'INSERT INTO "{name}" ' if part else f'CREATE OR REPLACE TEMP TABLE "{name}" AS '
+                    _execute(duck, select, parameters, before)
+            for name, select in () if step.inline else others:
                 check()
                 _execute(duck, select, parameters, f'CREATE OR REPLACE TEMP TABLE "{name}" AS ')
             reports: list[Rows] = []
             for select in step.reports:
                 check()
+                text = f"WITH {inline} {select}" if inline and not reports else select
                 # Everything is fetched: an unfinished result would block its connection.
-                reports.append(_execute(duck, select, parameters).fetchall())
+                reports.append(_execute(duck, text, parameters).fetchall())
             answer.append(reports)
         finally:
             for name, _ in step.relations:

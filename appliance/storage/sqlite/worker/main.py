@@ -1,4 +1,4 @@
-"""The query worker: `python -m appliance.storage.sqlite.worker.main DATABASE TEMP_DIRECTORY MEMORY_MB THREADS`.
+"""The query worker: `python -m appliance.storage.sqlite.worker.main DATABASE TEMP_DIRECTORY MEMORY_BYTES THREADS`.
 
 A process of its own, so that reports neither slow ingestion nor leave their memory in the serving process. It reads
 requests from stdin and writes replies to stdout (pipe.py), one question at a time, opens the database read-only, and
@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -31,7 +31,7 @@ from appliance.storage.sqlite.worker.duck import Parameters, Prepared, open_duck
 from appliance.storage.sqlite.worker.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
 from appliance.storage.sqlite.worker.project_data import ProjectData
 
-ARRAY_BYTES_MAX = 384 << 20  # of all projects together; the least recently asked leave first
+DUCKDB_BYTES_MIN = 64 << 20  # with less it cannot sort
 SQLITE_CACHE_KB = 8_192
 SQLITE_MMAP_BYTES = 1 << 30
 NICENESS = 5  # ingestion goes first
@@ -44,14 +44,16 @@ class Cancelled(Exception):
 class Worker:
     """Answers questions over one database file."""
 
-    def __init__(self, database: Path, temp_directory: Path, memory_mb: int, threads: int) -> None:
+    def __init__(self, database: Path, temp_directory: Path, memory_bytes: int, threads: int) -> None:
+        """Half of the memory is for columns and merged rollups of all projects, half for DuckDB."""
+        self._array_bytes = memory_bytes // 2
         self._sqlite = sqlite3.connect(
             f"file:{quote(str(database))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         self._sqlite.execute("PRAGMA query_only = 1")
         self._sqlite.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KB}")
         self._sqlite.execute(f"PRAGMA mmap_size = {SQLITE_MMAP_BYTES}")
-        self._duck = open_duckdb(temp_directory, memory_mb=memory_mb, threads=threads)
+        self._duck = open_duckdb(temp_directory, memory_bytes=max(memory_bytes // 2, DUCKDB_BYTES_MIN), threads=threads)
         self._projects: OrderedDict[int, ProjectData] = OrderedDict()
         self._asked_duck: Any = None
         self.cancelled = threading.Event()
@@ -67,7 +69,8 @@ class Worker:
         project = self._project(plan.project_id)
         asked = [blake2b(msgspec.msgpack.encode(step), digest_size=20).digest() for step in plan.steps]
         steps: list[Prepared] = []
-        with self._snapshot() as connection:
+        with ExitStack() as snapshot:
+            connection = snapshot.enter_context(self._snapshot())
             project.rows.properties.declare(plan.properties)
             project.follow(connection)
             if not plan.weighted and any(project.is_sampled(connection, step.start, step.end) for step in plan.steps):
@@ -76,13 +79,15 @@ class Worker:
             if None in kept.values():
                 open_steps = [step for step, key in zip(plan.steps, asked, strict=True) if kept[key] is None]
                 steps = self._prepared(connection, project, msgspec.structs.replace(plan, steps=tuple(open_steps)))
-        # The arrays are the snapshot: the transaction need not stay open, which would hold up WAL checkpoints.
-        self._asked_duck = project.duck
-        try:
-            found = iter(run_steps(project.duck, steps, self._check))
-        finally:
-            self._asked_duck = None
-            self._make_room()
+            if not any(step.in_parts for step in steps):
+                # The arrays are the snapshot: the transaction need not stay open, which would hold up WAL checkpoints.
+                snapshot.close()
+            self._asked_duck = project.duck
+            try:
+                found = iter(run_steps(project.duck, steps, self._check))
+            finally:
+                self._asked_duck = None
+                self._make_room(self._array_bytes)
         answer: Answer = []
         for step, key in zip(plan.steps, asked, strict=True):
             reports = kept[key]
@@ -94,7 +99,10 @@ class Worker:
 
     def _prepared(self, connection: sqlite3.Connection, project: ProjectData, plan: Plan) -> list[Prepared]:
         """The plan's steps, with all that they read in memory."""
-        rests = project.load(connection, plan, self._check)
+        part_bytes = self._array_bytes // 2 if project.has_to_be_parted(plan, self._array_bytes) else None
+        if part_bytes is not None:
+            self._make_room(part_bytes)
+        rests = project.load(connection, plan, self._check, part_bytes=part_bytes)
         project.dictionaries.load(connection, plan.dictionaries)
         steps = []
         for step, rest in zip(plan.steps, rests, strict=True):
@@ -103,7 +111,11 @@ class Worker:
             values: Parameters = {**step.parameters, **step.texts, **sets}
             if rest is not None:
                 values["rest_from"] = rest.rest_from
-            steps.append(Prepared(step, values, partial(project.show, rest)))
+            if part_bytes is not None and rest is None:
+                parts = partial(project.parts, connection, plan, step, part_bytes, self._check)
+                steps.append(Prepared(step, values, parts, in_parts=True))
+            else:
+                steps.append(Prepared(step, values, partial(project.show, rest)))
         return steps
 
     def first_event(self, project_id: int) -> int | None:
@@ -137,12 +149,13 @@ class Worker:
         self._projects.move_to_end(project_id)
         return project
 
-    def _make_room(self) -> None:
-        while len(self._projects) > 1 and self._bytes() > ARRAY_BYTES_MAX:
+    def _make_room(self, nbytes_max: int) -> None:
+        """Forget projects and columns, the least recently asked first."""
+        while len(self._projects) > 1 and self._bytes() > nbytes_max:
             _, project = self._projects.popitem(last=False)
             project.duck.close()
         for project in self._projects.values():
-            project.shrink(ARRAY_BYTES_MAX - project.rows.nbytes)
+            project.shrink(nbytes_max - project.rows.nbytes)
 
     def _bytes(self) -> int:
         return sum(project.nbytes for project in self._projects.values())
@@ -242,7 +255,7 @@ def _is_running(pid: str) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    database, temp_directory, memory_mb, threads = arguments
+    database, temp_directory, memory_bytes, threads = arguments
     # The terminal's Ctrl-C reaches the whole group; only the serving process decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
@@ -251,7 +264,7 @@ def main(arguments: list[str]) -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     temp = own_temp_directory(Path(temp_directory))
-    worker = Worker(Path(database), temp, int(memory_mb), int(threads))
+    worker = Worker(Path(database), temp, int(memory_bytes), int(threads))
     Server(worker, sys.stdin.buffer, replies).serve()
 
 

@@ -1,11 +1,12 @@
 """What the query worker keeps of one project: arrays, dictionaries, and the DuckDB connection that sees them."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from appliance.storage.dimensions import is_property
 from appliance.storage.evaluation import BEGINNING, Plan, Step
 from appliance.storage.sqlite.chunks.index import Chunk, chunks
 from appliance.storage.sqlite.rollups.index import Unit, raw_purged_before
@@ -26,6 +27,13 @@ _SAMPLED: Final = """
     """
 
 ROLLED_BYTES_MIN: Final = 16 << 20
+
+# Columns of chunks are kept in the smallest type that holds their numbers: usually in so many bytes.
+CODE_BYTES: Final = 2
+_WIDTHS: Final = {
+    **dict.fromkeys(("visitor", "start", "end", "time"), 8),
+    **dict.fromkeys(("id", "visit_id", "engaged_ms", "revenue"), 4),
+}
 
 Check = Callable[[], None]  # called between steps of work; may raise
 
@@ -93,10 +101,28 @@ class ProjectData:
         found = connection.execute(_SAMPLED, {"project": self._project_id, "start": start, "end": end}).fetchone()
         return bool(found[0])
 
-    def load(self, connection: sqlite3.Connection, plan: Plan, check: Check) -> list[Rest | None]:
+    def _decoded(
+        self, connection: sqlite3.Connection, keys: Sequence[Key], span: tuple[int, int], nbytes_max: int, check: Check
+    ) -> Iterator[dict[Key, Ints]]:
+        """Columns of the chunks that touch [start, end), as many at a time as fit, and nothing of it is kept."""
+        for part in _parted(self.sealed.touching(span), keys, nbytes_max):
+            columns = SealedColumns(self.rows.properties)
+            columns.follow(part)
+            yield columns.arrays(connection, span, keys, check)
+
+    def has_to_be_parted(self, plan: Plan, nbytes_max: int) -> bool:
+        """Whether a plan reads so much of chunks that parts have to be evaluated, and can be."""
+        asked = [step for step in plan.steps if step.rolled is None]
+        if not asked or any(step.by_visit == 0 for step in asked):
+            return False
+        return _nbytes(self.sealed.touching((plan.start, plan.end)), _keys(plan.visit, plan.event)) > nbytes_max
+
+    def load(
+        self, connection: sqlite3.Connection, plan: Plan, check: Check, *, part_bytes: int | None = None
+    ) -> list[Rest | None]:
         """Make `visit` and `event` what the plan asks about; gives for each step what `show` is to be given.
 
-        In the snapshot that was followed.
+        In the snapshot that was followed. `part_bytes`: `parts` of that size are going to make them.
         """
         assert self._seen is not None
         self._units = self._rolled.units(connection)
@@ -107,17 +133,38 @@ class ProjectData:
         rest_visit = (*plan.rest_visit, *_OF_REST) if rolled else ()
         self._refresh(connection, self._seen, (*plan.visit, *rest_visit), (*plan.event, *plan.rest_event))
         keys = _keys(plan.visit, plan.event)
-        if keys:
+        if part_bytes is not None:
+            # What texts the properties have is asked before the first part is looked at.
+            keys = [key for key in keys if is_property(key[1])]
+            for _ in self._decoded(connection, keys, (plan.start, plan.end), part_bytes, check) if keys else ():
+                pass
+        elif keys:
             self._show("", keys, self.sealed.arrays(connection, (plan.start, plan.end), keys, check))
         keys = _keys(tuple(dict.fromkeys(rest_visit)), plan.rest_event)
         return [None if step.rolled is None else self._rest(connection, step, keys, check) for step in plan.steps]
 
-    def show(self, rest: Rest | None) -> None:
+    def show(self, rest: Rest | None) -> Iterator[None]:
         """Make the rollups of a step, and what they do not speak of, what its statements read."""
         if rest is not None:
             for name, arrays in rest.tables.items():
                 self.duck.register(name, arrays)
             self._show("rest_", rest.keys, rest.sealed)
+        yield
+
+    def parts(
+        self, connection: sqlite3.Connection, plan: Plan, step: Step, part_bytes: int, check: Check
+    ) -> Iterator[None]:
+        """Make `visit` and `event` parts of what a step looks at, one after the other: as many chunks as fit into so
+        many bytes each time, last what is hot. The snapshot stays open meanwhile."""
+        keys = _keys(plan.visit, plan.event)
+        for arrays in self._decoded(connection, keys, (step.start, step.end), part_bytes, check):
+            self._show("", keys, arrays, hot=False)
+            del arrays
+            yield
+            for table in ("visit", "event"):
+                self.duck.unregister(f"sealed_{table}")  # so that never two parts are in memory
+        self._show("", keys, {})
+        yield
 
     def shrink(self, nbytes_max: int) -> None:
         """Drop columns of chunks and merged rollups, those that were not asked for longest first."""
@@ -151,12 +198,13 @@ class ProjectData:
         tables = self._rolled.tables(connection, covered, asked.names, np.concatenate(touching))
         return Rest(tables, max(step.start, self._purged_before), keys, sealed)
 
-    def _show(self, prefix: str, keys: Sequence[Key], sealed: Mapping[Key, Ints]) -> None:
-        """Make `<prefix>visit` and `<prefix>event` the rows and these columns of chunks."""
+    def _show(self, prefix: str, keys: Sequence[Key], sealed: Mapping[Key, Ints], *, hot: bool = True) -> None:
+        """Make `<prefix>visit` and `<prefix>event` these columns of chunks, and the rows."""
         for table in dict.fromkeys(table for table, _ in keys):
             names = [name for of, name in keys if of == table]
             columns = ", ".join(f'r."{name}"' for name in names)
-            sources = [f"hot_{table}"]
+            # Without the rows, their types all the same: those of columns of chunks differ from part to part.
+            sources = [f"hot_{table}" if hot else f"(SELECT * FROM hot_{table} LIMIT 0)"]
             view = f"{prefix}{table}"
             if sealed:
                 self.duck.register(f"sealed_{view}", {name: sealed[table, name] for name in names})
@@ -171,6 +219,29 @@ class ProjectData:
 
 def _keys(visit: Sequence[str], event: Sequence[str]) -> list[Key]:
     return [("visit", name) for name in visit] + [("event", name) for name in event]
+
+
+def _nbytes(there: Iterable[Chunk], keys: Sequence[Key]) -> int:
+    """About how many bytes these columns of chunks take in memory."""
+    of_visit, of_event = (
+        sum(_WIDTHS.get(name, CODE_BYTES) for of, name in keys if of == table) for table in ("visit", "event")
+    )
+    return sum(chunk.visits * of_visit + chunk.events * of_event for chunk in there)
+
+
+def _parted(there: Iterable[Chunk], keys: Sequence[Key], nbytes_max: int) -> Iterator[list[Chunk]]:
+    """Chunks in their order, each time as many as fit; one at least."""
+    part: list[Chunk] = []
+    nbytes = 0
+    for chunk in there:
+        more = _nbytes([chunk], keys)
+        if part and nbytes + more > nbytes_max:
+            yield part
+            part, nbytes = [], 0
+        part.append(chunk)
+        nbytes += more
+    if part:
+        yield part
 
 
 def _touching(span: tuple[int, int], visitors: Ints, starts: Ints, ends: Ints) -> Ints:

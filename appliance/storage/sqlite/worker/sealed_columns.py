@@ -89,6 +89,11 @@ class SealedColumns:
             self._columns.move_to_end(key)  # the most recently used
         return found
 
+    def touching(self, span: tuple[int, int]) -> list[Chunk]:
+        """The chunks with a visit that touches [start, end), and maybe others between them."""
+        first, last = self._places(span)
+        return self._chunks[first:last]
+
     def _places(self, span: tuple[int, int]) -> tuple[int, int]:
         """The chunks to look at: from the first place up to the last, which is not among them."""
         start, end = span
