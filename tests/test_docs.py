@@ -13,6 +13,7 @@ import pytest
 from appliance import config
 from appliance.cli import cli
 from appliance.ingest.sent import Sent
+from appliance.model import Flag
 from appliance.queries.export import DATASETS
 from tests.process import Server
 
@@ -100,8 +101,14 @@ def test_every_field_of_an_event_is_documented() -> None:
 
 
 def test_columns_of_exports_that_are_no_fields_of_events_are_explained_where_they_need_it() -> None:
+    text = page("docs/api.md")
     assert {"revenue", "visit_id"} <= set(DATASETS["events"])
-    assert "in units of its currency" in page("docs/api.md")
+    assert "in units of its currency" in text
+    explained = rows(text.partition("## Export")[2])
+    for column in ("visit_id", "visitor", "rate", "flags"):
+        assert explained[f"`{column}`"], column
+    for flag in Flag:
+        assert f"`{flag.name.lower()}`" in explained["`flags`"][0]
 
 
 # ---------------------------------------------------------------- links

@@ -1,11 +1,15 @@
 """Stored events and visits as rows, streamed: what a CSV or NDJSON export holds.
 
-Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. Visits keep
-their events together once their day is sealed; what came last comes in the order in which it was stored.
+Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. What an import
+has to know to store the same again is there too: visit and visitor, `rate` and `flags`, times to the microsecond.
+The rate is not called `sample`, which asks for sampling: what is stored was sampled already.
+
+Visits keep their events together once their day is sealed; what came last comes in the order in which it was stored.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -16,6 +20,8 @@ from appliance.storage.dimensions import dictionary_of
 from appliance.storage.event_ids import unpack
 from appliance.storage.interface import Database, Row
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _EVENT_TEXTS = ("name", "source", "hostname", "path", "title", "user", "currency", "context")
 _VISIT_TEXTS = ("user", "entry_path", "entry_hostname", "exit_path", "exit_hostname", *ACQUISITION_FIELDS)
 _EVENT_NUMBERS = (
@@ -25,11 +31,11 @@ _EVENT_NUMBERS = (
 EVENT_COLUMNS = (
     "event_id", "event", "timestamp", "received_at", "source", "user_id", "session_id", "visit_id", "visitor",
     "hostname", "path", "title", *ACQUISITION_FIELDS, "scroll_depth", "engaged_ms", "revenue", "currency",
-    "sample", "interactive", "properties",
+    "rate", "flags", "interactive", "properties",
 )  # fmt: skip
 VISIT_COLUMNS = (
     "visit_id", "visitor", "user_id", "session_id", "start", "end", "duration_seconds", "pageviews", "events", "bounce",
-    "entry_hostname", "entry_path", "exit_hostname", "exit_path", *ACQUISITION_FIELDS,
+    "entry_hostname", "entry_path", "exit_hostname", "exit_path", *ACQUISITION_FIELDS, "rate",
 )  # fmt: skip
 
 DATASETS = {"events": EVENT_COLUMNS, "visits": VISIT_COLUMNS}
@@ -87,7 +93,7 @@ def _events_sql() -> str:
 
 def _visits_sql() -> str:
     texts, joins = _joins("v", _VISIT_TEXTS)
-    numbers = ("id", "visitor", "session_id", "start", "end", "pageviews", "events", "interactive")
+    numbers = ("id", "visitor", "session_id", "start", "end", "pageviews", "events", "interactive", "rate")
     return " ".join(
         [
             "SELECT",
@@ -130,15 +136,16 @@ def _event(row: Row) -> tuple[Any, ...]:
         engaged,
         None if revenue is None else units(revenue, currency),
         currency,
-        rate / 1_000_000,
+        rate,
+        _flags(flags),
         0 if flags & Flag.PASSIVE else 1,
         properties or "",
     )
 
 
 def _visit(row: Row) -> tuple[Any, ...]:
-    visit_id, visitor, session_id, start, end, pageviews, events, interactive = row[:8]
-    user, entry_path, entry_hostname, exit_path, exit_hostname, *first = row[8:]
+    visit_id, visitor, session_id, start, end, pageviews, events, interactive, rate = row[:9]
+    user, entry_path, entry_hostname, exit_path, exit_hostname, *first = row[9:]
     bounce = 1 if pageviews == 1 and not interactive else 0
     return (
         visit_id,
@@ -156,7 +163,14 @@ def _visit(row: Row) -> tuple[Any, ...]:
         exit_hostname,
         exit_path,
         *first,
+        rate,
     )
+
+
+@cache
+def _flags(flags: int) -> str:
+    """Their names with a blank between."""
+    return " ".join(flag.name.lower() for flag in Flag if flags & flag)
 
 
 def _visitor(number: int) -> str:
@@ -165,4 +179,4 @@ def _visitor(number: int) -> str:
 
 
 def _iso(time: int) -> str:
-    return datetime.fromtimestamp(time / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")

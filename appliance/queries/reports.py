@@ -7,14 +7,12 @@ import msgspec
 
 from appliance.errors import RawPurged
 from appliance.model import Project
-from appliance.queries import breakdown, overview, sampling, timeseries
+from appliance.queries import sampling
 from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import Names
 from appliance.queries.dialects import DIALECTS
 from appliance.queries.filters import EVERYTHING, Filter
-from appliance.queries.intervals import Interval
-from appliance.queries.metrics import Value
-from appliance.queries.period import Named, Period, Range, resolve
+from appliance.queries.period import Named, Period, resolve
 from appliance.queries.plan import rolled, rollup_of
 from appliance.queries.question import Report, Scope, check
 from appliance.queries.relations import Relations
@@ -23,30 +21,6 @@ from appliance.queries.steps import compile_step
 from appliance.queries.tables import tables
 from appliance.storage.evaluation import BEGINNING, END, Plan, QueryEngine, Rolled, Rows, SampledData, Step
 from appliance.storage.goals import Goal
-
-
-class Dashboard(msgspec.Struct, frozen=True):
-    """Everything that the dashboard shows, from one snapshot.
-
-    `series` holds the points of each metric that was asked for by name; `panels` go with the reports asked for.
-    `sampled`: some of it, the range that it is compared with included, rests on sampled data; `lower_bounds` are the
-    metrics that are at least what is said for the range itself.
-    """
-
-    figures: tuple[overview.Figure, ...]
-    series: dict[str, tuple[timeseries.Point, ...]]
-    panels: tuple[Table, ...]
-    sampled: bool = False
-    lower_bounds: tuple[str, ...] = ()
-
-    def value(self, name: str) -> Value:
-        """One of the figures."""
-        return next(figure.value for figure in self.figures if figure.metric == name)
-
-    def lines(self, index: int) -> tuple[breakdown.Line, ...]:
-        """The lines of a panel whose first metric is one of the figures."""
-        table = self.panels[index]
-        return breakdown.lines(table, self.value(table.metrics[0]))
 
 
 class Statements(NamedTuple):
@@ -201,27 +175,6 @@ class Reports:
     async def answer(self, scope: Scope, report: Report) -> Table:
         """The table of one report."""
         return (await self.ask([(scope, [report])]))[0][0]
-
-    async def dashboard(
-        self,
-        scope: Scope,
-        *,
-        interval: Interval,
-        series: Sequence[str] = ("visitors",),
-        panels: Sequence[Report] = (),
-        previous: Range | None = None,
-    ) -> Dashboard:
-        """Figures, series of these metrics, and panels; figures and series beside those of the range `previous`."""
-        over_time = timeseries.report(tuple(series), interval)
-        asked: list[tuple[Scope, Sequence[Report]]] = [(scope, [overview.REPORT, over_time, *panels])]
-        if previous is not None:
-            asked.append((msgspec.structs.replace(scope, range=previous), [overview.REPORT, over_time]))
-        (now, steps, *lists), *others = await self.ask(asked)
-        before, steps_before = others[0] if others else (None, None)
-        points = {name: timeseries.points(steps, name, steps_before) for name in series}
-        sampled = now.sampled or (before is not None and before.sampled)
-        bounds = tuple(dict.fromkeys((*now.lower_bounds, *steps.lower_bounds)))
-        return Dashboard(overview.figures(now, before), points, tuple(lists), sampled, bounds)
 
 
 def _parted(scope: Scope, reports: Sequence[Report], *, weighted: bool) -> list[_Part]:

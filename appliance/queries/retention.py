@@ -35,14 +35,12 @@ class Retention(msgspec.Struct, frozen=True):
 class Cohort(msgspec.Struct, frozen=True):
     """The visitors who came first in a step: how many, and how many came back 0, 1, 2, ... steps later.
 
-    `returned` goes up to the last step that has begun. `sampled`: some events, of whatever time, were not kept, and
-    visitors are those that were.
+    `returned` goes up to the last step that has begun.
     """
 
     bucket: Bucket
     size: int
     returned: tuple[int, ...]
-    sampled: bool = False
 
     @property
     def rates(self) -> tuple[float | None, ...]:
@@ -53,6 +51,14 @@ class Cohort(msgspec.Struct, frozen=True):
         """Whether the step that many later is over and inside the range as a whole."""
         place = steps.index(self.bucket) + after
         return steps[place].state == "complete"
+
+
+class Cohorts(msgspec.Struct, frozen=True):
+    """The cohorts that somebody belongs to, in order. `sampled`: some events, of whatever time, were not kept, and
+    visitors are those that were."""
+
+    cohorts: tuple[Cohort, ...]
+    sampled: bool = False
 
 
 def intervals_of(there: Range) -> list[Interval]:
@@ -68,11 +74,11 @@ def default_interval(there: Range) -> Interval:
     return usual if usual in valid else valid[-1]
 
 
-async def ask(reports: Reports, scope: Scope, asked: Retention) -> tuple[Cohort, ...]:
-    """The cohorts that somebody belongs to, in order. Raises as `Reports` does, and Invalid for too many steps."""
+async def ask(reports: Reports, scope: Scope, asked: Retention) -> Cohorts:
+    """Raises as `Reports` does, and Invalid for too many steps."""
     steps = buckets(scope.range, asked.interval)
     (rows,), sampled = await reports.rows(scope, lambda relations: _statements(relations, asked, steps))
-    return _cohorts(rows, steps, sampled=sampled)
+    return Cohorts(_cohorts(rows, steps), sampled)
 
 
 def average(cohorts: Sequence[Cohort], steps: Sequence[Bucket]) -> tuple[float | None, ...]:
@@ -117,7 +123,7 @@ def _mark(name: str | None, relations: Relations) -> str:
     return f"CASE WHEN {holds(named, relations)} THEN 1 ELSE 0 END"
 
 
-def _cohorts(rows: Rows, steps: Sequence[Bucket], *, sampled: bool) -> tuple[Cohort, ...]:
+def _cohorts(rows: Rows, steps: Sequence[Bucket]) -> tuple[Cohort, ...]:
     counted = {(whole(step), whole(later)): whole(count) for step, later, count in rows}
     begun = sum(bucket.state != "future" for bucket in steps)
     cohorts = []
@@ -127,5 +133,5 @@ def _cohorts(rows: Rows, steps: Sequence[Bucket], *, sampled: bool) -> tuple[Coh
             # Events may lie a few minutes ahead: their step counts as begun.
             last = max([begun, *(index + later + 1 for step, later in counted if step == index)])
             returned = tuple(counted.get((index, later), 0) for later in range(last - index))
-            cohorts.append(Cohort(bucket, size, returned, sampled))
+            cohorts.append(Cohort(bucket, size, returned))
     return tuple(cohorts)

@@ -52,20 +52,22 @@ class Users(msgspec.Struct, frozen=True):
 
 
 async def ask(
-    reports: Reports, scope: Scope, *, before: Cursor | None = None, search: str = "", rows: int = PAGE_ROWS
+    reports: Reports,
+    scope: Scope,
+    *,
+    before: Cursor | None = None,
+    search: str = "",
+    user: str | None = None,
+    rows: int = PAGE_ROWS,
 ) -> Users:
-    """Users with a matching event in range; `search` keeps those that contain a text. Raises as `Reports` does."""
+    """Users with a matching event in range; `search` keeps those that contain a text, `user` the one who is called so.
+    Raises as `Reports` does."""
     wanted = CodeSet(_USERS, "contains", (search,), False) if search else None
+    if user is not None:
+        wanted = CodeSet(_USERS, "is", (user,))
     (found,), sampled = await reports.rows(scope, lambda relations: _statements(relations, wanted, before, rows + 1))
     users = tuple(User(str(cells[0]), *(whole(cell) for cell in cells[1:])) for cells in found[:rows])
     return Users(users, users[-1].cursor if len(found) > rows else None, sampled)
-
-
-async def find(reports: Reports, scope: Scope, user: str) -> User | None:
-    """One user; None without a matching event in range. Raises as `Reports` does."""
-    wanted = CodeSet(_USERS, "is", (user,))
-    (found,), _ = await reports.rows(scope, lambda relations: _statements(relations, wanted, None, 1))
-    return User(str(found[0][0]), *(whole(cell) for cell in found[0][1:])) if found else None
 
 
 async def traits(database: Database, project_id: int, users: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -93,8 +93,6 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     """Settings whose numbers lie within their bounds and whose origins are origins."""
     _within("visit_timeout_seconds", given.visit_timeout_seconds, VISIT_TIMEOUT_SECONDS)
     _within("deduplication_days", given.deduplication_days, DEDUPLICATION_DAYS)
-    if given.raw_retention_days:
-        _within("raw_retention_days", given.raw_retention_days, RAW_RETENTION_DAYS)
     if given.privacy_signal not in ("ignore", "rotate", "drop"):
         raise Invalid("Choose ignore, rotate or drop.", code="unknown", field="privacy_signal")
     origins = tuple(dict.fromkeys(origin(text) for text in given.origins if text.strip())) or ("*",)
@@ -108,8 +106,17 @@ def settings(given: ProjectSettings) -> ProjectSettings:
         trust_stated_address=given.trust_stated_address,
         drop_bots=given.drop_bots,
         deduplication_days=given.deduplication_days,
-        raw_retention_days=given.raw_retention_days,
+        raw_retention_days=raw_retention_days(given.raw_retention_days),
     )
+
+
+def raw_retention_days(days: int) -> int:
+    """For how many whole days visits and events are kept; 0: for ever."""
+    low, high = RAW_RETENTION_DAYS
+    if days and not low <= days <= high:
+        message = f"Visits and events are kept from {low} to {high:,} days, or for ever."
+        raise Invalid(message, code="out_of_range", field="raw_retention_days")
+    return days
 
 
 def origin(text: str) -> str:

@@ -109,6 +109,7 @@ def panel_view(
         wide=card.wide,
         state=condition,
         empty="purged" if purged else _empty(chosen),
+        sampled=table is not None and table.sampled,
         empty_href=goals_href if chosen == cards.GOALS and not state.goals and not purged else None,
     )
 

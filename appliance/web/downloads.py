@@ -12,8 +12,9 @@ from appliance.web import shell
 from appliance.web.dashboard_state import State
 
 
-def download(body: AsyncIterator[bytes], state: State, what: str) -> Response:
-    """A file that is made while it is sent; `what` and the state's days name it."""
+def download(body: AsyncIterator[bytes], state: State, what: str, *, sampled: bool) -> Response:
+    """A file that is made while it is sent; `what` and the state's days name it. A header says that it rests on
+    `sampled` data: columns and rows are the same as without."""
     there = state.range
     name = f"{_file_name(state.project)}-{what}-{there.first_day}-{there.last_day}.csv"
     return StreamingResponse(
@@ -23,17 +24,18 @@ def download(body: AsyncIterator[bytes], state: State, what: str) -> Response:
             "content-disposition": f'attachment; filename="{name}"',
             "cache-control": "private, no-store",
             "x-accel-buffering": "no",
+            **({"x-sampled": "true"} if sampled else {}),
         },
     )
 
 
-def table_of(rows: Iterable[Sequence[Cell]], state: State, what: str) -> Response:
+def table_of(rows: Iterable[Sequence[Cell]], state: State, what: str, *, sampled: bool) -> Response:
     """A file of rows that are all there, the header row first."""
 
     async def whole() -> AsyncIterator[bytes]:
         yield csv_bytes(rows)
 
-    return download(whole(), state, what)
+    return download(whole(), state, what, sampled=sampled)
 
 
 def cell(value: Value) -> Cell:

@@ -35,10 +35,11 @@ class Wanted(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Rows of a list, and how many it has in all."""
+    """Rows of a list, and how many it has in all; `sampled`: their figures are estimates."""
 
     rows: tuple[Row, ...]
     total: int
+    sampled: bool = False
 
 
 def wanted(dimension: str, query: Mapping[str, str]) -> Wanted:
@@ -60,36 +61,37 @@ async def ask(reports: Reports, scope: Scope, asked: Wanted, rows: int = PAGE_RO
     """One page of a list. Raises Unavailable."""
     offset = (asked.page - 1) * rows
     if asked.dimension == cards.GOALS:
-        goals = [row for row in await _goals(reports, scope, asked) if _holds(asked, row)]
-        return Page(tuple(goals[offset : offset + rows]), len(goals))
+        goals, sampled = await _goals(reports, scope, asked)
+        reached = [row for row in goals if _holds(asked, row)]
+        return Page(tuple(reached[offset : offset + rows]), len(reached), sampled)
     if not labels.is_named(asked.dimension):
         report = cards.details_report(asked.dimension, asked.order, asked.search, rows, offset)
         table = await reports.answer(scope, report)
-        return Page(table.rows, table.total_rows or 0)
+        return Page(table.rows, table.total_rows or 0, table.sampled)
     table = await reports.answer(scope, cards.details_report(asked.dimension, asked.order, "", LIMIT_MAX, 0))
     found = [row for row in table.rows if _holds(asked, row)]
     if asked.sort == BY_VALUE:
         found.sort(key=lambda row: labels.label(asked.dimension, row.labels[0]), reverse=asked.descending)
-    return Page(tuple(found[offset : offset + rows]), len(found))
+    return Page(tuple(found[offset : offset + rows]), len(found), table.sampled)
 
 
-async def every(reports: Reports, scope: Scope, asked: Wanted) -> AsyncIterator[tuple[Row, ...]]:
-    """All rows of a list in batches, at least one batch."""
+async def every(reports: Reports, scope: Scope, asked: Wanted) -> AsyncIterator[Page]:
+    """All rows of a list in long pages, at least one."""
     number, seen = 1, 0
     while True:
         found = await ask(reports, scope, asked._replace(page=number), LIMIT_MAX)
-        yield found.rows
+        yield found
         seen += len(found.rows)
         if not found.rows or seen >= found.total:
             return
         number += 1
 
 
-async def _goals(reports: Reports, scope: Scope, asked: Wanted) -> tuple[Row, ...]:
-    """Every goal of the scope in the order that is asked for."""
+async def _goals(reports: Reports, scope: Scope, asked: Wanted) -> tuple[tuple[Row, ...], bool]:
+    """Every goal of the scope in the order that is asked for, and whether their figures are estimates."""
     ((table, whole),) = await reports.ask([(scope, [conversions.report(asked.order), conversions.WHOLE])])
     anybody = whole.rows[0].values[0] is not None
-    return conversions.complete(table, scope.goals, asked.order, anybody=anybody)
+    return conversions.complete(table, scope.goals, asked.order, anybody=anybody), table.sampled
 
 
 def _holds(asked: Wanted, row: Row) -> bool:

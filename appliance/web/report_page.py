@@ -24,6 +24,7 @@ from appliance.web.strings import text
 from appliance.web.views_reports import ReportFrame
 
 ON: Final = ("page", "event")
+_SAMPLED: Final = {"events": "log", "retention": "ever", "user": "ever", "users": "ever"}  # others look at the period
 _LISTS: Final = {"user": "users", "event": "events"}  # the report that one of its things belongs to
 TEXT_LENGTH_MAX: Final = 1_000
 NAMES_OFFERED: Final = 50
@@ -97,8 +98,11 @@ def returned(state: State, back: str) -> ReportState:
     return of_report(state, key, more)
 
 
-async def frame(request: Request, access: SiteAccess, state: ReportState, *own: str, csv: bool = False) -> ReportFrame:
-    """The frame of a report whose form sends the parameters `own` itself; `csv`: what it shows can be downloaded."""
+async def frame(
+    request: Request, access: SiteAccess, state: ReportState, *own: str, csv: bool = False, sampled: bool = False
+) -> ReportFrame:
+    """The frame of a report whose form sends the parameters `own` itself; `csv`: what it shows can be downloaded;
+    `sampled`: it rests on sampled data."""
     path = urls.report(state.project, state.key)
     menu = period_menu(state)
     title = text("report.heading", report=text(f"report.{state.key}"), site=shell.label(access.project))
@@ -116,6 +120,7 @@ async def frame(request: Request, access: SiteAccess, state: ReportState, *own: 
         filter_href=(state.at("events") if state.key == "event" else state).filter_href(),
         clear_href=state.with_parts(()).href(),
         csv_href=state.href(urls.report_csv(state.project, state.key), *state.more) if csv else None,
+        sampled=_SAMPLED.get(state.key, "period") if sampled else None,
         action=path,
         hidden=(*state.parameters(), *(pair for pair in state.more if pair[0] not in own)),
     )

@@ -111,6 +111,15 @@ ADMIN = {
     "project.hash_routing.hint": "For sites that route by the fragment of the address.",
     "project.trust_stated_address": "Believe addresses that servers state",
     "project.trust_stated_address.hint": "Used for place and visitor, then forgotten. Never believed from browsers.",
+    "project.keeping": "Keeping",
+    "project.keeping.hint": "How long visits and events stay.",
+    "project.raw_retention": "Keep visits and events, days",
+    "project.raw_retention.none": "For ever",
+    "project.raw_retention.hint": (
+        "Empty: for ever. With a number, visits that ended before so many whole days go with their events, for good "
+        "and within the hour. Those days can then be neither filtered nor exported, nor looked at in reports about "
+        "people; their unfiltered counts stay for ever."
+    ),
     "project.snippet": "Snippet",
     "project.snippet.hint": "Goes into every page of the site.",
     "danger.project": "Delete this site",

@@ -13,6 +13,10 @@ REPORTS: dict[str, str] = {
     "report.user": "User",
     "report.events": "Events",
     "report.event": "Event",
+    "sampled.estimated": "Part of this period was sampled: figures are estimated from what was kept.",
+    "sampled.period": "Part of this period was sampled: these are counts of what was kept.",
+    "sampled.ever": "Part of the data was sampled, in this period or another: these are counts of what was kept.",
+    "sampled.log": "Part of this period was sampled: these are the events that were kept.",
     # Retention
     "retention.lead": "Of the visitors who first came in a row’s time, how many came back later.",
     "retention.by": "Length of a step",

@@ -250,6 +250,7 @@ class Panel:
     wide: bool = False
     state: Literal["ready", "lazy", "error"] = "ready"
     empty: str = "rows"  # catalogue key under `empty.` for a panel without rows
+    sampled: bool = False  # figures are estimates: the head of their columns has ≈
     empty_href: str | None = None  # what helps: documentation, creating the first goal
 
 

@@ -33,6 +33,7 @@ class DetailsView:
     pager: Pager
     csv_href: str | None = None
     close_href: str  # the dashboard behind
+    sampled: bool = False  # figures are estimates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ class ReportFrame:
     filter_href: str
     clear_href: str
     csv_href: str | None = None  # the report as a file, once it shows anything
+    sampled: str | None = None  # under `sampled.` of the catalogue, where the report rests on sampled data
     action: str  # of the report's GET form, which sends `hidden` along
     hidden: Hidden = ()
 

@@ -57,7 +57,8 @@ async def test_a_page_load_is_stored_with_all_that_it_says(page: Page, tracked: 
         "utm_campaign": "spring",
         "click_id": "abc",
         "scroll_depth": 100,
-        "sample": 1.0,
+        "rate": 1_000_000,
+        "flags": "browser",
         "interactive": 1,
     }
 

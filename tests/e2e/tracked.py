@@ -193,7 +193,7 @@ class Tracked:
         rows = self.export("events")
         for row in rows:
             assert {name: row.get(name, "") for name in place} == place
-            assert row["sample"] == 1
+            assert row["rate"] == 1_000_000
             age = now - at(row["timestamp"])
             assert 0 <= row["engaged_ms"] <= age.total_seconds() * 1000, "not longer than the page was there"
             assert row["scroll_depth"] <= 100

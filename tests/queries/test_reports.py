@@ -7,10 +7,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from appliance.model import Project, ProjectSettings
-from appliance.queries import filters
+from appliance.queries import filters, overview, timeseries
 from appliance.queries.comparison import Comparison, compared
 from appliance.queries.filters import AllOf
 from appliance.queries.goals import checking
@@ -245,20 +246,26 @@ async def test_a_dashboard_says_what_its_reports_say_alone(reports: World, seed:
     panels = [
         Report(("visitors", "visits", "bounce_rate"), (name,)) for name in ("visit:source", "event:page", "event:name")
     ]
-    dashboard = await asked.dashboard(scope, interval="hour", series=METRICS, panels=panels, previous=before)
+    over_time = timeseries.report(tuple(METRICS), "hour")
+    earlier = msgspec.structs.replace(scope, range=before)
+    (now, steps, *lists), (then, steps_then) = await asked.ask(
+        [(scope, [overview.REPORT, over_time, *panels]), (earlier, [overview.REPORT, over_time])]
+    )
+    figures = overview.figures(now, then)
 
     def expected(there: Any, **report: Any) -> list[tuple[list[str], list[Any]]]:
         zone = place.project.timezone
         return oracle.answer(place.visits, there.start, there.end, zone, filters=trees, goals=REACHED, **report)
 
-    metrics = [figure.metric for figure in dashboard.figures]
-    assert [figure.value for figure in dashboard.figures] == expected(scope.range, metrics=metrics)[0][1]
-    assert [figure.previous for figure in dashboard.figures] == expected(before, metrics=metrics)[0][1]
-    for panel, table in zip(panels, dashboard.panels, strict=True):
+    metrics = [figure.metric for figure in figures]
+    assert [figure.value for figure in figures] == expected(scope.range, metrics=metrics)[0][1]
+    assert [figure.previous for figure in figures] == expected(before, metrics=metrics)[0][1]
+    for panel, table in zip(panels, lists, strict=True):
         assert rows_of(table) == expected(scope.range, metrics=panel.metrics, dimensions=panel.dimensions)
     hours = expected(scope.range, metrics=METRICS, dimensions=["time:hour"])
     for place_of, name in enumerate(METRICS):
-        points = [(point.bucket.label, point.value) for point in dashboard.series[name] if point.value]
+        series = timeseries.points(steps, name, steps_then)
+        points = [(point.bucket.label, point.value) for point in series if point.value]
         assert points == [(labels[0], values[place_of]) for labels, values in hours if values[place_of]]
 
 

@@ -10,7 +10,7 @@ from zlib import crc32
 import pytest
 
 from appliance.model import Project, ProjectSettings
-from appliance.queries import event_log, filters, funnels
+from appliance.queries import event_log, filters, funnels, overview
 from appliance.queries.funnels import Funnel
 from appliance.queries.metrics import Money
 from appliance.queries.period import between
@@ -240,19 +240,21 @@ async def test_a_plan_that_is_not_weighted_is_refused_also_where_the_answer_is_k
         assert await place.figures("events", days=("2026-03-10", "2026-03-10")) == [1]
 
 
-async def test_a_dashboard_says_of_which_range_it_is_sampled(tmp_path: Path) -> None:
+async def test_tables_that_are_asked_together_say_each_of_its_own_range_whether_it_is_sampled(tmp_path: Path) -> None:
     async with site(tmp_path, [*views("/", HALF), *views("/", ALL, day="10")]) as place:
 
-        async def marks(day: str, before: str | None = None) -> tuple[bool, tuple[str, ...]]:
-            scope = await place.reports.scope(SITE, between(day, day), NOW)
-            previous = (await place.reports.scope(SITE, between(before, before), NOW)).range if before else None
-            found = await place.reports.dashboard(scope, interval="hour", previous=previous)
-            assert found.series["visitors"]
-            return found.sampled, found.lower_bounds
+        async def marks(*days: str) -> list[list[tuple[bool, tuple[str, ...]]]]:
+            """Of figures and series of each day, as a dashboard asks for its period and the one before."""
+            scopes = [await place.reports.scope(SITE, between(day, day), NOW) for day in days]
+            reports = [overview.REPORT, over_time(("visitors",), "hour")]
+            found = await place.reports.ask([(scope, reports) for scope in scopes])
+            assert all(steps.rows for _, steps in found)
+            return [[(table.sampled, table.lower_bounds) for table in tables] for tables in found]
 
-        assert await marks("2026-03-10") == (False, ())
-        assert await marks("2026-03-10", "2026-03-09") == (True, ())
-        assert await marks("2026-03-09") == (True, PEOPLE)
+        whole, sampled = [(False, ())] * 2, [(True, PEOPLE), (True, PEOPLE[:1])]
+        assert await marks("2026-03-10") == [whole]
+        assert await marks("2026-03-10", "2026-03-09") == [whole, sampled]
+        assert await marks("2026-03-09") == [sampled]
 
 
 async def test_reports_that_follow_people_say_it_and_scale_nothing(tmp_path: Path) -> None:

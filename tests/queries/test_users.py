@@ -58,11 +58,12 @@ async def test_users_are_those_of_plain_counting(worlds: People, seed: int) -> N
             assert len(page.users) == 2
         assert found == expected
         for user in expected:
-            assert await users.find(reports, scope, user.user) == user
+            alone = await users.ask(reports, scope, user=user.user)
+            assert alone == users.Users((user,), None, is_sampled(place.visits, None))
     assert (await users.ask(reports, scope, search="BEN")).users == tuple(
         user for user in expected if "ben" in user.user.lower()
     )
-    assert await users.find(reports, scope, "nobody") is None
+    assert (await users.ask(reports, scope, user="nobody")).users == ()
 
 
 async def test_users_seen_last_at_the_same_time_are_paged_by_their_bytes(worlds: People) -> None:

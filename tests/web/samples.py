@@ -461,7 +461,8 @@ def dashboard_today() -> views.DashboardView:
         compare=compare("off"),
         chips=(),
         panels=tuple(
-            panel(key, tab) for key, tab in (("sources", None), ("locations", "visit:country"), ("events", "funnels"))
+            replace(panel(key, tab), sampled=True)
+            for key, tab in (("sources", None), ("locations", "visit:country"), ("events", "funnels"))
         ),
         shell=shell(
             "example.com",

@@ -97,6 +97,7 @@ def project(new: bool = False) -> views_admin.ProjectView:
             "privacy_signal": "rotate",
             "drop_bots": "on",
             "trust_stated_address": "on",
+            "raw_retention_days": "365",
         }
     return views_admin.ProjectView(
         shell=shell("Add a site" if new else "Settings · example.com"),

@@ -72,6 +72,7 @@ def details_goals() -> DetailsView:
         columns=tuple(Column(metric=metric, sort_href=url("/details/event:goal", sort=metric)) for metric in metrics),
         rows=goal_rows(),
         pager=views.Pager(first=1, last=5, total=5),
+        sampled=True,
     )
 
 

@@ -35,7 +35,7 @@ HAS_DONE = Chip(
 )
 
 
-def frame(key: str) -> ReportFrame:
+def frame(key: str, sampled: str | None = None) -> ReportFrame:
     return ReportFrame(
         shell=shell(f"{key.title()} · example.com"),
         key=key,
@@ -48,6 +48,7 @@ def frame(key: str) -> ReportFrame:
         filter_href=url("/filter", back=key),
         clear_href=url(f"/{key}"),
         csv_href=url(f"/{key}.csv"),
+        sampled=sampled,
         action=url(f"/{key}"),
         hidden=(("period", "91d"),),
     )
@@ -196,7 +197,7 @@ def log_rows() -> tuple[LogRow, ...]:
 def events() -> EventsView:
     return EventsView(
         shell=frame("events").shell,
-        frame=frame("events"),
+        frame=frame("events", "log"),
         rows=log_rows(),
         newest_href=url("/events"),
         older_href=url("/events", before="1.1"),
@@ -228,7 +229,7 @@ def users() -> UsersView:
 def user() -> UserView:
     return UserView(
         shell=frame("user").shell,
-        frame=replace(frame("users"), key="user"),
+        frame=replace(frame("users", "ever"), key="user"),
         name=user_row().user,
         user=user_row(),
         rows=log_rows(),
@@ -249,7 +250,7 @@ def journeys() -> JourneysView:
     )  # fmt: skip
     return JourneysView(
         shell=frame("journeys").shell,
-        frame=frame("journeys"),
+        frame=frame("journeys", "period"),
         step="/blog/2025/11/why-we-left-the-cloud-and-what-it-costs",
         with_events=True,
         visits=4_120,

@@ -18,6 +18,7 @@ SETTINGS = {
     "visit_timeout_minutes": "45",
     "privacy_signal": "drop",
     "hash_routing": "on",
+    "raw_retention_days": " 90 ",
 }
 
 
@@ -99,6 +100,7 @@ async def test_settings_are_shown_changed_and_said_to_be(administration):
         hash_routing=True,
         trust_stated_address=False,
         drop_bots=False,
+        raw_retention_days=90,
     )
     page = await browser.get("/sites/example.com/settings")
     assert "Saved." in words(page)
@@ -107,11 +109,35 @@ async def test_settings_are_shown_changed_and_said_to_be(administration):
 
 
 async def test_what_a_form_does_not_have_stays(administration):
-    made = await administration.project(settings=ProjectSettings(deduplication_days=30, raw_retention_days=90))
+    made = await administration.project(settings=ProjectSettings(deduplication_days=30))
     browser = await administration.signed_in()
     await browser.post("/sites/example.com/settings", **SETTINGS)
     changed = await projects.by_id(administration.database, made.project.id)
-    assert (changed.settings.deduplication_days, changed.settings.raw_retention_days) == (30, 90)
+    assert changed.settings.deduplication_days == 30
+
+
+async def test_how_long_visits_and_events_are_kept_is_changed_and_written_down(administration):
+    made = await administration.project()
+    browser = await administration.signed_in()
+    for typed, kept, shown in (("7", 7, "7"), ("36500", 36_500, "36500"), ("", 0, "")):
+        await browser.post("/sites/example.com/settings", **{**SETTINGS, "raw_retention_days": typed})
+        changed = await projects.by_id(administration.database, made.project.id)
+        assert changed.settings.raw_retention_days == kept
+        field = re.findall(
+            r'<input [^>]*name="raw_retention_days"[^>]*>', (await browser.get("/sites/example.com/settings")).text
+        )
+        assert [f'value="{shown}"' in each and 'placeholder="For ever"' in each for each in field] == [True]
+    last, before, *_ = await audit.recent(administration.database)
+    assert (last.action, last.actor, last.subject) == ("project.update", "owner@example.com", "Weblog")
+    assert '"raw_retention_days":36500' in before.detail
+    assert last.detail.partition(" → ")[2].count("raw_retention_days") == 0
+
+
+async def test_the_settings_say_what_goes_and_what_stays(administration):
+    await administration.project()
+    page = words(await (await administration.signed_in()).get("/sites/example.com/settings"))
+    assert "visits that ended before so many whole days go with their events, for good" in page
+    assert "their unfiltered counts stay for ever" in page
 
 
 @pytest.mark.parametrize(
@@ -127,6 +153,10 @@ async def test_what_a_form_does_not_have_stays(administration):
         ("visit_timeout_minutes", "721", "Use a number from 1 to 720."),
         ("visit_timeout_minutes", "half", "Use a number from 1 to 720."),
         ("visit_timeout_minutes", "٣", "Use a number from 1 to 720."),
+        *(
+            ("raw_retention_days", typed, "Visits and events are kept from 7 to 36,500 days, or for ever.")
+            for typed in ("6", "36501", "0", "-7", "90.5", "a year", "٩٠", "9" * 400)
+        ),
     ],
 )
 async def test_what_is_wrong_is_said_beside_its_field_and_nothing_changes(administration, field, value, said):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,14 @@ async def test_an_overview_and_a_breakdown_are_counted_again(visited: Running) -
         (["/verified"], 2, 2, True),
         (["/verified/more"], 1, 1, True),
     ]
+
+
+async def test_the_documented_answer_has_the_fields_of_the_real_one(visited: Running) -> None:
+    verify = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8").partition("## Verify")[2]
+    documented = json.loads(verify.partition("```json")[2].partition("```")[0])
+    answer = (await ask(visited, metrics="visitors,bounce_rate", dimensions="visit:source")).json()
+    assert list(documented) == list(answer)
+    assert list(documented["results"][0]) == list(answer["results"][0])
 
 
 async def test_a_figure_that_is_wrong_is_seen(visited: Running) -> None:

@@ -20,7 +20,7 @@ from appliance.web import cards, dashboard_state, labels, listing, urls
 from appliance.web.asking import asked
 from appliance.web.downloads import cell, download, table_of
 from appliance.web.forms import get
-from appliance.web.listing import Wanted
+from appliance.web.listing import Page, Wanted
 from appliance.web.pages.details import dimension_in
 from appliance.web.parts import parts_of
 
@@ -40,7 +40,7 @@ async def details(request: Request) -> Response:
         first = await anext(batches)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return download(_lines(wanted, first, batches), state, _plain(dimension))
+    return download(_lines(wanted, first, batches), state, _plain(dimension), sampled=first.sampled)
 
 
 async def series(request: Request) -> Response:
@@ -55,18 +55,18 @@ async def series(request: Request) -> Response:
     for points in zip(*columns, strict=True):
         start = to_aware(points[0].bucket.start, state.range.zone)
         rows.append((start.isoformat(), *(cell(point.value) for point in points)))
-    return table_of(rows, state, state.interval)
+    return table_of(rows, state, state.interval, sampled=table.sampled)
 
 
-async def _lines(wanted: Wanted, first: Sequence[Row], more: AsyncIterator[tuple[Row, ...]]) -> AsyncIterator[bytes]:
+async def _lines(wanted: Wanted, first: Page, more: AsyncIterator[Page]) -> AsyncIterator[bytes]:
     dimension = wanted.dimension
     head = _plain(dimension)
     names = [f"{head}_name"] if labels.is_named(dimension) else []
     currency = ["currency"] if dimension == cards.GOALS else []
     yield csv_bytes([(head, *names, *cards.details_metrics(dimension), *currency)])
-    yield csv_bytes(_cells(dimension, row) for row in first)
-    async for rows in more:
-        yield csv_bytes(_cells(dimension, row) for row in rows)
+    yield csv_bytes(_cells(dimension, row) for row in first.rows)
+    async for found in more:
+        yield csv_bytes(_cells(dimension, row) for row in found.rows)
 
 
 def _cells(dimension: str, row: Row) -> list[Cell]:

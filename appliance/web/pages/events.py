@@ -48,7 +48,7 @@ async def show(request: Request) -> Response:
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     sent = await event_log.sent(state_of(request).db, state.project.id, [entry.id for entry in log.entries])
-    frame = await report_page.frame(request, access, state, csv=bool(log.entries))
+    frame = await report_page.frame(request, access, state, csv=bool(log.entries), sampled=log.sampled)
     view = EventsView(
         shell=frame.shell,
         frame=frame,
@@ -76,7 +76,7 @@ async def download(request: Request) -> Response:
         first = await event_log.ask(reports, state.scope, rows=LIMIT_MAX)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return to_file(lines(first), state, "events")
+    return to_file(lines(first), state, "events", sampled=first.sampled)
 
 
 def _cells(state: State, entry: Entry) -> Sequence[Cell]:

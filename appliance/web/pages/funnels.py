@@ -38,6 +38,11 @@ class Answer(NamedTuple):
     definition: Definition
     passage: Passage | None
 
+    @property
+    def sampled(self) -> bool:
+        """Whether it rests on sampled data."""
+        return self.passage is not None and self.passage.sampled
+
 
 async def show(request: Request) -> Response:
     return await answered(request)
@@ -45,7 +50,8 @@ async def show(request: Request) -> Response:
 
 async def answered(request: Request, save: Form | None = None, status: int = 200) -> Response:
     """The page; `save` is the form that saves, where it was sent and something is wrong with it."""
-    access, state, definition, passage = await answer(request)
+    found = await answer(request)
+    access, state, definition, passage = found
     try:
         pages = await report_page.values_of(request, state, "event:page")
         names = await report_page.values_of(request, state, "event:name")
@@ -56,7 +62,9 @@ async def answered(request: Request, save: Form | None = None, status: int = 200
     own = next((each for each in known if definition.is_saved_as(each)), None)
     if may_save and own is None and passage is not None:
         save = save or Form(action=posted_to(state, urls.funnel_save(state.project)))
-    frame = await report_page.frame(request, access, state, *funnel_steps.PARAMETERS, csv=passage is not None)
+    frame = await report_page.frame(
+        request, access, state, *funnel_steps.PARAMETERS, csv=passage is not None, sampled=found.sampled
+    )
     view = FunnelView(
         shell=frame.shell,
         frame=frame,
@@ -77,14 +85,15 @@ async def answered(request: Request, save: Form | None = None, status: int = 200
 
 async def download(request: Request) -> Response:
     """The steps as a file: rates in per cent, the median time from the step before in seconds."""
-    _, state, definition, passage = await answer(request)
+    found = await answer(request)
+    _, state, definition, passage = found
     columns = ("visitors", "rate", "rate_from_before", "dropped", "median_seconds")
     rows: list[Sequence[Cell]] = [("number", "on", "step", "where", "value", *columns)]
     steps = _steps(definition.steps, passage) if passage is not None else ()
     for number, (kept, step) in enumerate(zip(definition.kept_steps, steps, strict=False), 1):
         figures = (step.visitors, step.rate, step.from_before, step.dropped, step.median_seconds)
         rows.append((number, kept.on, kept.step, kept.where or None, kept.value or None, *figures))
-    return table_of(rows, state, "funnel")
+    return table_of(rows, state, "funnel", sampled=found.sampled)
 
 
 async def answer(request: Request) -> Answer:

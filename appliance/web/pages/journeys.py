@@ -42,15 +42,23 @@ class Answer(NamedTuple):
     around: Around | None
     pages: tuple[str, ...]  # the most visited ones
 
+    @property
+    def sampled(self) -> bool:
+        """Whether it rests on sampled data."""
+        return self.around is not None and self.around.sampled
+
 
 async def show(request: Request) -> Response:
-    access, state, on, step, with_events, around, pages = await _answer(request)
+    found = await _answer(request)
+    access, state, on, step, with_events, around, pages = found
     try:
         names = await report_page.values_of(request, state, "event:name")
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     columns = _columns(state, around) if around is not None and around.visits else ()
-    frame = await report_page.frame(request, access, state, "on", "step", "custom", csv=bool(columns))
+    frame = await report_page.frame(
+        request, access, state, "on", "step", "custom", csv=bool(columns), sampled=found.sampled
+    )
     view = JourneysView(
         shell=frame.shell,
         frame=frame,
@@ -70,14 +78,15 @@ async def download(request: Request) -> Response:
     `kind` is `page` or `event`; `elsewhere` for all less visited places; `outside` for visits that had not begun yet or
     were over.
     """
-    _, state, on, step, _, around, _ = await _answer(request)
+    answer = await _answer(request)
+    _, state, on, step, _, around, _ = answer
     rows: list[Sequence[Cell]] = [("distance", "kind", "place", "visits", "percentage")]
     if around is not None and around.visits:
         for distance, found in around.distances.items():
             if distance == 1:
                 rows.append((0, on, step, around.visits, 100.0))
             rows.extend(_lines(around, distance, found))
-    return table_of(rows, state, "journeys")
+    return table_of(rows, state, "journeys", sampled=answer.sampled)
 
 
 def _lines(around: Around, distance: int, found: Distance) -> Iterator[Sequence[Cell]]:

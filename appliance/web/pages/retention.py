@@ -15,7 +15,7 @@ from appliance.errors import Invalid
 from appliance.queries import retention
 from appliance.queries.intervals import Bucket, Interval, buckets
 from appliance.queries.localtime import to_aware
-from appliance.queries.retention import Retention
+from appliance.queries.retention import Cohorts, Retention
 from appliance.queries.tabular import Cell
 from appliance.web import dashboard_state, report_page, urls
 from appliance.web.access import SiteAccess
@@ -38,17 +38,18 @@ class Answer(NamedTuple):
     access: SiteAccess
     state: ReportState
     asked: Retention
-    cohorts: tuple[retention.Cohort, ...]
+    found: Cohorts
     steps: tuple[Bucket, ...]
 
 
 async def show(request: Request) -> Response:
-    access, state, asked, cohorts, steps = await _answer(request)
+    access, state, asked, found, steps = await _answer(request)
+    cohorts = found.cohorts
     try:
         names = await report_page.values_of(request, state, "event:name")
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    frame = await report_page.frame(request, access, state, "first", "back", csv=bool(cohorts))
+    frame = await report_page.frame(request, access, state, "first", "back", csv=bool(cohorts), sampled=found.sampled)
     view = RetentionView(
         shell=frame.shell,
         frame=frame,
@@ -68,7 +69,8 @@ async def show(request: Request) -> Response:
 
 async def download(request: Request) -> Response:
     """The table as a file: of each cohort the rates in per cent, as on the page, and the visitors behind them."""
-    _, state, asked, cohorts, steps = await _answer(request)
+    _, state, asked, found, steps = await _answer(request)
+    cohorts = found.cohorts
     most = max((len(each.returned) for each in cohorts), default=0)
     names = [f"{asked.interval}_{after}" for after in range(most)]
     rows: list[Sequence[Cell]] = [("cohort", "visitors", *names, *(f"{name}_visitors" for name in names))]
@@ -78,7 +80,7 @@ async def download(request: Request) -> Response:
         day = to_aware(each.bucket.start, state.range.zone).date().isoformat()
         ahead = (None,) * (most - len(each.returned))
         rows.append((day, each.size, *each.rates, *ahead, *each.returned, *ahead))
-    return table_of(rows, state, "retention")
+    return table_of(rows, state, "retention", sampled=found.sampled)
 
 
 async def _answer(request: Request) -> Answer:
@@ -89,10 +91,10 @@ async def _answer(request: Request) -> Answer:
     state = state.with_more(by=by, first=first, back=back)
     asked = Retention(_interval(state, by), first or None, back or None)
     try:
-        cohorts = await retention.ask(parts_of(request).reports, state.scope, asked)
+        found = await retention.ask(parts_of(request).reports, state.scope, asked)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return Answer(access, state, asked, cohorts, buckets(state.range, asked.interval))
+    return Answer(access, state, asked, found, buckets(state.range, asked.interval))
 
 
 def _interval(state: ReportState, by: str) -> Interval:

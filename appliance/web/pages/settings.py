@@ -19,7 +19,7 @@ from appliance.web.views_admin import Confirm, Form, ProjectView
 
 ABOUT_FIELDS = ("name", "domains", "timezone", "currency")
 SWITCHES = ("drop_bots", "hash_routing", "trust_stated_address")
-FIELDS = (*ABOUT_FIELDS, "origins", "visit_timeout_minutes", "privacy_signal", *SWITCHES)
+FIELDS = (*ABOUT_FIELDS, "origins", "visit_timeout_minutes", "privacy_signal", *SWITCHES, "raw_retention_days")
 
 
 def routes() -> list[Route]:
@@ -146,8 +146,16 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
         trust_stated_address=form.on("trust_stated_address"),
         drop_bots=form.on("drop_bots"),
         deduplication_days=now.deduplication_days,
-        raw_retention_days=now.raw_retention_days,
+        raw_retention_days=_days_kept(form.text("raw_retention_days").strip()),
     )
+
+
+def _days_kept(text: str) -> int:
+    """Days as typed; nothing is for ever, but a 0 is not: who types it may mean the opposite."""
+    if not text:
+        return 0
+    number = int(text[:9]) if text.isascii() and text.isdigit() else 0
+    return project_fields.raw_retention_days(number or -1)
 
 
 def _values(project: Project) -> dict[str, str]:
@@ -160,6 +168,7 @@ def _values(project: Project) -> dict[str, str]:
         "origins": "\n".join(settings.origins),
         "visit_timeout_minutes": f"{settings.visit_timeout_seconds / 60:g}",
         "privacy_signal": settings.privacy_signal,
+        "raw_retention_days": str(settings.raw_retention_days or ""),
     }
     return values | {name: "on" for name in SWITCHES if getattr(settings, name)}
 

@@ -45,7 +45,7 @@ async def show(request: Request) -> Response:
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     stated = await users.traits(state_of(request).db, state.project.id, [user.user for user in found.users])
-    frame = await report_page.frame(request, access, state, "search", csv=bool(found.users))
+    frame = await report_page.frame(request, access, state, "search", csv=bool(found.users), sampled=found.sampled)
     view = UsersView(
         shell=frame.shell,
         frame=frame,
@@ -80,7 +80,7 @@ async def download(request: Request) -> Response:
         first = await users.ask(reports, state.scope, search=search, rows=FILE_ROWS)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    return to_file(lines(first), state, "users")
+    return to_file(lines(first), state, "users", sampled=first.sampled)
 
 
 async def show_user(request: Request) -> Response:
@@ -92,13 +92,14 @@ async def show_user(request: Request) -> Response:
     users_href = state.href()
     state = state.at("user").with_more(user=name)
     try:
-        user = await users.find(reports, state.scope, name)
+        found = await users.ask(reports, state.scope, user=name)
         log = await event_log.ask(reports, state.scope, before=before, user=name)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     sent = await event_log.sent(database, state.project.id, [entry.id for entry in log.entries])
     stated = await users.traits(database, state.project.id, [name])
-    frame = await report_page.frame(request, access, state)
+    user = found.users[0] if found.users else None
+    frame = await report_page.frame(request, access, state, sampled=found.sampled)
     view = UserView(
         shell=frame.shell,
         frame=frame,
