@@ -84,7 +84,7 @@ async def test_while_the_server_is_away_storage_is_unavailable_and_afterwards_it
     with real.server() as server:
         url = server.new_database()
         migrate(url)
-        pool = Pool(url)
+        pool = Pool(url, wait_seconds=2)
         await pool.open()
         assert await pool.read("SELECT 1") == [(1,)]
         server.stop()

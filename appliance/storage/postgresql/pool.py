@@ -12,7 +12,10 @@ from appliance.storage.interface import Params, Row
 from appliance.storage.postgresql.connection import APPLICATION, CONNECT_SECONDS, adapt, storage_error, translated
 
 CONNECTIONS_MAX: Final = 6
-WAIT_SECONDS: Final = 10.0
+WAIT_SECONDS: Final = 5.0
+# Then the pool gives up, and tries again for the next who asks: its pauses double, so it would come back as late again
+# as the database was away.
+RECONNECT_SECONDS: Final = 2.0
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -35,6 +38,7 @@ class Pool:
             min_size=1,
             max_size=CONNECTIONS_MAX,
             timeout=wait_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             configure=_configure,
             # A connection that was cut while it was idle is not given to anybody.
