@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from appliance.decoding import decode
 from appliance.errors import Invalid
 from appliance.queries.dimensions import PROPERTY, TIME_DIMENSIONS, dimension
 from appliance.spelling import spelled
@@ -275,9 +276,10 @@ def _read(text: str, check: Check) -> Filter:
     operator, _, rest = text.partition(":")
     if operator == "json":
         try:
-            return _parse_one(msgspec.json.decode(rest), "#/f", 0, check)
-        except msgspec.DecodeError:
-            raise _invalid("the filter is no JSON", "#/f") from None
+            value = decode(rest, what="the filter")
+        except Invalid as error:
+            raise _invalid(str(error), "#/f") from None
+        return _parse_one(value, "#/f", 0, check)
     scope, _, rest = rest.partition(":")
     name, colon, values = rest.partition(":")
     if f"{scope}:{name}:" == PROPERTY:
