@@ -11,13 +11,17 @@ URL: a parameter `f` for each filter of the top level, which is an AND:
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from appliance.decoding import decode
 from appliance.errors import Invalid
 from appliance.queries.dimensions import PROPERTY, TIME_DIMENSIONS, dimension
-from appliance.storage.matching import check_pattern
+from appliance.spelling import spelled
+from appliance.storage.matching import check_pattern, check_patterns
+
+T = TypeVar("T")
 
 Operator = Literal["is", "is_not", "contains", "contains_not", "matches", "matches_not"]
 OPERATORS: Final[tuple[Operator, ...]] = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
@@ -108,15 +112,30 @@ def conjuncts(tree: Filter) -> list[Filter]:
 Check = Callable[[Leaf, str], Leaf]
 
 
+class _Bounded:
+    """A check of comparisons that also bounds how many there are of one question, and the patterns in them."""
+
+    def __init__(self, check: Check | None) -> None:
+        self._check = check or checked
+        self._leaves = 0
+        self._patterns: list[str] = []
+
+    def __call__(self, leaf: Leaf, pointer: str) -> Leaf:
+        self._leaves += 1
+        if self._leaves > LEAVES_MAX:
+            raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
+        # Counted before any is compiled, which is what takes time.
+        self._patterns += _patterns(leaf)
+        _located(check_patterns, self._patterns, f"{pointer}/2")
+        return self._check(leaf, pointer)
+
+
 def parse(value: object, pointer: str = "#/filters", check: Check | None = None) -> AllOf:
     """The list of filters that the API takes; `check` is `checked` unless another is given.
 
     Raises Invalid with a JSON pointer to the fault.
     """
-    tree = AllOf(tuple(_parse_list(value, pointer, 0, check or checked)))
-    if sum(1 for _ in leaves(tree)) > LEAVES_MAX:
-        raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
-    return tree
+    return AllOf(tuple(_parse_list(value, pointer, 0, _Bounded(check))))
 
 
 def to_json(tree: Filter) -> list[Any]:
@@ -147,9 +166,9 @@ def _parse_one(value: object, pointer: str, depth: int, check: Check) -> Filter:
     if operator in OPERATORS:
         return check(_parse_leaf(value, pointer), pointer)
     if operator not in ("and", "or", "not", "has_done", "has_not_done"):
-        raise _invalid(f"{operator!r} is not an operator of filters", f"{pointer}/0")
+        raise _invalid(f"{spelled(operator)} is not an operator of filters", f"{pointer}/0")
     if len(value) != 2:
-        raise _invalid(f"{operator!r} takes one argument", pointer)
+        raise _invalid(f"{spelled(operator)} takes one argument", pointer)
     if operator == "not":
         return Not(_parse_one(value[1], f"{pointer}/1", depth + 1, check))
     if operator in ("has_done", "has_not_done"):
@@ -159,7 +178,7 @@ def _parse_one(value: object, pointer: str, depth: int, check: Check) -> Filter:
         return HasDone(part, operator == "has_done")
     parts = tuple(_parse_list(value[1], f"{pointer}/1", depth + 1, check))
     if not parts:
-        raise _invalid(f"{operator!r} needs at least one filter", f"{pointer}/1")
+        raise _invalid(f"{spelled(operator)} needs at least one filter", f"{pointer}/1")
     return AllOf(parts) if operator == "and" else AnyOf(parts)
 
 
@@ -198,15 +217,23 @@ def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
     if not leaf.values or len(leaf.values) > VALUES_MAX:
         raise _invalid(f"1 to {VALUES_MAX} values are expected", f"{pointer}/2")
     for index, value in enumerate(leaf.values):
-        at = f"{pointer}/2/{index}"
         if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country" and not _is_country(value):
-            raise _invalid("a country is two letters (ISO 3166-1), such as DE", at)
-        if leaf.operator in ("matches", "matches_not"):
-            try:
-                check_pattern(value)
-            except Invalid as error:
-                raise _invalid(str(error), at) from None
+            raise _invalid("a country is two letters (ISO 3166-1), such as DE", f"{pointer}/2/{index}")
+    _located(check_patterns, _patterns(leaf), f"{pointer}/2")
+    for index, value in enumerate(_patterns(leaf)):
+        _located(check_pattern, value, f"{pointer}/2/{index}", f"{spelled(value)}: ")
     return leaf
+
+
+def _patterns(leaf: Leaf) -> tuple[str, ...]:
+    return leaf.values if leaf.operator in ("matches", "matches_not") else ()
+
+
+def _located(check: Callable[[T], None], value: T, pointer: str, before: str = "") -> None:
+    try:
+        check(value)
+    except Invalid as error:
+        raise _invalid(f"{before}{error}", pointer) from None
 
 
 def _is_country(value: str) -> bool:
@@ -227,7 +254,8 @@ def to_url(tree: Filter) -> list[str]:
 
 def from_url(parameters: Iterable[str], check: Check | None = None) -> AllOf:
     """Reads what `to_url` wrote, percent-decoded; `check` is `checked` unless another is given. Raises Invalid."""
-    return AllOf(tuple(_read(text, check or checked) for text in parameters))
+    bounded = _Bounded(check)
+    return AllOf(tuple(_read(text, bounded) for text in parameters))
 
 
 def _write(tree: Filter) -> str:
@@ -248,9 +276,10 @@ def _read(text: str, check: Check) -> Filter:
     operator, _, rest = text.partition(":")
     if operator == "json":
         try:
-            return _parse_one(msgspec.json.decode(rest), "#/f", 0, check)
-        except msgspec.DecodeError:
-            raise _invalid("the filter is no JSON", "#/f") from None
+            value = decode(rest, what="the filter")
+        except Invalid as error:
+            raise _invalid(str(error), "#/f") from None
+        return _parse_one(value, "#/f", 0, check)
     scope, _, rest = rest.partition(":")
     name, colon, values = rest.partition(":")
     if f"{scope}:{name}:" == PROPERTY:
@@ -259,7 +288,7 @@ def _read(text: str, check: Check) -> Filter:
     folded = operator.endswith("~")
     operator = operator.removesuffix("~")
     if operator not in OPERATORS or not colon:
-        raise _invalid(f"{text!r} is not operator:dimension:values", "#/f")
+        raise _invalid(f"{spelled(text)} is not operator:dimension:values", "#/f")
     return check(Leaf(operator, f"{scope}:{name}", tuple(_split(values, "|")), not folded), "#/f")
 
 

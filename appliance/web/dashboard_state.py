@@ -22,7 +22,7 @@ from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import view as view_parameters
 from appliance.queries.comparison import compared
-from appliance.queries.filters import LEAVES_MAX, OPERATORS, AllOf, Filter, Leaf, conjuncts, leaves
+from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, conjuncts
 from appliance.queries.goals import checking
 from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
 from appliance.queries.localtime import add_months, local_day
@@ -220,8 +220,6 @@ def read(
         view = view_parameters.read(_usual(pairs, first, project, now), checking(goals))
         if not {"period", "from", "to"} & first.keys():
             view = msgspec.structs.replace(view, period=default_period(project.timezone, now, first_event))
-        if sum(1 for _ in leaves(view.filter)) > LEAVES_MAX:
-            raise Invalid(f"more than {LEAVES_MAX} filters", field="filters")
         tabs = _tabs(first, cards.arranged(with_goals=bool(goals)))
         state = State(project, now, first_event, view, _metric(first), tabs, tuple(goals))
         state.scope  # noqa: B018 - what cannot be asked is said before anything is

@@ -304,6 +304,7 @@ async def test_every_filter_that_an_address_can_hold_is_shown(reader: Browser, w
         ("f=is:visit:country:Germany", "f", "two letters"),
         ("f=matches:event:page:(", "f", "regular expression"),
         ("f=json:{", "f", "is no JSON"),
+        ("f=json:" + "[" * 5_000, "f", "is nested too deeply"),
     ],
 )
 async def test_what_an_address_says_wrong_is_named(reader: Browser, query: str, parameter: str, why: str) -> None:

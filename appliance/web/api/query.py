@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from appliance.currencies import units
+from appliance.decoding import decode
 from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project
 from appliance.queries import beside, question
@@ -51,11 +52,7 @@ async def answer(
 
     Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable.
     """
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is no JSON: {error}", code="invalid_json", pointer="#", status=400) from None
-    query = question.parse(fields, goals)
+    query = question.parse(decode(body, what="the body"), goals)
     if query.site_id is not None and not names_project(query.site_id, project):
         raise Unauthorized(f"the key is not one of site {query.site_id!r}", pointer="#/site_id")
     scope = await reports.scope(project, query.period, now, query.filter, goals)

@@ -7,12 +7,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
+from appliance.decoding import decode
 from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import overview, question
@@ -65,9 +65,9 @@ def _body(wanted: Mapping[str, str]) -> dict[str, Any]:
     metrics = wanted.get("metrics")
     date_range = wanted.get("date_range") or "30d"
     try:
-        filters = msgspec.json.decode(wanted.get("filters") or "[]")
-    except msgspec.DecodeError as error:
-        raise _fault(f"the filters are no JSON: {error}", "filters") from None
+        filters = decode(wanted.get("filters") or "[]", what="the list")
+    except Invalid as error:
+        raise _fault(str(error), "filters") from None
     try:
         limit = int(wanted.get("limit") or ROWS)
     except ValueError:
