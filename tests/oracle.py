@@ -190,6 +190,27 @@ def names_goals(tree: list[Any]) -> bool:
     return names_goals(tree[1]) if tree[0] == "not" else tree[1] == "event:goal"
 
 
+def joined(tree: list[Any]) -> list[list[Any]]:
+    """What an AND joins, in whatever words it is written: `not (A or B)` is `not A and not B`."""
+    if tree[0] == "and" or (tree[0] == "or" and len(tree[1]) == 1):
+        return [part for inner in tree[1] for part in joined(inner)]
+    if tree[0] == "not" and tree[1][0] == "not":
+        return joined(tree[1][1])
+    if tree[0] == "not" and (tree[1][0] == "or" or (tree[1][0] == "and" and len(tree[1][1]) == 1)):
+        return [part for inner in tree[1][1] for part in joined(["not", inner])]
+    return [tree]
+
+
+def allows(tree: list[Any], goal: str, goals: dict[str, list[Any]]) -> bool:
+    """Whether results under a filter are grouped by a goal."""
+    for part in joined(tree):
+        if part[0] == "or" and not any(allows(either, goal, goals) for either in part[1]):
+            return False
+        if part[1] == "event:goal" and goal not in named(part, goals):
+            return False
+    return True
+
+
 # ---------------------------------------------------------------------- time
 
 
@@ -328,11 +349,8 @@ def answer(
     """
     goals = goals or {}
     tree = reaching(["and", list(filters)], goals)
-    base = reaching(["and", [part for part in filters if not names_goals(part)]], goals)
-    shown_goals = list(goals)
-    for part in filters:
-        if part[1] == "event:goal":
-            shown_goals = [name for name in shown_goals if name in named(part, goals)]
+    base = reaching(["and", [part for part in joined(["and", list(filters)]) if not names_goals(part)]], goals)
+    shown_goals = [name for name in goals if allows(["and", list(filters)], name, goals)]
     by_event = any(name.startswith("event:") for name in dimensions)
     groups: dict[tuple[Any, ...], Group] = {}
     everybody: list[Visit] = []

@@ -22,7 +22,7 @@ from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import view as view_parameters
 from appliance.queries.comparison import compared
-from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, conjuncts
+from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, written_parts
 from appliance.queries.goals import checking
 from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
 from appliance.queries.localtime import add_months, local_day
@@ -149,7 +149,7 @@ class State:
     @property
     def parts(self) -> list[Filter]:
         """The filters, all of which hold."""
-        return conjuncts(self.view.filter)
+        return written_parts(self.view.filter)
 
     # ------------------------------------------------------------------ URLs
 

@@ -160,6 +160,19 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
     return [operator, dimension, values, *options]
 
 
+def random_filters(random: Random) -> list[Any]:
+    """What a question may be filtered by; sometimes with the AND written out."""
+    trees = [random_filter(random) for _ in range(random.choice([0, 0, 1, 1, 2, 3]))]
+    if random.random() < 0.2:
+        trees.append(["is", "event:goal", random.sample(list(REACHED), random.randint(1, 3))])
+    trees = [tree for tree in trees if is_askable(tree)]
+    if not trees or random.random() < 0.7:
+        return trees
+    if random.random() < 0.3:
+        return [["not", ["or", [["not", tree] for tree in trees]]]]
+    return [["and", [["and", trees[:1]], *trees[1:]]]]
+
+
 def random_report(random: Random, days: int) -> Report:
     known = DIMENSIONS if days < 7 else [name for name in DIMENSIONS if name != "time:minute"]
     dimensions = list(dict.fromkeys(random.sample(known, random.choice([0, 1, 1, 1, 2, 2, 3]))))
@@ -195,8 +208,7 @@ def parsed(trees: list[Any]) -> AllOf:
 async def compare(asked: Reports, place: Place, random: Random, questions: int, stored: Stored | None = None) -> None:
     """Ask a project random questions, and count; half of them also by the product's own counting over `stored`."""
     for _ in range(questions):
-        trees = [random_filter(random) for _ in range(random.choice([0, 0, 1, 1, 2]))]
-        trees = [tree for tree in trees if is_askable(tree)]
+        trees = random_filters(random)
         scope = await asked.scope(place.project, place.period, NOW, parsed(trees), GOALS)
         report = random_report(random, scope.range.days)
         expected = oracle.answer(

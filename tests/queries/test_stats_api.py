@@ -452,6 +452,12 @@ async def test_a_conversion_rate_leaves_the_goal_out_of_its_base_but_no_other_fi
     found = await shop(reports, metrics=metrics, filters=[purchase(), french])
     assert found["results"][0]["metrics"] == [1, 50.0, 50.0]
     assert found["query"]["filters"] == [purchase(), french]
+    written_out = [["and", [purchase(), french]]]
+    found = await shop(reports, metrics=metrics, filters=written_out)
+    assert found["results"][0]["metrics"] == [1, 50.0, 50.0]
+    assert found["query"]["filters"] == written_out
+    either = [["or", [purchase(), french]]]  # Bob and Cat are French, Ann and Bob buy; all three are the base
+    assert (await shop(reports, metrics=metrics, filters=either))["results"][0]["metrics"] == [3, 100.0, 100.0]
 
 
 async def test_group_conversion_rates_are_of_the_group(reports: Reports) -> None:
