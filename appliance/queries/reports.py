@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from appliance.errors import RawPurged
 from appliance.model import Project
 from appliance.queries import sampling
