@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import Final, Literal
 
 import msgspec
@@ -32,11 +33,8 @@ class Counted:
     figures: tuple[overview.Figure, ...]
     points: tuple[timeseries.Point, ...]
     tables: tuple[Table | None, ...] = ()  # None: it needs what is not kept any more
+    visitors: int | Fraction = 0  # before rounding
     sampled: bool = False
-
-    @property
-    def visitors(self) -> Value:
-        return next(figure.value for figure in self.figures if figure.metric == "visitors")
 
 
 def dashboard_view(
@@ -79,7 +77,7 @@ def panel_view(
     state: State,
     card: Card,
     table: Table | None,
-    visitors: Value,
+    visitors: int | Fraction,
     failed: bool = False,
     goals_href: str | None = None,
     *,
@@ -206,14 +204,14 @@ def _panels(state: State, counted: Counted | None, failed: bool, goals_href: str
     tables = counted.tables if counted is not None else ()
     if counted is not None and not tables:
         return ()
-    visitors = counted.visitors if counted is not None else None
+    visitors = counted.visitors if counted is not None else 0
     return tuple(
         panel_view(state, card, table, visitors, failed, goals_href, purged=bool(tables) and table is None)
         for card, table in zip(state.cards_shown, tables or [None] * len(state.cards_shown), strict=True)
     )
 
 
-def _goals(state: State, table: Table, visitors: Value) -> Table:
+def _goals(state: State, table: Table, visitors: int | Fraction) -> Table:
     """The goals of a card, also those that nobody reached; their revenue where there is any."""
     rows = conversions.complete(table, state.scope.goals, anybody=bool(visitors))[: breakdown.PANEL_ROWS]
     if conversions.pays(table):

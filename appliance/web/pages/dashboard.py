@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from appliance import clock
 from appliance.errors import Invalid, NotFound, RawPurged, Unavailable
-from appliance.queries import overview, timeseries
+from appliance.queries import breakdown, overview, timeseries
 from appliance.queries.question import Report, Scope
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
@@ -82,12 +82,12 @@ async def show_panel(request: Request) -> Response:
             raise RawPurged(PURGED)
     except Unavailable as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
-        panel = panel_view(in_doubt, card, None, None, failed=True)
+        panel = panel_view(in_doubt, card, None, 0, failed=True)
         return await _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     goals_href = urls.goals(access.project) if access.viewer.may("admin", access.project.id) else None
-    visitors = whole.figures()["visitors"]
+    visitors = breakdown.visitors(whole)
     panel = panel_view(state, card, table, visitors, goals_href=goals_href, purged=table is None)
     return await _panel(request, panel, FRAGMENT_HEADERS)
 
@@ -119,6 +119,7 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         overview.figures(figures, figures_before),
         timeseries.points(points, state.metric, points_before),
         tuple(tables),
+        breakdown.visitors(figures),
         figures.sampled,
     )
 
