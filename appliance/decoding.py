@@ -12,11 +12,11 @@ T = TypeVar("T")
 @overload
 def decode(text: bytes | str, *, what: str) -> Any: ...
 @overload
-def decode(text: bytes | str, type: type[T], *, what: str) -> T: ...
-def decode(text: bytes | str, type: Any = Any, *, what: str) -> Any:
-    """`what` it is, in words. Raises Invalid (400) for what is no JSON, nests too deeply, or is not of the type."""
+def decode(text: bytes | str, into: type[T], *, what: str) -> T: ...
+def decode(text: bytes | str, into: Any = Any, *, what: str) -> Any:
+    """The JSON that is `what`, in words. Raises Invalid (400) for what is none, nests too deeply, or is no `into`."""
     try:
-        return msgspec.json.decode(text, type=type)
+        return msgspec.json.decode(text, type=into)
     except RecursionError:
         fault = "is nested too deeply"
     except msgspec.ValidationError as error:

@@ -12,6 +12,7 @@ ApplianceError
 │   ├── JournalFailed       a write or sync failed; the group was not kept
 │   ├── StorageUnavailable  the database is away, locked or out of space
 │   └── QueryTimeout        a question took longer than its limit
+├── AskerGone               nobody waits for this answer any more
 ├── DataFolderLocked        another process serves this data folder
 ├── CheckpointMoved         another process drains the same journal
 ├── ChunkDamaged            a column of sealed rows is not what was written
@@ -122,6 +123,13 @@ class QueryTimeout(Unavailable):
     """The question took longer than its time limit."""
 
     code = "query_timeout"
+
+
+class AskerGone(ApplianceError):
+    """Whoever asked has closed the connection."""
+
+    status = 499  # as nginx logs it; nobody receives it
+    code = "asker_gone"
 
 
 class DataFolderLocked(ApplianceError):

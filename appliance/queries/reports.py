@@ -60,6 +60,10 @@ class Reports:
         self._dialect = DIALECTS[engine.dialect]
         self._names = names
 
+    def over(self, wrap: Callable[[QueryEngine], QueryEngine]) -> "Reports":
+        """The same, with its questions asked through what `wrap` makes of the engine."""
+        return Reports(wrap(self._engine), self._names)
+
     @property
     def names(self) -> Names:
         """What codes are called in answers."""

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ExceptionHandler
 
-from appliance.errors import ApplianceError, Invalid, StorageUnavailable, Unavailable
+from appliance.errors import ApplianceError, AskerGone, Invalid, StorageUnavailable, Unavailable
 from appliance.web import shell
 from appliance.web.access import LoginNeeded
 from appliance.web.views import ErrorView
@@ -37,7 +37,10 @@ def handlers() -> dict[Any, ExceptionHandler]:
 
 async def respond(request: Request, error: ApplianceError) -> Response:
     """The answer to an error raised on purpose."""
-    headers = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, AskerGone):
+        log.info("the asker left", path=request.url.path)
+        return Response(status_code=error.status)
     if isinstance(error, LoginNeeded) and _wants_page(request):
         return _to_login(request, error)
     if isinstance(error, Unavailable):

@@ -44,6 +44,6 @@ async def test_what_a_site_keeps(running: Running, path: str, body: str) -> None
 
 @pytest.mark.parametrize("text", [DEEP, b"{", b"\xff", b'"\xff"', '{"a": 1} x', "", '"\\ud800"'])
 def test_what_cannot_be_decoded(text: Any) -> None:
-    with pytest.raises(Invalid, match="^the list is n") as raised:
+    with pytest.raises(Invalid, match="the list is n") as raised:
         decode(text, what="the list")
     assert (raised.value.status, raised.value.code) == (400, "invalid_json")

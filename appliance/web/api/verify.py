@@ -22,6 +22,7 @@ from appliance.storage import goals
 from appliance.storage.interface import Database
 from appliance.web.access import require_key
 from appliance.web.api.query import figure
+from appliance.web.attended import while_there
 from appliance.web.parts import parts_of
 
 ROWS = 100  # without a limit
@@ -30,7 +31,8 @@ ROWS = 100  # without a limit
 async def show(request: Request) -> Response:
     grant = await require_key(request, "read")
     parts = parts_of(request)
-    return JSONResponse(await verified(parts.db, parts.reports, grant.project, request.query_params, clock.now()))
+    wanted = verified(parts.db, parts.reports, grant.project, request.query_params, clock.now())
+    return JSONResponse(await while_there(request, wanted))  # it counts for minutes
 
 
 async def verified(

@@ -17,10 +17,10 @@ from appliance.storage import goals
 from appliance.storage.goals import Goal
 from appliance.web import flash, shell, urls
 from appliance.web.access import project_for, require_login, state_of
+from appliance.web.attended import reports_of
 from appliance.web.forms import Fields, errors_of, get, page, post, read_form, see
 from appliance.web.navigation import site_nav
 from appliance.web.options import currency_options
-from appliance.web.parts import parts_of
 from appliance.web.strings import text
 from appliance.web.views_admin import Form, GoalRow, GoalsView
 
@@ -93,7 +93,7 @@ async def _goals_page(request: Request, project: Project, form: Form, status: in
 
 async def _offered(request: Request, project: Project) -> tuple[str, ...]:
     """What happened lately, for the form to offer; nothing where it cannot be asked: a goal can be typed."""
-    reports = parts_of(request).reports
+    reports = reports_of(request)
     wanted = [breakdown.suggestions(name, limit=OFFERED_MAX) for name in ("event:name", "event:page")]
     try:
         scope = await reports.scope(project, Named("30d"), clock.now())

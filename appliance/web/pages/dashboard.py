@@ -20,6 +20,7 @@ from appliance.queries.question import Report, Scope
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
 from appliance.web.asking import asked, state_in_doubt
+from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import Counted, dashboard_view, panel_view
 from appliance.web.forms import get, page, rendered, see
@@ -77,7 +78,7 @@ async def show_panel(request: Request) -> Response:
     try:
         state = (await asked(request)).state
         reports = [overview.REPORT, cards.report(state.tab(card))]
-        ((whole, table),) = await parts_of(request).reports.ask_kept([(state.scope, reports)])
+        ((whole, table),) = await reports_of(request).ask_kept([(state.scope, reports)])
         if whole is None:
             raise RawPurged(PURGED)
     except Unavailable as error:
@@ -108,7 +109,7 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         else:
             asking += [(msgspec.structs.replace(scope, range=so_far), [overview.REPORT]), (scope, [series])]
     try:
-        (figures, points, *tables), *others = await parts_of(request).reports.ask_kept(asking)
+        (figures, points, *tables), *others = await reports_of(request).ask_kept(asking)
         if figures is None or points is None:
             raise RawPurged(PURGED)
     except Invalid as error:

@@ -23,10 +23,10 @@ from appliance.queries.question import LIMIT_MAX, Report
 from appliance.queries.reports import Reports
 from appliance.web import cards, dashboard_state, labels, report_page, shell, urls
 from appliance.web.asking import Asked, asked
+from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.forms import get, page, rendered, see
 from appliance.web.pages.dashboard import PAGE_HEADERS
-from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
 from appliance.web.report_page import ReportState
 from appliance.web.strings import text as words
@@ -57,7 +57,7 @@ def routes() -> list[Route]:
 async def show(request: Request) -> Response:
     access, state = await _asked(request)
     draft = _draft(request.query_params, state)
-    found = await _suggestions(parts_of(request).reports, state, draft)
+    found = await _suggestions(reports_of(request), state, draft)
     title = f"{words('filter.add')} · {shell.label(access.project)}"
     if wants_fragment(request.headers):
         view = _view(shell.bare(request, title), state, draft, found)
@@ -72,7 +72,7 @@ async def show_values(request: Request) -> Response:
         return await show(request)
     _, state = await _asked(request)
     draft = _draft(request.query_params, state)
-    found = await _suggestions(parts_of(request).reports, state, draft)
+    found = await _suggestions(reports_of(request), state, draft)
     view = _view(shell.bare(request, ""), state, draft, found)
     return HTMLResponse(await rendered(request, "filter/_values_swap.html", view), headers=FRAGMENT_HEADERS)
 
@@ -82,7 +82,7 @@ async def apply(request: Request) -> Response:
     _, state = await _asked(request)
     draft = _draft(request.query_params, state)
     parts = list(state.parts)
-    made = await _filter(parts_of(request).reports, state, draft)
+    made = await _filter(reports_of(request), state, draft)
     if draft.replaces is not None:
         parts[draft.replaces : draft.replaces + 1] = [made] if made is not None else []
     elif made is not None:
