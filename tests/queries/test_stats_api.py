@@ -557,6 +557,20 @@ async def test_buckets_are_compared_by_their_place(reports: Reports) -> None:
     assert found["results"] == [{"dimensions": ["2025-03-10"], "metrics": [1], "comparison": compared}]
 
 
+async def test_time_is_compared_in_the_same_buckets_whatever_the_other_range_is(reports: Reports) -> None:
+    found = await shop(
+        reports,
+        metrics=["visitors"],
+        dimensions=["time"],
+        date_range=MARCH_10,
+        include={"comparisons": {"mode": "custom", "date_range": ["2025-03-01", "2025-03-05"]}},
+    )
+    (row,) = found["results"]
+    assert row["dimensions"][0].startswith("2025-03-10 ")
+    assert row["comparison"]["dimensions"] == [row["dimensions"][0].replace("-10", "-01")]
+    assert found["query"]["dimensions"] == ["time"]
+
+
 async def test_money_is_compared_in_one_currency(reports: Reports) -> None:
     found = await shop(
         reports,

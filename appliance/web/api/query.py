@@ -63,7 +63,7 @@ async def answer(
     before = None
     if query.include.comparisons is not None:
         before = compared(scope.range, query.include.comparisons)
-        asked.append((replace(scope, range=before), [beside.counterpart(query.report)]))
+        asked.append((replace(scope, range=before), [beside.counterpart(query.report, scope.range)]))
     try:
         (table,), *others = await reports.ask(asked)
     except Invalid as error:
