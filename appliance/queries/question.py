@@ -7,7 +7,7 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries import filters
-from appliance.queries.comparison import Comparison
+from appliance.queries.comparison import Comparison, is_comparable
 from appliance.queries.dimensions import GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
 from appliance.queries.goals import checking, expanded, grouped, names_goals, without
@@ -185,7 +185,10 @@ def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
     check_api_rules(report, tree)
     if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
         raise _fault("time_labels needs a dimension of time", "#/include/time_labels")
-    return Query(site_id, _period(fields["date_range"], "#/date_range"), tree, report, include)
+    period = _period(fields["date_range"], "#/date_range")
+    if include.comparisons is not None and not is_comparable(period, include.comparisons):
+        raise _fault("nothing was before all time: compare it with a range of your own", "#/include/comparisons/mode")
+    return Query(site_id, period, tree, report, include)
 
 
 _FIELDS: Final = (

@@ -17,11 +17,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from appliance.clock import MINUTE
 from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import view as view_parameters
-from appliance.queries.comparison import compared
+from appliance.queries.comparison import compared, compared_so_far, is_comparable
 from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, written_parts
 from appliance.queries.goals import checking
 from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
@@ -70,18 +69,17 @@ class State:
     def compared(self) -> Range | None:
         """The range to compare with; all time is compared with nothing but dates that somebody chose."""
         comparison = self.view.comparison
-        if comparison is None or (is_all(self.view.period) and comparison.mode != "custom"):
+        if comparison is None or not is_comparable(self.view.period, comparison):
             return None
         return compared(self.range, comparison)
 
     @cached_property
     def compared_so_far(self) -> Range | None:
         """Of the range to compare with, as much as has passed of this one: 9 o'clock is not measured by a whole day."""
-        here, comparison = self.range, self.view.comparison
-        edge = (self.now // MINUTE + 1) * MINUTE
-        if self.compared is None or comparison is None or not here.start < edge < here.end:
-            return self.compared
-        return compared(msgspec.structs.replace(here, end=edge), comparison)
+        comparison = self.view.comparison
+        if comparison is None or self.compared is None:
+            return None
+        return compared_so_far(self.range, comparison)
 
     @property
     def intervals(self) -> list[Interval]:

@@ -14,7 +14,7 @@ from appliance.decoding import decode
 from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project
 from appliance.queries import beside, question
-from appliance.queries.comparison import compared
+from appliance.queries.comparison import compared_so_far
 from appliance.queries.filters import to_json, written_parts
 from appliance.queries.localtime import to_aware
 from appliance.queries.metrics import Money, Value, change, metric
@@ -59,8 +59,8 @@ async def answer(
     asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
     before = None
     if query.include.comparisons is not None:
-        before = compared(scope.range, query.include.comparisons)
-        asked.append((replace(scope, range=before), [beside.counterpart(query.report)]))
+        before = compared_so_far(scope.range, query.include.comparisons)
+        asked.append((replace(scope, range=before), [beside.counterpart(query.report, scope.range)]))
     try:
         (table,), *others = await reports.ask(asked)
     except Invalid as error:
