@@ -10,7 +10,7 @@ from itertools import islice
 
 import msgspec
 
-from appliance.storage.dimensions import property_column
+from appliance.storage.dimensions import NONE, property_column
 
 _TEXT_BYTES = 150  # what a text costs in a dictionary beside its characters
 
@@ -68,7 +68,10 @@ class Properties:
 
 
 def value_of(properties: str | None, name: str) -> str:
-    """A property as text: a string itself, null and what is not there as '', all else as its JSON."""
+    """A property as text: a string itself, null and what is not there as '', all else as its JSON.
+
+    The string that answers call a missing property is none either (storage/dimensions.py, `is_missing`).
+    """
     if not properties:
         return ""
     try:
@@ -78,4 +81,5 @@ def value_of(properties: str | None, name: str) -> str:
     if value is None or bytes(value) == b"null":
         return ""
     raw = bytes(value)
-    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    return "" if text == NONE else text
