@@ -164,7 +164,8 @@ async def test_other_lists_of_the_card_are_one_click_away(reader: Browser) -> No
     [
         ("details/visit:planet", 404),
         ("details/time:day", 404),
-        ("details/visit:country_name", 404),
+        ("details/event:props", 404),
+        ("details/event:props:", 404),
         ("details/visit:source?sort=magic", 400),
         ("details/event:name?sort=bounce_rate", 400),
         ("details/visit:source?dir=up", 400),

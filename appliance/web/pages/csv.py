@@ -27,7 +27,7 @@ from appliance.web.parts import parts_of
 
 def routes() -> list[Route]:
     site = urls.SITES + "/{site}"
-    return [get(site + "/details/{dimension}.csv", details), get(site + "/series.csv", series)]
+    return [get(site + "/details/{dimension:path}.csv", details), get(site + "/series.csv", series)]
 
 
 async def details(request: Request) -> Response:
