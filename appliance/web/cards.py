@@ -152,7 +152,8 @@ def details_metrics(name: str) -> tuple[str, ...]:
         return conversions.METRICS
     if dimension(name).scope == "event" and name != "event:page":
         return ("visitors", "events", "percentage")
-    return ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration")
+    of_page = ("time_on_page", "scroll_depth") if name == "event:page" else ()
+    return ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration", *of_page)
 
 
 def details_report(dimension: str, order: Order, search: str, limit: int, offset: int) -> Report:

@@ -33,7 +33,14 @@ SENT = [
 async def shop(dashboards: Dashboards) -> Browser:
     project = await dashboards.site(domain="shop.example")
     dashboards.store(
-        event(visitor=who, name="Choose", time=microseconds(when), project_id=project.id, properties=compact(sent), **FRENCH)
+        event(
+            visitor=who,
+            name="Choose",
+            time=microseconds(when),
+            project_id=project.id,
+            properties=compact(sent),
+            **FRENCH,
+        )
         for who, when, sent in SENT
     )
     return await dashboards.owner()

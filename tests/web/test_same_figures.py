@@ -249,6 +249,7 @@ async def test_what_is_compared_is_what_the_api_compares(site: Site) -> None:
 async def test_the_chart_and_its_file(site: Site, asked: Asked) -> None:
     state = await site.state(asked)
     metrics = [name for name in metrics_for(asked) if name != "views_per_visit"]  # not over time in the API
+    metrics.append("events")
     time = f"time:{state.interval}"
     more: dict[str, Any] = {"dimensions": [time], "include": {"time_labels": True}}
     answer = await site.api(metrics, period_of(asked, state), asked.filters, **more)
@@ -256,7 +257,7 @@ async def test_the_chart_and_its_file(site: Site, asked: Asked) -> None:
     steps = answer["meta"]["time_labels"]
 
     head, *lines = await site.lines("/series.csv", asked)
-    assert head == ["time", *METRICS]
+    assert head == ["time", *METRICS, "events"]
     assert [line[0].replace("T", " ")[: len(step)] for line, step in zip(lines, steps, strict=True)][1:] == steps[1:]
     for line, step in zip(lines, steps, strict=True):
         cells = dict(zip(head, line, strict=True))
