@@ -7,7 +7,7 @@ import msgspec
 from appliance.errors import Invalid
 from appliance.queries.bindings import Bindings
 from appliance.queries.dialects import Dialect
-from appliance.queries.dimensions import PROPERTY, Dimension, dimension
+from appliance.queries.dimensions import Dimension, dimension
 from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, asks_for_visitors, conjuncts, looks_at
 from appliance.queries.intervals import Bucket
 from appliance.queries.period import Range
@@ -44,7 +44,7 @@ def code_of(what: Dimension, bindings: Bindings, *, of_event: bool = False) -> s
     if what.scope == "visit":
         return bindings.visit_of_event(what.column) if of_event else bindings.visit(what.column)
     if is_property(what.column):
-        bindings.properties.add(what.name.removeprefix(PROPERTY))
+        bindings.properties.add(what.property_name)
     code = bindings.event(what.column)
     if what.shows != "event_name":
         return code

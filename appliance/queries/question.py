@@ -8,7 +8,7 @@ import msgspec
 from appliance.errors import Invalid
 from appliance.queries import filters
 from appliance.queries.comparison import Comparison, is_comparable
-from appliance.queries.dimensions import GoalDimension, Grouping, TimeDimension, group
+from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
 from appliance.queries.goals import checking, expanded, grouped, names_goals, without
 from appliance.queries.intervals import Interval, default_interval
@@ -136,6 +136,8 @@ def check(report: Report) -> Report:
 
 def check_api_rules(report: Report, tree: Filter) -> None:
     """What the Stats API v2 refuses although it could be counted (PROTOCOLS.md, part 2, section 3). Raises Invalid."""
+    if PROPERTY_NAMES in report.dimensions:
+        raise _fault(f"{PROPERTY_NAMES} needs a name", f"#/dimensions/{report.dimensions.index(PROPERTY_NAMES)}")
     grouped = (item for item in report.grouped() if not isinstance(item, TimeDimension))
     events = {item.name for item in grouped if isinstance(item, GoalDimension) or item.scope == "event"}
     pages = not events or events in ({"event:page"}, {"event:page", "event:hostname"})

@@ -19,6 +19,7 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.model import Project
+from appliance.queries import properties
 from appliance.queries import view as view_parameters
 from appliance.queries.comparison import compared, compared_so_far, is_comparable
 from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, written_parts
@@ -106,6 +107,10 @@ class State:
     def filtered_by(self) -> tuple[str, ...]:
         """The dimensions that filters offer."""
         return cards.filters(with_goals=bool(self.goals))
+
+    def is_filtered_by(self, dimension: str) -> bool:
+        """Whether filters offer a dimension; which properties there are is the engine's to say."""
+        return dimension in self.filtered_by or properties.is_property(dimension)
 
     def card(self, key: str) -> cards.Card | None:
         """The card of a key."""
@@ -289,8 +294,9 @@ def _tabs(first: Mapping[str, str], arranged: Iterable[cards.Card]) -> dict[str,
     chosen = {}
     for card in arranged:
         key = first.get(card.key, card.tabs[0][0])
-        if key not in (known := cards.keys(card)):
-            raise Invalid(f"{key!r} is not a list of {card.key}; use one of {', '.join(known)}", field=card.key)
+        if not cards.offers(card, key):
+            known = ", ".join(cards.keys(card))
+            raise Invalid(f"{key!r} is not a list of {card.key}; use one of {known}", field=card.key)
         if key != card.tabs[0][0]:
             chosen[card.key] = key
     return chosen

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from html import unescape
 from random import Random
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
@@ -31,6 +31,7 @@ from appliance.web import cards, dashboard_state, formats, labels
 from appliance.web.api import query
 from appliance.web.dashboard_state import State
 from tests.oracle import DAY, Visit
+from tests.queries import worlds
 from tests.queries.sealing import Sealer
 from tests.queries.worlds import Store, instant, world
 from tests.web.administration import Browser
@@ -79,6 +80,9 @@ QUESTIONS: Final = [
         [["or", [["is", "visit:device", ["Mobile"]], ["not", ["is", "event:hostname", ["example.com"]]]]]],
     ),
 ]
+PROPERTIES: Final = [f"event:props:{name}" for name in worlds.PROPERTIES]
+# What details list although no card and no menu does.
+UNLISTED: Final = ["event:currency", "visit:entry_page_hostname", "visit:country_name", "visit:city_name"]
 # What the card of a key leaves out.
 HIDDEN: Final = {cards.EVENTS: {cards.PAGEVIEW}}
 
@@ -245,6 +249,7 @@ async def test_what_is_compared_is_what_the_api_compares(site: Site) -> None:
 async def test_the_chart_and_its_file(site: Site, asked: Asked) -> None:
     state = await site.state(asked)
     metrics = [name for name in metrics_for(asked) if name != "views_per_visit"]  # not over time in the API
+    metrics.append("events")
     time = f"time:{state.interval}"
     more: dict[str, Any] = {"dimensions": [time], "include": {"time_labels": True}}
     answer = await site.api(metrics, period_of(asked, state), asked.filters, **more)
@@ -252,7 +257,7 @@ async def test_the_chart_and_its_file(site: Site, asked: Asked) -> None:
     steps = answer["meta"]["time_labels"]
 
     head, *lines = await site.lines("/series.csv", asked)
-    assert head == ["time", *METRICS]
+    assert head == ["time", *METRICS, "events"]
     assert [line[0].replace("T", " ")[: len(step)] for line, step in zip(lines, steps, strict=True)][1:] == steps[1:]
     for line, step in zip(lines, steps, strict=True):
         cells = dict(zip(head, line, strict=True))
@@ -289,7 +294,9 @@ async def test_each_card_and_each_list_in_it(site: Site, asked: Asked) -> None:
     period = period_of(asked, state)
     whole = await site.page("", asked)
     for each in state.cards_shown:
-        for key in cards.keys(each):
+        for key in (*cards.keys(each), *(PROPERTIES if each.key == "events" else ())):
+            if key == cards.PROPERTIES:
+                continue  # one of the others
             dimension = cards.dimension_of(key)
             metrics = list(cards.report(key).metrics)
             asked_for = metrics if "percentage" in metrics or key == cards.GOALS else [*metrics, "percentage"]
@@ -321,13 +328,14 @@ async def test_each_card_and_each_list_in_it(site: Site, asked: Asked) -> None:
 async def test_details_and_their_files(site: Site, asked: Asked) -> None:
     state = await site.state(asked)
     period = period_of(asked, state)
-    for dimension in state.filtered_by:
+    for dimension in (*state.filtered_by, *PROPERTIES, *UNLISTED):
         metrics = list(cards.details_metrics(dimension))
         results = (await site.api(metrics, period, asked.filters, dimensions=[dimension]))["results"]
         kept = [each for each in results if not _left_out(dimension, dimension, each["dimensions"][0])]
         named = labels.is_named(dimension)
 
-        page = await site.page(f"/details/{dimension}", asked)
+        address = f"/details/{quote(dimension)}"
+        page = await site.page(address, asked)
         shown = [row for row in table(page, "details-table") if row[1] != "0"]
         assert shown == [
             [
@@ -337,7 +345,7 @@ async def test_details_and_their_files(site: Site, asked: Asked) -> None:
             for each in kept[:50]
         ], dimension
 
-        head, *lines = await site.lines(f"/details/{dimension}.csv", asked)
+        head, *lines = await site.lines(f"{address}.csv", asked)
         assert head[1 + named :][: len(metrics)] == metrics
         reached = [line for line in lines if line[1 + named] != "0"]
         for line, each in zip(reached, kept, strict=True):
