@@ -119,5 +119,5 @@ def group(name: str) -> Grouping:
     if name == "event:goal":
         return GoalDimension()
     if name == PROPERTY_NAMES:
-        return Dimension(name, "event", property_column(""), NONE)
+        return Dimension(name, "event", property_column(""))
     return TIME_DIMENSIONS.get(name) or dimension(name)
