@@ -50,7 +50,8 @@ async def answer(
 ) -> dict[str, Any]:
     """The answer to one query, ready for JSON. `project` is the key's, with its `goals`; `now` in UTC microseconds.
 
-    Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable.
+    Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable,
+    ChunkDamaged.
     """
     query = question.parse(decode(body, what="the body"), goals)
     if query.site_id is not None and not names_project(query.site_id, project):
