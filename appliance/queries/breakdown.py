@@ -1,8 +1,10 @@
 """Lists by one dimension: the dashboard's panels, the details table, and what a filter can be set to."""
 
+from fractions import Fraction
+
 import msgspec
 
-from appliance.queries.metrics import Money, Value, ratio
+from appliance.queries.metrics import Value, ratio
 from appliance.queries.question import Order, Report
 from appliance.queries.results import Table
 
@@ -42,20 +44,27 @@ def suggestions(dimension: str, search: str = "", limit: int = 20) -> Report:
     return Report(("visitors",), (dimension,), limit=limit, search=search)
 
 
-def lines(table: Table, total: Value) -> tuple[Line, ...]:
-    """The rows of a list; `total` is the first metric of all, for the percentages (None: there are none)."""
-    firsts = [_size(row.values[0]) for row in table.rows]
+def visitors(table: Table) -> int | Fraction:
+    """How many visitors a report without dimensions counts: before rounding, where that is an estimate."""
+    (row,) = table.rows
+    counted = table.figures()["visitors"]
+    return row.visitors if row.visitors is not None else counted if isinstance(counted, int) else 0
+
+
+def lines(table: Table, total: int | Fraction) -> tuple[Line, ...]:
+    """The rows of a list whose first metric is visitors; `total` are all of them, for the percentages."""
+    firsts = [row.visitors if row.visitors is not None else _size(row.values[0]) for row in table.rows]
     largest = max(firsts, default=0)
     return tuple(
         Line(
             row.labels[0],
             row.values,
-            first / largest if largest else 0.0,
-            ratio(100 * first, total, 1) if isinstance(first, int) and isinstance(total, int) else None,
+            float(first / largest) if largest else 0.0,
+            ratio(100 * first, total, 1),
         )
         for row, first in zip(table.rows, firsts, strict=True)
     )
 
 
-def _size(value: Value) -> int | float:
-    return value.minor if isinstance(value, Money) else value or 0
+def _size(value: Value) -> int:
+    return value if isinstance(value, int) else 0

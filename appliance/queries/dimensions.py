@@ -13,6 +13,7 @@ NOT_SET: Final = "(not set)"
 NONE: Final = "(none)"
 
 PROPERTY: Final = "event:props:"  # before the name of a custom property
+PROPERTY_NAMES: Final = "event:props"  # the names of the properties that an event has; properties.py reads them
 PROPERTY_NAME_MAX: Final = 300
 
 
@@ -32,6 +33,11 @@ class Dimension(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """Name of the column in SQL results."""
         return self.column if is_property(self.column) else self.name.replace(":", "_")
+
+    @property
+    def property_name(self) -> str:
+        """The property that it is, for one whose column says so; empty for the names of all."""
+        return self.name[len(PROPERTY) :]
 
 
 class TimeDimension(msgspec.Struct, frozen=True):
@@ -112,4 +118,6 @@ def group(name: str) -> Grouping:
     """What a result may be grouped by. Raises Invalid."""
     if name == "event:goal":
         return GoalDimension()
+    if name == PROPERTY_NAMES:
+        return Dimension(name, "event", property_column(""), NONE)
     return TIME_DIMENSIONS.get(name) or dimension(name)

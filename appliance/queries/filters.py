@@ -102,7 +102,20 @@ def _parts(tree: Filter) -> tuple[Filter, ...]:
 
 
 def conjuncts(tree: Filter) -> list[Filter]:
-    """The parts of the AND at the top."""
+    """The parts that all must hold, however the AND is written: nested, an `or` of one, the `not` of an `or`."""
+    if isinstance(tree, Not):
+        inner = tree.part
+        if isinstance(inner, Not):
+            return conjuncts(inner.part)
+        if isinstance(inner, AnyOf) or (isinstance(inner, AllOf) and len(inner.parts) == 1):
+            return [found for part in inner.parts for found in conjuncts(Not(part))]
+    if isinstance(tree, AllOf) or (isinstance(tree, AnyOf) and len(tree.parts) == 1):
+        return [found for part in tree.parts for found in conjuncts(part)]
+    return [tree]
+
+
+def written_parts(tree: Filter) -> list[Filter]:
+    """The parts of the AND at the top as they are written: those that a list of filters shows one by one."""
     return list(tree.parts) if isinstance(tree, AllOf) else [tree]
 
 
@@ -139,7 +152,7 @@ def parse(value: object, pointer: str = "#/filters", check: Check | None = None)
 
 
 def to_json(tree: Filter) -> list[Any]:
-    """What `parse` reads: a filter, or for the AND at the top use `[to_json(part) for part in conjuncts(tree)]`."""
+    """What `parse` reads: a filter, or for the AND at the top use `[to_json(part) for part in written_parts(tree)]`."""
     if isinstance(tree, Leaf):
         written: list[Any] = [tree.operator, tree.dimension, list(tree.values)]
         return written if tree.case_sensitive else [*written, {"case_sensitive": False}]
@@ -249,7 +262,7 @@ def _invalid(message: str, pointer: str) -> Invalid:
 
 def to_url(tree: Filter) -> list[str]:
     """Values of the parameter `f`, not percent-encoded."""
-    return [_write(part) for part in conjuncts(tree)]
+    return [_write(part) for part in written_parts(tree)]
 
 
 def from_url(parameters: Iterable[str], check: Check | None = None) -> AllOf:

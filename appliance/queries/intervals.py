@@ -72,7 +72,7 @@ def default_interval(there: Range) -> Interval:
         return "minute"
     if length <= 2 * DAY + HOUR:
         return "hour"
-    return "day" if length <= 93 * DAY else "month"
+    return "day" if length <= 93 * DAY + HOUR else "month"
 
 
 def _bucket(there: Range, interval: Interval, label: str, start: int, end: int) -> Bucket:

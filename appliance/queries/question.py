@@ -7,8 +7,8 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries import filters
-from appliance.queries.comparison import Comparison
-from appliance.queries.dimensions import GoalDimension, Grouping, TimeDimension, group
+from appliance.queries.comparison import Comparison, is_comparable
+from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
 from appliance.queries.goals import checking, expanded, grouped, names_goals, without
 from appliance.queries.intervals import Interval, default_interval
@@ -136,6 +136,8 @@ def check(report: Report) -> Report:
 
 def check_api_rules(report: Report, tree: Filter) -> None:
     """What the Stats API v2 refuses although it could be counted (PROTOCOLS.md, part 2, section 3). Raises Invalid."""
+    if PROPERTY_NAMES in report.dimensions:
+        raise _fault(f"{PROPERTY_NAMES} needs a name", f"#/dimensions/{report.dimensions.index(PROPERTY_NAMES)}")
     grouped = (item for item in report.grouped() if not isinstance(item, TimeDimension))
     events = {item.name for item in grouped if isinstance(item, GoalDimension) or item.scope == "event"}
     pages = not events or events in ({"event:page"}, {"event:page", "event:hostname"})
@@ -185,7 +187,10 @@ def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
     check_api_rules(report, tree)
     if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
         raise _fault("time_labels needs a dimension of time", "#/include/time_labels")
-    return Query(site_id, _period(fields["date_range"], "#/date_range"), tree, report, include)
+    period = _period(fields["date_range"], "#/date_range")
+    if include.comparisons is not None and not is_comparable(period, include.comparisons):
+        raise _fault("nothing was before all time: compare it with a range of your own", "#/include/comparisons/mode")
+    return Query(site_id, period, tree, report, include)
 
 
 _FIELDS: Final = (

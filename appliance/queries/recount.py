@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from appliance.model import Flag, Kind
 from appliance.queries.conditions import PAGEVIEW_NAME, Names
-from appliance.queries.dimensions import PROPERTY, Dimension, GoalDimension, Grouping, TimeDimension, dimension
+from appliance.queries.dimensions import Dimension, GoalDimension, Grouping, TimeDimension, dimension
 from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, leaves, looks_at, walk
 from appliance.queries.goals import as_filter
 from appliance.queries.intervals import buckets
@@ -125,7 +125,7 @@ class _Facts:
 
     def _text(self, what: Dimension, event: _Event) -> str:
         if is_property(what.column):
-            return value_of(event.properties, what.name.removeprefix(PROPERTY))
+            return value_of(event.properties, what.property_name)
         if what.shows == "event_name" and event.kind == Kind.PAGEVIEW:
             return PAGEVIEW_NAME
         text: str = event.texts[what.scope, what.column]

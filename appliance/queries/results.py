@@ -1,5 +1,7 @@
 """Answers as plain values."""
 
+from fractions import Fraction
+
 import msgspec
 
 from appliance.queries.intervals import Bucket
@@ -9,12 +11,14 @@ from appliance.queries.metrics import Value
 class Row(msgspec.Struct, frozen=True):
     """`labels` go with the report's dimensions, `values` with its metrics.
 
-    `bucket` is the index of the time bucket in the table's `buckets`, None when time is no dimension.
+    `bucket` is the index of the time bucket in the table's `buckets`, None when time is no dimension. `visitors` is how
+    many they are before rounding, where that is an estimate: what a percentage is made of.
     """
 
     labels: tuple[str, ...]
     values: tuple[Value, ...]
     bucket: int | None = None
+    visitors: Fraction | None = None
 
 
 class Table(msgspec.Struct, frozen=True):

@@ -49,7 +49,9 @@ def _table(scope: Scope, report: Report, rows: Rows, total: int | None, mark: Ma
             labels[time] = steps[bucket].label
         if goal is not None:
             labels[goal] = scope.goals[whole(cells[goal])].name
-        filled.append(Row(tuple(labels), tuple(item.value(counted, currency) for item in metrics), bucket))
+        people = counted.get("visitors", 0)
+        exact = people.estimated if isinstance(people, Estimate) else None
+        filled.append(Row(tuple(labels), tuple(item.value(counted, currency) for item in metrics), bucket, exact))
     bounds = mark.lower_bounds(report.metrics)
     return Table(report.dimensions, report.metrics, tuple(filled), steps, total, mixed, mark.sampled, bounds)
 

@@ -1,16 +1,19 @@
 """A request about a site's figures: who asks, of which site, and the state that its URL names."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
 from appliance import clock
+from appliance.clock import DAY
 from appliance.storage import goals
 from appliance.web import dashboard_state
 from appliance.web.access import SiteAccess, project_for
 from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.parts import parts_of
+
+AGE_IN_DOUBT: Final = 366 * DAY  # more than any usual period needs, less than may be asked for
 
 
 class Asked(NamedTuple):
@@ -29,7 +32,7 @@ async def asked(request: Request) -> Asked:
 
 async def state_in_doubt(request: Request, access: SiteAccess) -> State:
     """The state while nobody can say when the first event came: of a site of some age. Raises Invalid."""
-    return await _state(request, access, 0)
+    return await _state(request, access, clock.now() - AGE_IN_DOUBT)
 
 
 async def _state(request: Request, access: SiteAccess, first_event: int | None) -> State:

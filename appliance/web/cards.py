@@ -1,10 +1,10 @@
 """The cards below the chart: which tabs they have, and the report behind each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from appliance.queries import breakdown, conversions
-from appliance.queries.dimensions import DIMENSIONS
+from appliance.queries import breakdown, conversions, properties
+from appliance.queries.dimensions import PROPERTY_NAMES, dimension
 from appliance.queries.filters import Filter, Leaf, conjuncts
 from appliance.queries.goals import GOAL
 from appliance.queries.question import Order, Report
@@ -12,6 +12,7 @@ from appliance.queries.question import Order, Report
 MAP: Final = "map"
 EVENTS: Final = "event:name"
 GOALS: Final = GOAL
+PROPERTIES: Final = PROPERTY_NAMES  # the key of the property that most events have
 PAGEVIEW: Final = "pageview"  # what every page view is called in `event:name`; the card lists the other events
 COUNTRIES_MAX: Final = 300  # more than there are
 
@@ -31,7 +32,8 @@ _FINER: Final = {
 
 
 class Card(NamedTuple):
-    """`tabs`: each is the keys that it offers, the first by itself; a key is a dimension, or `map`."""
+    """`tabs`: each is the keys that it offers, the first by itself; a key is a dimension, `map` or PROPERTIES, which
+    offers every custom property."""
 
     key: str
     tabs: tuple[tuple[str, ...], ...]
@@ -58,10 +60,10 @@ CARDS: Final = (
             ("visit:device",),
         ),
     ),
-    Card("events", ((EVENTS,), (GOALS,)), wide=True),
+    Card("events", ((EVENTS,), (GOALS,), (PROPERTIES,)), wide=True),
 )
 # Where a site has goals they come before the events that they are made of.
-CARDS_WITH_GOALS: Final = (*CARDS[:-1], Card("events", ((GOALS,), (EVENTS,)), wide=True))
+CARDS_WITH_GOALS: Final = (*CARDS[:-1], Card("events", ((GOALS,), (EVENTS,), (PROPERTIES,)), wide=True))
 
 # What an event or visit has one value of, in the order of the menus; it may reach any number of goals.
 ONE_VALUED: Final = (
@@ -87,8 +89,29 @@ def arranged(*, with_goals: bool) -> tuple[Card, ...]:
 
 
 def keys(card: Card) -> tuple[str, ...]:
-    """Everything that can be chosen in a card."""
+    """Everything that can be chosen in a card, single properties aside."""
     return tuple(key for tab in card.tabs for key in tab)
+
+
+def offers(card: Card, key: str) -> bool:
+    """Whether a key can be chosen in a card."""
+    return key in keys(card) or (properties.is_property(key) and PROPERTIES in keys(card))
+
+
+def tab_of(card: Card, key: str) -> tuple[str, ...]:
+    """The tab of a card that a key belongs to."""
+    wanted = PROPERTIES if properties.is_property(key) else key
+    return next(tab for tab in card.tabs if wanted in tab)
+
+
+def lists_properties(key: str) -> bool:
+    """Whether the list of a key needs to know which properties there are."""
+    return key == PROPERTIES or properties.is_property(key)
+
+
+def chosen(key: str, known: Sequence[str]) -> str:
+    """The key whose list is shown, where these properties are known: PROPERTIES stands for the first of them."""
+    return known[0] if key == PROPERTIES and known else key
 
 
 def dimension_of(key: str) -> str:
@@ -103,7 +126,7 @@ def card_of(dimension: str, shown: Iterable[Card]) -> Card | None:
 
 def only_set(key: str) -> bool:
     """Whether the list leaves out those without a value."""
-    return key in _ONLY_SET or key == MAP
+    return key in _ONLY_SET or key == MAP or properties.is_property(key)
 
 
 def report(key: str) -> Report:
@@ -112,6 +135,10 @@ def report(key: str) -> Report:
         return Report(("visitors",), ("visit:country",), limit=COUNTRIES_MAX, only_set=True)
     if key == GOALS:
         return conversions.report()
+    if key == PROPERTIES:
+        return properties.REPORT  # there is none: an empty list
+    if properties.is_property(key):
+        return Report(("visitors", "events", "percentage"), (key,), limit=breakdown.PANEL_ROWS, only_set=True)
     if key == EVENTS:
         return Report(
             ("visitors", "events", "percentage"), (EVENTS,), limit=breakdown.PANEL_ROWS + 1, only_set=True
@@ -119,13 +146,14 @@ def report(key: str) -> Report:
     return breakdown.panel(key, only_set=only_set(key))
 
 
-def details_metrics(dimension: str) -> tuple[str, ...]:
+def details_metrics(name: str) -> tuple[str, ...]:
     """The columns of a dimension's details: what can be said of its values (docs/metrics.md)."""
-    if dimension == GOALS:
+    if name == GOALS:
         return conversions.METRICS
-    if dimension in DIMENSIONS and DIMENSIONS[dimension].scope == "event" and dimension != "event:page":
+    if dimension(name).scope == "event" and name != "event:page":
         return ("visitors", "events", "percentage")
-    return ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration")
+    of_page = ("time_on_page", "scroll_depth") if name == "event:page" else ()
+    return ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration", *of_page)
 
 
 def details_report(dimension: str, order: Order, search: str, limit: int, offset: int) -> Report:

@@ -9,7 +9,7 @@ from appliance.queries.filters import Filter, HasDone, Leaf, Not
 from appliance.queries.period import Named, neighbour
 from appliance.web import cards, labels, urls
 from appliance.web.dashboard_state import RELATIVE, State, is_all
-from appliance.web.filter_words import sentence, shown_as
+from appliance.web.filter_words import sentence
 from appliance.web.views import Chip, Choice, CompareMenu, PeriodMenu
 
 PERIODS: Final = (
@@ -113,9 +113,9 @@ def _chip(state: State, index: int, part: Filter) -> Chip:
         if isinstance(part, HasDone):
             operator, words = "has_done" if part.done else "has_not_done", sentence(part.part)
         return Chip(dimension="several", operator=operator, values=(words,), edit_href=None, remove_href=remove)
-    offered = inner.dimension in state.filtered_by and not (turned and inner.dimension == cards.GOALS)
+    offered = state.is_filtered_by(inner.dimension) and not (turned and inner.dimension == cards.GOALS)
     return Chip(
-        dimension=shown_as(inner.dimension),
+        dimension=inner.dimension,
         operator=f"{inner.operator}_not" if turned else inner.operator,
         values=tuple(labels.label(inner.dimension, value) for value in inner.values),
         edit_href=state.filter_href(("edit", str(index))) if offered else None,

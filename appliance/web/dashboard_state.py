@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from appliance.clock import MINUTE
 from appliance.errors import Invalid
 from appliance.model import Project
+from appliance.queries import properties
 from appliance.queries import view as view_parameters
-from appliance.queries.comparison import compared
-from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, conjuncts
+from appliance.queries.comparison import compared, compared_so_far, is_comparable
+from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, written_parts
 from appliance.queries.goals import checking
 from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
 from appliance.queries.localtime import add_months, local_day
@@ -70,18 +70,17 @@ class State:
     def compared(self) -> Range | None:
         """The range to compare with; all time is compared with nothing but dates that somebody chose."""
         comparison = self.view.comparison
-        if comparison is None or (is_all(self.view.period) and comparison.mode != "custom"):
+        if comparison is None or not is_comparable(self.view.period, comparison):
             return None
         return compared(self.range, comparison)
 
     @cached_property
     def compared_so_far(self) -> Range | None:
         """Of the range to compare with, as much as has passed of this one: 9 o'clock is not measured by a whole day."""
-        here, comparison = self.range, self.view.comparison
-        edge = (self.now // MINUTE + 1) * MINUTE
-        if self.compared is None or comparison is None or not here.start < edge < here.end:
-            return self.compared
-        return compared(msgspec.structs.replace(here, end=edge), comparison)
+        comparison = self.view.comparison
+        if comparison is None or self.compared is None:
+            return None
+        return compared_so_far(self.range, comparison)
 
     @property
     def intervals(self) -> list[Interval]:
@@ -108,6 +107,10 @@ class State:
     def filtered_by(self) -> tuple[str, ...]:
         """The dimensions that filters offer."""
         return cards.filters(with_goals=bool(self.goals))
+
+    def is_filtered_by(self, dimension: str) -> bool:
+        """Whether filters offer a dimension; which properties there are is the engine's to say."""
+        return dimension in self.filtered_by or properties.is_property(dimension)
 
     def card(self, key: str) -> cards.Card | None:
         """The card of a key."""
@@ -149,7 +152,7 @@ class State:
     @property
     def parts(self) -> list[Filter]:
         """The filters, all of which hold."""
-        return conjuncts(self.view.filter)
+        return written_parts(self.view.filter)
 
     # ------------------------------------------------------------------ URLs
 
@@ -291,8 +294,9 @@ def _tabs(first: Mapping[str, str], arranged: Iterable[cards.Card]) -> dict[str,
     chosen = {}
     for card in arranged:
         key = first.get(card.key, card.tabs[0][0])
-        if key not in (known := cards.keys(card)):
-            raise Invalid(f"{key!r} is not a list of {card.key}; use one of {', '.join(known)}", field=card.key)
+        if not cards.offers(card, key):
+            known = ", ".join(cards.keys(card))
+            raise Invalid(f"{key!r} is not a list of {card.key}; use one of {known}", field=card.key)
         if key != card.tabs[0][0]:
             chosen[card.key] = key
     return chosen

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import Final, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from appliance.queries import breakdown, conversions, intervals, overview, times
 from appliance.queries.localtime import local_day, to_aware
 from appliance.queries.metrics import Money, Value
 from appliance.queries.period import Dates, Named, Period
+from appliance.queries.properties import is_property
 from appliance.queries.results import Table
 from appliance.web import cards, labels, urls
 from appliance.web.cards import Card
@@ -32,11 +34,9 @@ class Counted:
     figures: tuple[overview.Figure, ...]
     points: tuple[timeseries.Point, ...]
     tables: tuple[Table | None, ...] = ()  # None: it needs what is not kept any more
+    visitors: int | Fraction = 0  # before rounding
+    properties: tuple[str, ...] = ()  # known in the scope, where a card lists them
     sampled: bool = False
-
-    @property
-    def visitors(self) -> Value:
-        return next(figure.value for figure in self.figures if figure.metric == "visitors")
 
 
 def dashboard_view(
@@ -81,33 +81,34 @@ def panel_view(
     state: State,
     card: Card,
     table: Table | None,
-    visitors: Value,
+    visitors: int | Fraction,
     failed: bool = False,
     goals_href: str | None = None,
     *,
+    properties: Sequence[str] = (),
     purged: bool = False,
 ) -> Panel:
     """A card; without a table it has no rows, or says that it could not be loaded, or that its rows are `purged`.
 
-    `goals_href` leads whoever may make goals to where they do.
+    `goals_href` leads whoever may make goals to where they do. `properties` are those that it can list.
     """
-    chosen = state.tab(card)
+    chosen = cards.chosen(state.tab(card), properties)
     dimension = cards.dimension_of(chosen)
     condition: Literal["ready", "error"] = "error" if failed else "ready"
     if table is not None and chosen == cards.GOALS:
         table = _goals(state, table, visitors)
     lines = breakdown.lines(table, visitors) if table is not None else ()
-    is_map = chosen == cards.MAP
+    is_map, active = chosen == cards.MAP, cards.tab_of(card, chosen)
     return Panel(
         key=card.key,
-        tabs=tuple(_tab(state, card, tab[0], active=chosen in tab) for tab in card.tabs) if len(card.tabs) > 1 else (),
-        variants=_variants(state, card, chosen),
+        tabs=tuple(_tab(state, card, tab[0], active=tab == active) for tab in card.tabs) if len(card.tabs) > 1 else (),
+        variants=_variants(state, card, chosen, properties),
         fragment_href=state.href(urls.panel(state.project, card.key)),
         body="map" if is_map else "rows",
         columns=table.metrics if table is not None else ("visitors",),
         rows=() if is_map else _rows(state, dimension, lines),
         areas=_areas(state, lines) if is_map else (),
-        details_href=state.href(urls.details(state.project, dimension)),
+        details_href=state.href(urls.details(state.project, dimension)) if dimension != cards.PROPERTIES else None,
         wide=card.wide,
         state=condition,
         empty="purged" if purged else _empty(chosen),
@@ -208,14 +209,17 @@ def _panels(state: State, counted: Counted | None, failed: bool, goals_href: str
     tables = counted.tables if counted is not None else ()
     if counted is not None and not tables:
         return ()
-    visitors = counted.visitors if counted is not None else None
+    visitors = counted.visitors if counted is not None else 0
+    known = counted.properties if counted is not None else ()
     return tuple(
-        panel_view(state, card, table, visitors, failed, goals_href, purged=bool(tables) and table is None)
+        panel_view(
+            state, card, table, visitors, failed, goals_href, properties=known, purged=bool(tables) and table is None
+        )
         for card, table in zip(state.cards_shown, tables or [None] * len(state.cards_shown), strict=True)
     )
 
 
-def _goals(state: State, table: Table, visitors: Value) -> Table:
+def _goals(state: State, table: Table, visitors: int | Fraction) -> Table:
     """The goals of a card, also those that nobody reached; their revenue where there is any."""
     rows = conversions.complete(table, state.scope.goals, anybody=bool(visitors))[: breakdown.PANEL_ROWS]
     if conversions.pays(table):
@@ -234,9 +238,12 @@ def _tab(state: State, card: Card, key: str, *, active: bool) -> Tab:
     )
 
 
-def _variants(state: State, card: Card, chosen: str) -> tuple[Tab, ...]:
-    tab = next(tab for tab in card.tabs if chosen in tab)
-    keys = cards.variants(tab, chosen, state.view.filter)
+def _variants(state: State, card: Card, chosen: str, properties: Sequence[str]) -> tuple[Tab, ...]:
+    tab: Sequence[str] = cards.tab_of(card, chosen)
+    if cards.PROPERTIES in tab:
+        keys = dict.fromkeys([*properties, *([chosen] if chosen != cards.PROPERTIES else [])])
+    else:
+        keys = dict.fromkeys(cards.variants(tuple(tab), chosen, state.view.filter))
     return tuple(_tab(state, card, key, active=key == chosen) for key in keys)
 
 
@@ -245,7 +252,9 @@ def _rows(state: State, dimension: str, lines: Sequence[breakdown.Line]) -> tupl
         lines = [line for line in lines if line.label != cards.PAGEVIEW][: breakdown.PANEL_ROWS]
         most = max((line.share for line in lines), default=0.0) or 1.0
         return tuple(row(state, dimension, line.label, line.values, line.share / most) for line in lines)
-    if dimension == cards.GOALS:  # their percentage is a column of its own
+    if dimension == cards.PROPERTIES:
+        return ()
+    if dimension == cards.GOALS or is_property(dimension):  # their percentage is a column of its own
         return tuple(row(state, dimension, line.label, line.values, line.share) for line in lines)
     found = (row(state, dimension, line.label, line.values, line.share, line.percent) for line in lines)
     whose = cards.whole_of(dimension, state.view.filter)
@@ -301,4 +310,5 @@ _EMPTY: Final[Mapping[str, str]] = {
     "visit:city": "places",
     cards.EVENTS: "events",
     cards.GOALS: "goals",
+    cards.PROPERTIES: "properties",
 }

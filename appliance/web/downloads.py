@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from starlette.responses import Response, StreamingResponse
 
 from appliance.currencies import units
-from appliance.model import Project
 from appliance.queries.metrics import Money, Value
 from appliance.queries.tabular import Cell, csv_bytes
 from appliance.web import shell
@@ -16,7 +15,7 @@ def download(body: AsyncIterator[bytes], state: State, what: str, *, sampled: bo
     """A file that is made while it is sent; `what` and the state's days name it. A header says that it rests on
     `sampled` data: columns and rows are the same as without."""
     there = state.range
-    name = f"{_file_name(state.project)}-{what}-{there.first_day}-{there.last_day}.csv"
+    name = f"{_plain(shell.label(state.project))}-{_plain(what)}-{there.first_day}-{there.last_day}.csv"
     return StreamingResponse(
         body,
         media_type="text/csv; charset=utf-8",
@@ -43,5 +42,6 @@ def cell(value: Value) -> Cell:
     return units(*value) if isinstance(value, Money) else value
 
 
-def _file_name(project: Project) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in shell.label(project))
+def _plain(text: str) -> str:
+    """A text as a part of a file's name."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in text)

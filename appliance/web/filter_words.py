@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from appliance.queries.dimensions import PROPERTY
 from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not
 from appliance.web import labels
 from appliance.web.strings import TEXTS, text
@@ -13,12 +14,13 @@ _SHOWN_AS: Final = {
     "visit:region_name": "visit:region",
     "visit:city_name": "visit:city",
 }
-_PROPERTY: Final = "event:props:"
 
 
-def shown_as(dimension: str) -> str:
-    """The dimension as the catalogue knows it."""
-    return _SHOWN_AS.get(dimension, dimension)
+def dimension_name(dimension: str) -> str:
+    """The name of a dimension in the singular; a property's is its own."""
+    if dimension.startswith(PROPERTY):
+        return dimension.removeprefix(PROPERTY)
+    return TEXTS[f"dimension.{_SHOWN_AS.get(dimension, dimension)}"]
 
 
 def sentence(tree: Filter) -> str:
@@ -47,8 +49,7 @@ def _part(tree: Filter) -> str:
 
 
 def _comparison(leaf: Leaf) -> str:
-    dimension = shown_as(leaf.dimension)
-    name = dimension.removeprefix(_PROPERTY) if dimension.startswith(_PROPERTY) else TEXTS[f"dimension.{dimension}"]
+    name = dimension_name(leaf.dimension)
     shown = [labels.label(leaf.dimension, value) for value in leaf.values]
     return text(f"filter.chip.{leaf.operator}", dimension=name, value=values(shown))
 

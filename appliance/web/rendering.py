@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from appliance.queries.metrics import Money
-from appliance.web import charts, formats, strings
+from appliance.web import charts, filter_words, formats, strings
 from appliance.web.formats import Delta, Number
 from appliance.web.views import Bucket, Chart, DashboardView
 from appliance.web.views_reports import Cohort
@@ -138,9 +138,8 @@ def ago(value: datetime, now: datetime) -> Markup:
 
 
 def dimension(key: str) -> Markup:
-    """The name of a dimension in the singular; a property's is its own."""
-    name = key.removeprefix("event:props:")
-    return escape(name) if name != key else words(f"dimension.{key}")
+    """The name of a dimension in the singular."""
+    return escape(filter_words.dimension_name(key))
 
 
 def tab_label(key: str) -> Markup:

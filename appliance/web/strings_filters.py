@@ -26,6 +26,7 @@ FILTERS: dict[str, str] = {
     "filter.anything": "anything",
     "filter.back": "Back to {report}",
     "filter.dimension": "Filter by",
+    "filter.properties": "Properties",
     "filter.operator": "Condition",
     "filter.op.is": "is",
     "filter.op.is_not": "is not",

@@ -49,7 +49,8 @@ def series_csv(project: Project) -> str:
 
 
 def details(project: Project, dimension: str) -> str:
-    return f"{dashboard(project)}/details/{dimension}"
+    """All values of a dimension; a property may be called anything."""
+    return f"{dashboard(project)}/details/{quote(dimension, safe=':')}"
 
 
 def details_csv(project: Project, dimension: str) -> str:

@@ -54,6 +54,7 @@ class FilterView:
 
     shell: Shell
     dimensions: tuple[Choice, ...]
+    properties: tuple[Choice, ...] = ()  # custom ones, a group of their own
     dimension: str
     operators: tuple[str, ...]
     operator: str

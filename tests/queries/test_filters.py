@@ -31,7 +31,7 @@ def test_json_and_tree() -> None:
         )
     )
     assert filters.parse(json) == tree
-    assert [filters.to_json(part) for part in filters.conjuncts(tree)] == json
+    assert [filters.to_json(part) for part in filters.written_parts(tree)] == json
 
 
 @pytest.mark.parametrize(

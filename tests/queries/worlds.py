@@ -132,12 +132,13 @@ def compact(value: object) -> str:
 
 
 class Store:
-    """A SQLite file with the schema of the product, filled without the product's own writer."""
+    """A SQLite file with the schema of the product, which may be there already, filled without the product's writer."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None)
-        self.connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA.read_text())
+        if not self.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
+            self.connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA.read_text())
         self._codes: dict[tuple[int, int], dict[str, int]] = {}
         self._ids: dict[str, int] = {}  # to give next; else SQLite chooses
 

@@ -8,7 +8,7 @@ import pytest
 from appliance.storage.dimensions import property_column
 from appliance.storage.evaluation import CodeSet, Plan, Step
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.storage.sqlite.worker.properties import value_of
+from appliance.storage.sqlite.worker.properties import names_of, value_of
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant
 
@@ -40,6 +40,20 @@ LABELS = f"SELECT d.text, count(*) FROM event e LEFT JOIN dictionary_{PLAN} d ON
 )
 def test_a_property_as_text(properties: str | None, value: str) -> None:
     assert value_of(properties, "plan") == value
+
+
+@pytest.mark.parametrize(
+    ("properties", "names"),
+    [
+        (None, ""),
+        ("{}", ""),
+        ("[1]", ""),
+        ('{"b":1,"a":"x"}', '["a","b"]'),
+        ('{"b":null,"a":"","":"x","\u00e4":false}', '["ä"]'),
+    ],
+)
+def test_the_names_that_have_a_value(properties: str | None, names: str) -> None:
+    assert names_of(properties) == names
 
 
 def test_columns_are_identifiers_whatever_the_name() -> None:

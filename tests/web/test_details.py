@@ -7,8 +7,9 @@ import pytest
 from httpx2 import Response
 
 from appliance.web.cards import OFFERED
+from tests.builders import engagement, pageview
 from tests.web.administration import Browser, words
-from tests.web.dashboards import FRENCH, GERMAN, SITE, Dashboards, Visit, chips, link, table
+from tests.web.dashboards import FRENCH, GERMAN, SITE, Dashboards, Visit, chips, link, microseconds, table
 
 SWAP = {"HX-Request": "true"}
 MANY = "/sites/many.example"
@@ -51,12 +52,21 @@ async def many(dashboards: Dashboards) -> Browser:
         ),
         (
             "event:page",
-            ["Page", "Visitors", "Visits", "Pageviews", "Bounce rate", "Visit duration"],
             [
-                ["/", "3", "3", "3", "33 %", "1m 00s"],
-                ["/docs", "2", "2", "2", "50 %", "30s"],
-                ["/pricing", "2", "2", "2", "50 %", "1m 00s"],
-                ["/blog", "1", "1", "1", "100 %", "0s"],
+                "Page",
+                "Visitors",
+                "Visits",
+                "Pageviews",
+                "Bounce rate",
+                "Visit duration",
+                "Time on page",
+                "Scroll depth",
+            ],
+            [
+                ["/", "3", "3", "3", "33 %", "1m 00s", "0s", "0 %"],
+                ["/docs", "2", "2", "2", "50 %", "30s", "0s", "0 %"],
+                ["/pricing", "2", "2", "2", "50 %", "1m 00s", "0s", "0 %"],
+                ["/blog", "1", "1", "1", "100 %", "0s", "0s", "0 %"],
             ],
         ),
         (
@@ -83,6 +93,25 @@ async def test_the_columns_are_those_counted_by_hand(
     head = answer.text.partition("<thead")[2].partition("</thead>")[0]
     assert [part.partition("<")[0] for part in head.split('">')[1:] if part.partition("<")[0].strip()] == heads
     assert cells(answer) == rows
+
+
+async def test_pages_say_how_long_and_how_far_they_were_read(dashboards: Dashboards) -> None:
+    project = await dashboards.site(domain="read.example")
+    common = {"project_id": project.id, "salt_day": None, **GERMAN}
+    read = []
+    for visitor, engaged_ms, scroll_depth in ((71, 10_000, 50), (72, 21_000, 100)):
+        view = pageview(visitor=visitor, path="/long", time=microseconds("2026-03-12 09:00"), **common)
+        time = microseconds("2026-03-12 09:01")
+        read += [view, engagement(0, view, scroll_depth, engaged_ms, time=time, **common)]
+    dashboards.store(read)
+    browser = await dashboards.owner()
+    page = await browser.get("/sites/read.example/details/event:page?search=long")
+    assert [row[-2:] for row in cells(page)] == [["16s", "75 %"]]
+    first = await browser.get("/sites/read.example/details/event:page?sort=scroll_depth")
+    assert labels(first)[0] == "/long"
+    file = await rows_of(browser, "/sites/read.example/details/event:page.csv?sort=time_on_page")
+    assert file[0][-2:] == ["time_on_page", "scroll_depth"]
+    assert file[1][-2:] == ["16", "75"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +193,8 @@ async def test_other_lists_of_the_card_are_one_click_away(reader: Browser) -> No
     [
         ("details/visit:planet", 404),
         ("details/time:day", 404),
-        ("details/visit:country_name", 404),
+        ("details/event:props", 404),
+        ("details/event:props:", 404),
         ("details/visit:source?sort=magic", 400),
         ("details/event:name?sort=bounce_rate", 400),
         ("details/visit:source?dir=up", 400),
@@ -233,8 +263,8 @@ async def test_the_chart_as_csv_has_every_figure(reader: Browser) -> None:
     page = await reader.get(f"{SITE}?from=2026-03-10&to=2026-03-12")
     rows = await rows_of(reader, link(page, "Download as CSV"))
     assert rows == [
-        ["time", "visitors", "visits", "pageviews", "views_per_visit", "bounce_rate", "visit_duration"],
-        ["2026-03-10T00:00:00+01:00", "2", "2", "3", "1.5", "50", "60"],
-        ["2026-03-11T00:00:00+01:00", "2", "2", "3", "1.5", "50", "30"],
-        ["2026-03-12T00:00:00+01:00", "1", "1", "1", "1.0", "100", "0"],
+        ["time", "visitors", "visits", "pageviews", "views_per_visit", "bounce_rate", "visit_duration", "events"],
+        ["2026-03-10T00:00:00+01:00", "2", "2", "3", "1.5", "50", "60", "4"],
+        ["2026-03-11T00:00:00+01:00", "2", "2", "3", "1.5", "50", "30", "3"],
+        ["2026-03-12T00:00:00+01:00", "1", "1", "1", "1.0", "100", "0", "1"],
     ]

@@ -36,7 +36,7 @@ def lines(answer: Response) -> list[list[str]]:
 
 async def test_the_card_lists_every_goal(shop: Browser) -> None:
     dashboard = await shop.get(SITE)
-    assert [each.strip() for each in tabs(dashboard)] == ["Goals", "Events"]
+    assert [each.strip() for each in tabs(dashboard)] == ["Goals", "Events", "Properties"]
     assert rows(dashboard, "events") == [
         ("Read the docs", "2", "2", "40 %", "–"),
         ("=Order|now", "1", "1", "20 %", "€19.99"),
@@ -164,7 +164,7 @@ async def test_a_text_that_no_goal_has_is_said(shop: Browser) -> None:
 async def test_without_goals_the_card_begins_with_events_and_says_what_a_goal_is(reader: Browser) -> None:
     site = "/sites/example.com"
     dashboard = await reader.get(site)
-    assert [each.strip() for each in tabs(dashboard)] == ["Events", "Goals"]
+    assert [each.strip() for each in tabs(dashboard)] == ["Events", "Goals", "Properties"]
     goals = await reader.get(f"{site}/panel/events?events=event:goal", headers=SWAP)
     assert "A goal is an event or a page that you want to happen." in words(goals)
     assert f"{site}/settings/goals" in goals.text

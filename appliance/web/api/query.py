@@ -14,8 +14,8 @@ from appliance.decoding import decode
 from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project
 from appliance.queries import beside, question
-from appliance.queries.comparison import compared
-from appliance.queries.filters import conjuncts, to_json
+from appliance.queries.comparison import compared_so_far
+from appliance.queries.filters import to_json, written_parts
 from appliance.queries.localtime import to_aware
 from appliance.queries.metrics import Money, Value, change, metric
 from appliance.queries.period import Range
@@ -60,8 +60,8 @@ async def answer(
     asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
     before = None
     if query.include.comparisons is not None:
-        before = compared(scope.range, query.include.comparisons)
-        asked.append((replace(scope, range=before), [beside.counterpart(query.report)]))
+        before = compared_so_far(scope.range, query.include.comparisons)
+        asked.append((replace(scope, range=before), [beside.counterpart(query.report, scope.range)]))
     try:
         (table,), *others = await reports.ask(asked)
     except Invalid as error:
@@ -148,7 +148,7 @@ def _echo(query: Query, project: Project, there: Range, before: Range | None) ->
         "site_id": query.site_id or project.public_id,
         "metrics": list(report.metrics),
         "date_range": _written(there),
-        "filters": [to_json(part) for part in conjuncts(query.filter)],
+        "filters": [to_json(part) for part in written_parts(query.filter)],
         "dimensions": list(report.dimensions),
         "order_by": [[order.key, "desc" if order.descending else "asc"] for order in report.ordering()],
         "include": include,

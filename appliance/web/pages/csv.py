@@ -28,7 +28,7 @@ from appliance.web.parts import parts_of
 
 def routes() -> list[Route]:
     site = urls.SITES + "/{site}"
-    return [get(site + "/details/{dimension}.csv", details), get(site + "/series.csv", series)]
+    return [get(site + "/details/{dimension:path}.csv", details), get(site + "/series.csv", series)]
 
 
 async def details(request: Request) -> Response:
@@ -45,14 +45,15 @@ async def details(request: Request) -> Response:
 
 
 async def series(request: Request) -> Response:
-    """Every figure in every step of the chart; the time is the step's local start."""
+    """Every figure in every step of the chart, and the events; the time is the step's local start."""
     _, state = await asked(request)
+    metrics = (*overview.METRICS, "events")
     try:
-        table = await reports_of(request).answer(state.scope, timeseries.report(overview.METRICS, state.interval))
+        table = await reports_of(request).answer(state.scope, timeseries.report(metrics, state.interval))
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    columns = [timeseries.points(table, metric) for metric in overview.METRICS]
-    rows: list[Sequence[Cell]] = [("time", *overview.METRICS)]
+    columns = [timeseries.points(table, metric) for metric in metrics]
+    rows: list[Sequence[Cell]] = [("time", *metrics)]
     for points in zip(*columns, strict=True):
         start = to_aware(points[0].bucket.start, state.range.zone)
         rows.append((start.isoformat(), *(cell(point.value) for point in points)))

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from appliance import clock
 from appliance.errors import ChunkDamaged, Invalid, NotFound, RawPurged, Unavailable
-from appliance.queries import overview, timeseries
+from appliance.queries import breakdown, overview, properties, timeseries
 from appliance.queries.question import Report, Scope
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
@@ -77,19 +77,20 @@ async def show_panel(request: Request) -> Response:
         return see(in_doubt.href())
     try:
         state = (await asked(request)).state
-        reports = [overview.REPORT, cards.report(state.tab(card))]
+        known = await properties_of(request, state, [card])
+        reports = [overview.REPORT, cards.report(cards.chosen(state.tab(card), known))]
         ((whole, table),) = await reports_of(request).ask_kept([(state.scope, reports)])
         if whole is None:
             raise RawPurged(PURGED)
     except (Unavailable, ChunkDamaged) as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
-        panel = panel_view(in_doubt, card, None, None, failed=True)
+        panel = panel_view(in_doubt, card, None, 0, failed=True)
         return await _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     goals_href = urls.goals(access.project) if access.viewer.may("admin", access.project.id) else None
-    visitors = whole.figures()["visitors"]
-    panel = panel_view(state, card, table, visitors, goals_href=goals_href, purged=table is None)
+    visitors = breakdown.visitors(whole)
+    panel = panel_view(state, card, table, visitors, goals_href=goals_href, properties=known, purged=table is None)
     return await _panel(request, panel, FRAGMENT_HEADERS)
 
 
@@ -99,7 +100,9 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
     While a period runs, its figures are compared with as much of the other one; the chart shows all of that.
     """
     series = timeseries.report((state.metric,), state.interval)
-    here: list[Report] = [overview.REPORT, series, *(cards.report(state.tab(card)) for card in panels)]
+    known = await properties_of(request, state, panels)
+    lists = [cards.report(cards.chosen(state.tab(card), known)) for card in panels]
+    here: list[Report] = [overview.REPORT, series, *lists]
     asking: list[tuple[Scope, list[Report]]] = [(state.scope, here)]
     before, so_far = state.compared, state.compared_so_far
     if before is not None and so_far is not None:
@@ -120,8 +123,22 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         overview.figures(figures, figures_before),
         timeseries.points(points, state.metric, points_before),
         tuple(tables),
+        breakdown.visitors(figures),
+        known,
         figures.sampled,
     )
+
+
+async def properties_of(request: Request, state: State, panels: Sequence[cards.Card]) -> tuple[str, ...]:
+    """The properties that events in the scope have, where one of these cards lists them. Raises Unavailable; Invalid
+    with status 400."""
+    if not any(cards.lists_properties(state.tab(card)) for card in panels):
+        return ()
+    try:
+        ((table,),) = await reports_of(request).ask_kept([(state.scope, [properties.REPORT])])
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return properties.dimensions(table) if table is not None else ()
 
 
 async def frame_of(request: Request, access: SiteAccess) -> Shell:

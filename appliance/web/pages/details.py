@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import Invalid, NotFound
+from appliance.queries.dimensions import dimension as find_dimension
 from appliance.web import cards, dashboard_state, listing, shell, urls
 from appliance.web.asking import asked
 from appliance.web.attended import reports_of
@@ -27,7 +28,7 @@ from appliance.web.views_lists import Column, DetailsView
 
 
 def routes() -> list[Route]:
-    return [get(urls.SITES + "/{site}/details/{dimension}", show)]
+    return [get(urls.SITES + "/{site}/details/{dimension:path}", show)]
 
 
 async def show(request: Request) -> Response:
@@ -50,9 +51,12 @@ async def show(request: Request) -> Response:
 def dimension_in(request: Request) -> str:
     """The dimension that the path names. Raises NotFound."""
     dimension: str = request.path_params["dimension"]
-    if dimension not in cards.OFFERED:
-        raise NotFound(f"There are no details of {dimension!r}.")
-    return dimension
+    if dimension == cards.GOALS:
+        return dimension
+    try:
+        return find_dimension(dimension).name
+    except Invalid:
+        raise NotFound(f"There are no details of {dimension!r}.") from None
 
 
 def details_view(frame: Shell, state: State, wanted: Wanted, found: Page) -> DetailsView:
@@ -81,7 +85,7 @@ def details_view(frame: Shell, state: State, wanted: Wanted, found: Page) -> Det
 def _variants(state: State, dimension: str) -> tuple[Tab, ...]:
     """The other lists of the same card."""
     card = cards.card_of(dimension, state.cards_shown)
-    keys = [key for key in cards.keys(card) if key != cards.MAP] if card is not None else []
+    keys = [key for key in cards.keys(card) if key not in (cards.MAP, cards.PROPERTIES)] if card is not None else []
     hrefs = [(key, state.href(urls.details(state.project, key))) for key in keys]
     if len(hrefs) < 2:
         return ()

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import Invalid
-from appliance.queries import breakdown, conversions
+from appliance.queries import breakdown, conversions, properties
 from appliance.queries.filters import OPERATORS, Leaf, Not
 from appliance.queries.question import LIMIT_MAX, Report
 from appliance.queries.reports import Reports
@@ -58,12 +58,13 @@ async def show(request: Request) -> Response:
     access, state = await _asked(request)
     draft = _draft(request.query_params, state)
     found = await _suggestions(reports_of(request), state, draft)
+    named = await _properties(reports_of(request), state, draft)
     title = f"{words('filter.add')} · {shell.label(access.project)}"
     if wants_fragment(request.headers):
-        view = _view(shell.bare(request, title), state, draft, found)
+        view = _view(shell.bare(request, title), state, draft, found, named)
         return HTMLResponse(await rendered(request, "filter/_dialog.html", view), headers=FRAGMENT_HEADERS)
-    frame = await shell.shell(request, title, access.project)
-    return await page(request, "filter/page.html", _view(frame, state, draft, found), headers=PAGE_HEADERS)
+    view = _view(await shell.shell(request, title, access.project), state, draft, found, named)
+    return await page(request, "filter/page.html", view, headers=PAGE_HEADERS)
 
 
 async def show_values(request: Request) -> Response:
@@ -109,7 +110,7 @@ def _draft(query: QueryParams, state: State) -> Draft:
     if edited is not None:
         return Draft(edited.dimension, edited.operator, (), edited.values[0], replaces)
     dimension = query.get("dimension") or state.filtered_by[0]
-    if dimension not in state.filtered_by:
+    if not state.is_filtered_by(dimension):
         raise _bad(f"{dimension!r} is not a dimension to filter by", "dimension")
     operator = query.get("op") or "is"
     if operator not in OPERATORS:
@@ -138,7 +139,7 @@ def _leaf(state: State, place: int | None) -> Leaf | None:
         if inner.dimension == cards.GOALS:
             return None
         part = dashboard_state.leaf(f"{inner.operator}_not", inner.dimension, inner.values)
-    return part if isinstance(part, Leaf) and part.dimension in state.filtered_by else None
+    return part if isinstance(part, Leaf) and state.is_filtered_by(part.dimension) else None
 
 
 async def _filter(reports: Reports, state: State, draft: Draft) -> Leaf | None:
@@ -239,20 +240,31 @@ async def _rows(reports: Reports, state: State, report: Report) -> list[tuple[st
     return [(row.labels[0], row.values[0]) for row in table.rows if isinstance(row.values[0], int)]
 
 
+async def _properties(reports: Reports, state: State, draft: Draft) -> tuple[str, ...]:
+    """The properties that can be chosen: those of the period under all other filters, and the chosen one."""
+    others = state if draft.replaces is None else state.without_filter(draft.replaces)
+    chosen = [draft.dimension] if properties.is_property(draft.dimension) else []
+    try:
+        ((table,),) = await reports.ask_kept([(others.scope, [properties.REPORT])])
+    except Invalid as error:
+        raise dashboard_state.bad(error) from None
+    return tuple(dict.fromkeys([*(properties.dimensions(table) if table is not None else ()), *chosen]))
+
+
 # ---------------------------------------------------------------------- the view
 
 
-def _view(frame: Shell, state: State, draft: Draft, found: tuple[Suggestion, ...]) -> FilterView:
+def _view(
+    frame: Shell, state: State, draft: Draft, found: tuple[Suggestion, ...], named: tuple[str, ...] = ()
+) -> FilterView:
     operators = _EXACT if labels.is_named(draft.dimension) else _OPERATORS
     if draft.dimension == cards.GOALS:
         operators = _OF_GOALS
     edited = [("replaces", str(draft.replaces))] if draft.replaces is not None else []
     return FilterView(
         shell=frame,
-        dimensions=tuple(
-            Choice(key=key, href=state.filter_href(("dimension", key)), active=key == draft.dimension)
-            for key in state.filtered_by
-        ),
+        dimensions=tuple(_choice(state, key, draft) for key in state.filtered_by),
+        properties=tuple(_choice(state, key, draft) for key in named),
         dimension=draft.dimension,
         operators=operators if draft.operator in operators else (*operators, draft.operator),
         operator=draft.operator,
@@ -265,6 +277,10 @@ def _view(frame: Shell, state: State, draft: Draft, found: tuple[Suggestion, ...
         close_href=state.href(),
         report=state.key if isinstance(state, ReportState) else "",
     )
+
+
+def _choice(state: State, key: str, draft: Draft) -> Choice:
+    return Choice(key=key, href=state.filter_href(("dimension", key)), active=key == draft.dimension)
 
 
 def _back(state: State) -> list[tuple[str, str]]:

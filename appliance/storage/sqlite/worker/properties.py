@@ -2,7 +2,7 @@
 
 An event's properties are stored as the text of a JSON object. The values of a name become codes of a dictionary that
 the worker makes while it reads the column, dense from 1 in the order of reading; 0 is no value. So nothing is paid for
-names that nobody asks for.
+names that nobody asks for. The values of the empty name, which no property has, are the names that an event has.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ import msgspec
 from appliance.storage.dimensions import property_column
 
 _TEXT_BYTES = 150  # what a text costs in a dictionary beside its characters
+_NO_VALUES = (b"null", b'""')
 
 _objects: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -47,7 +48,7 @@ class Properties:
         name, codes = self._names[column], self._codes[column]
 
         def code(properties: str | None) -> int:
-            text = value_of(properties, name)
+            text = value_of(properties, name) if name else names_of(properties)
             if not text:
                 return 0
             known = codes.get(text)
@@ -69,13 +70,24 @@ class Properties:
 
 def value_of(properties: str | None, name: str) -> str:
     """A property as text: a string itself, null and what is not there as '', all else as its JSON."""
-    if not properties:
-        return ""
-    try:
-        value = _objects.decode(properties).get(name)
-    except msgspec.DecodeError:  # an event without readable properties still counts
-        return ""
+    value = _decoded(properties).get(name)
     if value is None or bytes(value) == b"null":
         return ""
     raw = bytes(value)
     return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+
+
+def names_of(properties: str | None) -> str:
+    """The names that have a value, in the order of their characters, as a JSON list; '' without any."""
+    found = _decoded(properties)
+    names = sorted(name for name, value in found.items() if name and bytes(value) not in _NO_VALUES)
+    return msgspec.json.encode(names).decode() if names else ""
+
+
+def _decoded(properties: str | None) -> dict[str, msgspec.Raw]:
+    if not properties:
+        return {}
+    try:
+        return _objects.decode(properties)
+    except msgspec.DecodeError:  # an event without readable properties still counts
+        return {}
