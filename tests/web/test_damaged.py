@@ -31,6 +31,9 @@ class Place:
 
     async def ask(self, *dates: str, dimension: str = "visit:country") -> Response:
         body = {"metrics": ["visitors"], "date_range": dates, "dimensions": [dimension]}
+        return await self.post(body)
+
+    async def post(self, body: Any) -> Response:
         return await self.api.post("/api/v2/query", json=body)
 
     def flip(self, table: str, where: str) -> None:
