@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 import appliance
-from appliance.errors import Invalid, QueryTimeout, RawPurged, StorageUnavailable
+from appliance.errors import ChunkDamaged, Invalid, QueryTimeout, RawPurged, StorageUnavailable
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.worker.pipe import LENGTH_BYTES, Ask, AskFirstEvent, Cancel, Done, Reply, Request, frame
 
@@ -251,6 +251,8 @@ class Evaluator:
             question.reply.set_exception(RawPurged(reply.message))
         elif reply.fault == "invalid":
             question.reply.set_exception(Invalid(reply.message, code="invalid_pattern"))
+        elif reply.fault == "damaged":
+            question.reply.set_exception(ChunkDamaged(reply.message))
         elif reply.fault == "sampled":
             question.reply.set_exception(SampledData(reply.message))
         else:
