@@ -143,6 +143,9 @@ class CheckpointMoved(ApplianceError):
 class ChunkDamaged(ApplianceError):
     """A column of sealed rows cannot be read: its bytes changed after they were written."""
 
+    status = 503  # of this range; it does not pass by itself, so nobody is asked to try again
+    code = "chunk_damaged"
+
 
 class DatabaseTooNew(ApplianceError):
     """The database was written by a newer version of the appliance."""

@@ -14,6 +14,7 @@ from appliance.queries.goals import checking, expanded, grouped, names_goals, wi
 from appliance.queries.intervals import Interval, default_interval
 from appliance.queries.metrics import metric
 from appliance.queries.period import Dates, Period, Range, between, named
+from appliance.spelling import member, spelled
 from appliance.storage.goals import Goal
 
 T = TypeVar("T")
@@ -277,7 +278,7 @@ def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str,
         raise _fault("an object is expected", pointer)
     for name in value:
         if name not in names:
-            raise _fault(f"{name!r} is not known here", f"{pointer}/{name}")
+            raise _fault(f"{spelled(name)} is not known here", member(pointer, name))
     return value
 
 

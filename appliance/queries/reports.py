@@ -52,7 +52,7 @@ class _Part(NamedTuple):
 class Reports:
     """Answers questions about projects with a query engine.
 
-    Its methods raise QueryTimeout, StorageUnavailable, and Invalid for what cannot be asked.
+    Its methods raise QueryTimeout, StorageUnavailable, ChunkDamaged, and Invalid for what cannot be asked.
     """
 
     def __init__(self, engine: QueryEngine, names: Names = Names()) -> None:

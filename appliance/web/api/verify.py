@@ -21,7 +21,7 @@ from appliance.queries.verify import verify
 from appliance.storage import goals
 from appliance.storage.interface import Database
 from appliance.web.access import require_key
-from appliance.web.api.query import figure
+from appliance.web.api.query import fault_of, figure
 from appliance.web.attended import while_there
 from appliance.web.parts import parts_of
 
@@ -43,7 +43,10 @@ async def verified(
     known = await goals.of_project(database, project.id)
     query = question.parse(_body(wanted), known)
     scope = await reports.scope(project, query.period, now, query.filter, known)
-    found = await verify(reports, database, scope, query.report)
+    try:
+        found = await verify(reports, database, scope, query.report)
+    except Invalid as error:
+        raise fault_of(error) from None
     return {
         "equal": found.is_equal,
         "settled": found.is_settled,

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Invalid, Unavailable
+from appliance.errors import ChunkDamaged, Invalid, Unavailable
 from appliance.model import Project
 from appliance.queries import breakdown
 from appliance.queries.filters import Leaf, to_url
@@ -98,7 +98,7 @@ async def _offered(request: Request, project: Project) -> tuple[str, ...]:
     try:
         scope = await reports.scope(project, Named("30d"), clock.now())
         tables = (await reports.ask([(scope, wanted)]))[0]
-    except Unavailable:
+    except (Unavailable, ChunkDamaged):
         return ()
     return tuple(dict.fromkeys(row.labels[0] for table in tables for row in table.rows))
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Invalid, NotFound, RawPurged, Unavailable
+from appliance.errors import ChunkDamaged, Invalid, NotFound, RawPurged, Unavailable
 from appliance.queries import breakdown, overview, properties, timeseries
 from appliance.queries.question import Report, Scope
 from appliance.web import cards, dashboard_state, shell, urls
@@ -50,7 +50,7 @@ async def show(request: Request) -> Response:
         has_data = state.first_event is not None
         frame = await frame_of(request, access)
         counted = await count(request, state, state.cards_shown) if has_data else None
-    except Unavailable as error:
+    except (Unavailable, ChunkDamaged) as error:
         return await _failed(request, error)
     install = None if has_data else await _install(request, access)
     return await _answer(request, dashboard_view(frame, state, counted, install=install))
@@ -82,7 +82,7 @@ async def show_panel(request: Request) -> Response:
         ((whole, table),) = await reports_of(request).ask_kept([(state.scope, reports)])
         if whole is None:
             raise RawPurged(PURGED)
-    except Unavailable as error:
+    except (Unavailable, ChunkDamaged) as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
         panel = panel_view(in_doubt, card, None, 0, failed=True)
         return await _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
@@ -168,14 +168,17 @@ async def _install(request: Request, access: SiteAccess) -> Install:
     return install if may_send else replace(install, test_action=None)
 
 
-async def _failed(request: Request, error: Unavailable) -> Response:
+async def _failed(request: Request, error: Unavailable | ChunkDamaged) -> Response:
     """The page without figures: the controls still lead to a question that can be answered."""
     log.warning("the dashboard could not be counted", code=error.code, error=str(error))
     access = await project_for(request)
-    view = dashboard_view(await frame_of(request, access), await state_in_doubt(request, access), None, failed=True)
+    frame, state = await frame_of(request, access), await state_in_doubt(request, access)
+    failure = str(error) if isinstance(error, ChunkDamaged) else ""
+    view = dashboard_view(frame, state, None, failed=True, failure=failure)
     response = await _answer(request, view, status=503)
     response.headers["cache-control"] = "no-store"
-    response.headers["retry-after"] = str(error.retry_after_seconds)
+    if isinstance(error, Unavailable):
+        response.headers["retry-after"] = str(error.retry_after_seconds)
     return response
 
 
