@@ -44,11 +44,11 @@ def bring(made: World, seeds: Sequence[int]) -> None:
     job.forget(made.store.path)
     roll_up(made, (place for _, state, place in there if state in ROLLED_UP and state != "rebuilt"))
     for seed, state, place in there:
+        assert is_rolled_up(made, place) is (state in ROLLED_UP)
         if state == "late":
             come_late(made, place, Random(seed))
         elif state == "erased":
             erase(made.store, place.visits, Random(seed).choice(place.visits).visitor, place.project.id)
-        assert is_rolled_up(made, place) is (state in ROLLED_UP)
 
 
 def roll_up(made: World, places: Iterable[Place]) -> None:
