@@ -213,14 +213,16 @@ def _parse_leaf(value: list[Any], pointer: str) -> Leaf:
 def _case_sensitive(options: object, pointer: str) -> bool:
     if not isinstance(options, dict) or set(options) - {"case_sensitive"}:
         raise _invalid('the only option is {"case_sensitive": true | false}', pointer)
-    value = options.get("case_sensitive", True)
+    value = options.get("case_sensitive")
+    if value is None:
+        return True
     if not isinstance(value, bool):
         raise _invalid("true or false is expected", f"{pointer}/case_sensitive")
     return value
 
 
 def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
-    """The leaf itself. Raises Invalid unless it can be evaluated."""
+    """The leaf, with codes of countries in capitals. Raises Invalid unless it can be evaluated."""
     if leaf.dimension in TIME_DIMENSIONS:
         raise _invalid("time is not filtered by: use the date range", f"{pointer}/1")
     try:
@@ -229,9 +231,8 @@ def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
         raise _invalid(str(error), f"{pointer}/1") from None
     if not leaf.values or len(leaf.values) > VALUES_MAX:
         raise _invalid(f"1 to {VALUES_MAX} values are expected", f"{pointer}/2")
-    for index, value in enumerate(leaf.values):
-        if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country" and not _is_country(value):
-            raise _invalid("a country is two letters (ISO 3166-1), such as DE", f"{pointer}/2/{index}")
+    if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country":
+        return msgspec.structs.replace(leaf, values=tuple(_countries(leaf.values, pointer)))
     _located(check_patterns, _patterns(leaf), f"{pointer}/2")
     for index, value in enumerate(_patterns(leaf)):
         _located(check_pattern, value, f"{pointer}/2/{index}", f"{spelled(value)}: ")
@@ -249,8 +250,12 @@ def _located(check: Callable[[T], None], value: T, pointer: str, before: str = "
         raise _invalid(f"{before}{error}", pointer) from None
 
 
-def _is_country(value: str) -> bool:
-    return (len(value) == 2 and value.isascii() and value.isalpha()) or value == dimension("visit:country").missing
+def _countries(values: Iterable[str], pointer: str) -> Iterator[str]:
+    missing = dimension("visit:country").missing
+    for index, value in enumerate(values):
+        if value != missing and not (len(value) == 2 and value.isascii() and value.isalpha()):
+            raise _invalid("a country is two letters (ISO 3166-1), such as DE", f"{pointer}/2/{index}")
+        yield value if value == missing else value.upper()
 
 
 def _invalid(message: str, pointer: str) -> Invalid:

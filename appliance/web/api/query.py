@@ -23,6 +23,7 @@ from appliance.queries.period import Range
 from appliance.queries.question import Query, Report, Scope
 from appliance.queries.reports import Reports
 from appliance.queries.results import Table
+from appliance.spelling import spelled
 from appliance.storage.goals import Goal
 from appliance.web import formats
 
@@ -56,7 +57,7 @@ async def answer(
     """
     query = question.parse(decode(body, what="the body"), goals)
     if query.site_id is not None and not names_project(query.site_id, project):
-        raise Unauthorized(f"the key is not one of site {query.site_id!r}", pointer="#/site_id")
+        raise Unauthorized(f"the key is not one of site {spelled(query.site_id)}", pointer="#/site_id")
     scope = await reports.scope(project, query.period, now, query.filter, goals)
     asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
     before = None

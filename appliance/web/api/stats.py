@@ -8,7 +8,7 @@ from appliance import clock
 from appliance.errors import Invalid
 from appliance.storage import goals
 from appliance.web.access import require_key
-from appliance.web.api import query
+from appliance.web.api import bodies, paths, query
 from appliance.web.attended import attended
 from appliance.web.parts import parts_of
 
@@ -20,7 +20,7 @@ async def ask(request: Request) -> Response:
     parts = parts_of(request)
     known = await goals.of_project(parts.db, grant.project.id)
     try:
-        question = await request.body()
+        question = await bodies.read(request, BODY_BYTES_MAX)
         reports = attended(request, parts.reports)
         answer = await query.answer(question, grant.project, reports, clock.now(), known)
     except Invalid as error:
@@ -34,4 +34,4 @@ async def ask(request: Request) -> Response:
 
 
 def routes() -> list[Route]:
-    return [Route("/api/v2/query", ask, methods=["POST"], max_body_size=BODY_BYTES_MAX)]
+    return paths.at("/api/v2/query", ask, "POST")

@@ -21,6 +21,7 @@ from appliance.queries.verify import verify
 from appliance.storage import goals
 from appliance.storage.interface import Database
 from appliance.web.access import require_key
+from appliance.web.api import paths
 from appliance.web.api.query import fault_of, figure
 from appliance.web.attended import while_there
 from appliance.web.parts import parts_of
@@ -91,4 +92,4 @@ def _fault(message: str, field: str) -> Invalid:
 
 
 def routes() -> list[Route]:
-    return [Route("/api/v1/verify", show, methods=["GET"])]
+    return paths.at("/api/v1/verify", show, "GET")
