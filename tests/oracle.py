@@ -64,9 +64,9 @@ class Event:
         if dimension.startswith(PROPERTY):
             value = self.properties.get(dimension.removeprefix(PROPERTY))
             if value is None or isinstance(value, str):
-                return value or ""
+                return unlabelled(dimension, value or "")
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return self.values.get(dimension, "")
+        return unlabelled(dimension, self.values.get(dimension, ""))
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Visit:
         if dimension in PAGES:
             index, of_event = PAGES[dimension]
             return self.pageviews[index].text(of_event) if self.pageviews else ""
-        return self.values.get(dimension, "")
+        return unlabelled(dimension, self.values.get(dimension, ""))
 
 
 def text(dimension: str, visit: Visit, event: Event | None) -> str:
@@ -119,8 +119,17 @@ def text(dimension: str, visit: Visit, event: Event | None) -> str:
 
 
 def label(dimension: str, visit: Visit, event: Event | None) -> str:
-    missing = "(none)" if dimension.startswith(PROPERTY) else MISSING.get(dimension, "(not set)")
-    return text(dimension, visit, event) or missing
+    return text(dimension, visit, event) or missing(dimension)
+
+
+def missing(dimension: str) -> str:
+    """What a value is called that is not there."""
+    return "(none)" if dimension.startswith(PROPERTY) else MISSING.get(dimension, "(not set)")
+
+
+def unlabelled(dimension: str, sent: str) -> str:
+    """The text of a value as it was sent; who sends just what a missing value is called has sent none."""
+    return "" if sent == missing(dimension) else sent
 
 
 # ---------------------------------------------------------------------- filters, as the Stats API's JSON

@@ -27,12 +27,16 @@
   document.addEventListener("htmx:beforeRequest", ({ detail }) => {
     root.classList.add("busy");
     detail.target.setAttribute("aria-busy", "true");
-    if (dialog.open && !dialog.contains(detail.target)) leave();
+    // A form may come back with what is wrong with it: it stays until its answer is there.
+    if (dialog.open && !dialog.contains(detail.target) && detail.elt.tagName !== "FORM") leave();
     if (detail.target === dialog && !dialog.open) title = document.title;
+  });
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.shouldSwap && dialog.open && !dialog.contains(detail.target)) leave();
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     root.classList.remove("busy");
-    detail.target.removeAttribute("aria-busy");
+    detail.requestConfig.target.removeAttribute("aria-busy"); // an answer may go elsewhere
   });
   for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
     document.addEventListener(failure, () => toast(words["swap.failed"], true));

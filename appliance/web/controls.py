@@ -108,11 +108,12 @@ def _chip(state: State, index: int, part: Filter) -> Chip:
     inner, turned = (part.part, True) if isinstance(part, Not) else (part, False)
     remove = state.without_filter(index).href()
     if not isinstance(inner, Leaf) or (turned and inner.operator.endswith("_not")):
-        # Only an address that somebody wrote has such a filter: the form cannot show it.
-        operator, words = "all", sentence(part)
+        # But for what somebody has done only an address that somebody wrote has such a filter: no form shows it.
+        operator, words, edit = "all", sentence(part), None
         if isinstance(part, HasDone):
             operator, words = "has_done" if part.done else "has_not_done", sentence(part.part)
-        return Chip(dimension="several", operator=operator, values=(words,), edit_href=None, remove_href=remove)
+            edit = state.filter_href(("edit", str(index))) if can_be_done(part, state) is not None else None
+        return Chip(dimension="several", operator=operator, values=(words,), edit_href=edit, remove_href=remove)
     offered = state.is_filtered_by(inner.dimension) and not (turned and inner.dimension == cards.GOALS)
     return Chip(
         dimension=inner.dimension,
@@ -121,6 +122,14 @@ def _chip(state: State, index: int, part: Filter) -> Chip:
         edit_href=state.filter_href(("edit", str(index))) if offered else None,
         remove_href=remove,
     )
+
+
+def can_be_done(part: HasDone, state: State) -> Leaf | None:
+    """The comparison with events or goals that the form shows of what a visitor has done."""
+    inner = part.part
+    if not isinstance(inner, Leaf) or inner.operator != "is" or not inner.case_sensitive:
+        return None
+    return inner if inner.dimension in (cards.EVENTS, cards.GOALS) and state.is_filtered_by(inner.dimension) else None
 
 
 def _period_href(state: State, key: str) -> str:

@@ -24,7 +24,7 @@ from appliance.queries import view as view_parameters
 from appliance.queries.comparison import compared, compared_so_far, is_comparable
 from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, written_parts
 from appliance.queries.goals import checking
-from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
+from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, fits, valid_intervals
 from appliance.queries.localtime import add_months, local_day
 from appliance.queries.overview import METRICS
 from appliance.queries.period import Named, Period, Range, resolve
@@ -85,9 +85,7 @@ class State:
     @property
     def intervals(self) -> list[Interval]:
         """Intervals that the chart can have, the shortest first."""
-        found = valid_intervals(self.range)
-        too_long = found == ["day"] and self.range.days > 750
-        return ["month"] if too_long else found
+        return valid_intervals(self.range)
 
     @property
     def interval(self) -> Interval:
@@ -227,8 +225,8 @@ def read(
         state = State(project, now, first_event, view, _metric(first), tabs, tuple(goals))
         state.scope  # noqa: B018 - what cannot be asked is said before anything is
         for name, there in (("period", state.range), ("compare", state.compared), ("compare", state.compared_so_far)):
-            if there is not None and there.days > BUCKETS_MAX:
-                raise Invalid(f"at most {BUCKETS_MAX:,} days can be shown", field=name)
+            if there is not None and not fits(there, state.interval):
+                raise Invalid(f"at most {BUCKETS_MAX:,} steps of one {state.interval} can be shown", field=name)
     except Invalid as error:
         raise bad(error) from None
     except (OverflowError, ValueError):

@@ -60,6 +60,7 @@ class FilterView:
     operator: str
     suggestions: tuple[Suggestion, ...]
     text: str = ""
+    error: str = ""  # what is wrong with it
     free: bool = True  # a text that no value matches stands for itself
     apply_action: str
     values_href: str

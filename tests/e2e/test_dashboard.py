@@ -103,6 +103,23 @@ async def test_details_keep_their_order_in_the_address(page: Page) -> None:
     await expect(page).to_have_url(re.compile("/sites/example.com$"))
 
 
+async def test_a_filter_that_is_wrong_comes_back_in_its_dialog(page: Page) -> None:
+    before = page.url
+    await page.keyboard.press("i")
+    await page.wait_for_selector("#dialog[open] input[name=text]")
+    await page.click("#dialog label:has(input[value=matches])")
+    await page.fill("#dialog input[name=text]", "(")
+    await page.click("#dialog .primary")
+    await expect(page.locator("#dialog[open] #filter-error .error")).to_be_visible()
+    await expect(page.locator("#dash[aria-busy]")).to_have_count(0)
+    await page.fill("#dialog input[name=text]", "/")
+    await page.click("#dialog .primary")
+    await expect(page.locator(".chip").first).to_be_visible()
+    await expect(page.locator("#dialog[open]")).to_have_count(0)
+    await page.go_back()
+    await expect(page).to_have_url(before)
+
+
 async def test_a_filter_takes_the_place_of_its_dialog_in_the_history(page: Page) -> None:
     await page.keyboard.press("i")
     await page.wait_for_selector("#dialog[open] input[name=text]")

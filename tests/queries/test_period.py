@@ -395,6 +395,19 @@ def test_a_range_of_too_many_buckets_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "interval", "count"),
+    [
+        ("1990-01-01", "month", 435),
+        ("1990-01-01", "week", 1891),
+        ("1999-01-01", "day", 9949),
+        ("1970-01-01", "month", 675),
+    ],
+)
+def test_buckets_are_limited_by_how_many_there_are(first: str, interval: Interval, count: int) -> None:
+    assert len(buckets(at(between(first, "2026-03-28")), interval)) == count
+
+
+@pytest.mark.parametrize(
     ("period", "default", "valid"),
     [
         (Named("30m"), "minute", ["minute"]),
@@ -405,6 +418,8 @@ def test_a_range_of_too_many_buckets_is_refused() -> None:
         (Named("91d"), "day", ["day", "week", "month"]),
         (Named("12mo"), "month", ["day", "week", "month"]),
         (between("2015-01-01", "2026-01-01"), "month", ["week", "month"]),
+        (between("1985-01-01", "2026-03-28"), "month", ["month"]),
+        (between("1970-01-01", "2199-12-31"), "month", ["month"]),
         (Times(NOW, NOW + 1), "minute", ["day"]),
     ],
 )

@@ -152,8 +152,7 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
     texts = {**TEXTS, **of_property, "event:name": [*NAMES, "pageview"]}.get(
         of_page.get(dimension, dimension), ["a", "b", "c", ""]
     )
-    missing = "(none)" if dimension in OF_PROPERTY else oracle.MISSING.get(dimension, "(not set)")
-    values = [value or missing for value in random.sample(texts, 2)]
+    values = [value or oracle.missing(dimension) for value in random.sample(texts, 2)]
     if operator.startswith("contains"):
         values = [random.choice(["o", "blog", "/", "S", "ä", "e.c"])]
     if operator.startswith("matches"):
@@ -339,7 +338,7 @@ async def test_limit_offset_and_total_rows_cut_the_whole_list(reports: World) ->
     assert cut.rows == whole.rows[3:8]
     assert cut.total_rows == len(whole.rows) > 8
     past = await asked.answer(scope, Report(("visits",), ("event:page",), offset=1000, total_rows=True))
-    assert (past.rows, past.total_rows) == ((), 8)
+    assert (past.rows, past.total_rows) == ((), len({row.labels[0] for row in whole.rows if row.values[1]}))
 
 
 async def test_search_and_only_set_choose_groups_but_not_the_base_of_percentages(

@@ -109,6 +109,17 @@ async def test_the_whole_answer(reports: Reports) -> None:
     }
 
 
+async def test_decades_are_shown_in_months(reports: Reports) -> None:
+    since = {"date_range": ["1985-01-01", "2026-03-28"], "include": {"time_labels": True}}
+    for dimension in ("time", "time:month"):
+        found = await ask(reports, metrics=["visitors"], dimensions=[dimension], **since)
+        assert [row["dimensions"] for row in found["results"]] == [["2026-03-01"]]
+        assert len(found["meta"]["time_labels"]) == 41 * 12 + 3
+    with pytest.raises(Invalid) as raised:
+        await ask(reports, metrics=["visitors"], dimensions=["time:day"], **since)
+    assert (raised.value.status, raised.value.pointer) == (400, "#/dimensions")
+
+
 @pytest.mark.parametrize(
     ("metric", "value"),
     [

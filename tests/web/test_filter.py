@@ -86,6 +86,10 @@ async def test_ticks_survive_the_search_for_more(reader: Browser) -> None:
         ({"dimension": "visit:language", "op": "contains_not", "text": "french"}, "Language is not French", "2"),
         ({"dimension": "event:name", "op": "is", "value": "Signup"}, "Event is Signup", "1"),
         ({"dimension": "event:page", "op": "matches", "text": "^/[bp]"}, "Page matches ^/[bp]", "2"),
+        ({"dimension": "event:page", "op": "matches_not", "text": "^/$"}, "Page does not match ^/$", "4"),
+        ({"dimension": "event:name", "op": "has_done", "value": "Signup"}, "Has done: Event is Signup", "1"),
+        ({"dimension": "event:name", "op": "has_not_done", "text": "sign"}, "Has not done: Event is Signup", "4"),
+        ({"dimension": "event:page", "op": "has_done", "value": "/docs"}, "Page is /docs", "2"),  # was of events
     ],
 )  # fmt: skip
 async def test_what_is_filled_in_becomes_a_filter(
@@ -95,6 +99,44 @@ async def test_what_is_filled_in_becomes_a_filter(
     dashboard = await applied(reader, page, **fields)
     assert chips(dashboard) == [chip]
     assert figures(dashboard)["Visitors"] == visitors
+
+
+async def test_a_pattern_finds_what_it_matches(reader: Browser) -> None:
+    answer = await reader.get(f"{SITE}/filter/values?dimension=event:page&op=matches&text=^/[bp]", headers=SWAP)
+    assert [value for value, _, _ in offered(answer)] == ["/pricing", "/blog"]
+    wrong = await reader.get(f"{SITE}/filter/values?dimension=event:page&op=matches&text=^/[bp", headers=SWAP)
+    assert wrong.status_code == 200
+    assert '<div id="filter-error" role="alert"><p class="error">' in wrong.text
+    assert "not a regular expression" in words(wrong)
+
+
+@pytest.mark.parametrize("back", ["", "&back=funnels%3F"])
+async def test_what_is_wrong_is_said_where_it_was_typed(reader: Browser, back: str) -> None:
+    query = f"dimension=event:page&op=matches&text=(&period=7d&f=is:visit:country:DE{back}"
+    page = await reader.get(f"{SITE}/filter/apply?{query}")
+    assert page.status_code == 400
+    assert 'name="text" value="("' in page.text
+    assert 'aria-describedby="filter-error" aria-invalid="true"' in page.text
+    assert 'value="matches" checked' in page.text
+    dialog = await reader.get(f"{SITE}/filter/apply?{query}", headers=SWAP)
+    assert (dialog.status_code, dialog.headers["hx-retarget"]) == (200, "#dialog")
+    assert '"(": not a regular expression' in unescape(words(dialog))
+    assert "<html" not in dialog.text
+    ticked = await reader.get(f"{SITE}/filter/apply?dimension=event:page&op=matches&value=/docs")
+    assert "Type a regular expression." in words(ticked)
+    changed = await applied(reader, page, dimension="event:page", op="matches", text="d")
+    assert "Page matches d" in chips(changed) or back
+
+
+@pytest.mark.parametrize("done", ["has_done", "has_not_done"])
+async def test_what_has_been_done_can_be_changed(reader: Browser, done: str) -> None:
+    dashboard = await reader.get(SITE, params={"f": f'json:["{done}",["is","event:name",["Signup"]]]'})
+    page = await reader.get(link(dashboard, "Event is Signup"))
+    assert f'value="{done}" checked' in page.text
+    assert ("Signup", "1", True) in offered(page)
+    assert chips(await applied(reader, page, dimension="event:name", op="is", value="Signup")) == ["Event is Signup"]
+    odd = await reader.get(SITE, params={"f": f'json:["{done}",["is","visit:country",["DE"]]]'})
+    assert '<span class="chip"><span title=' in odd.text
 
 
 async def test_the_rest_of_the_state_is_kept(reader: Browser) -> None:
@@ -166,7 +208,7 @@ async def test_a_swap_gets_the_dialog(reader: Browser) -> None:
         ("filter?dimension=visit:country&op=resembles", "is not an operator"),
         ("filter?edit=0", "no filter at that place"),
         ("filter/apply?replaces=x&f=is:visit:country:DE", "no filter at that place"),
-        ("filter/apply?dimension=visit:country&op=is&text=Atlantis", "nothing in this period is called"),
+        ("filter/apply?dimension=visit:country&op=is&text=Atlantis", "Nothing in this period is called"),
         ("filter/apply?dimension=event:page&op=matches&text=(", "regular expression"),
         ("filter/apply?dimension=visit:country&op=is&value=Germany", "two letters"),
     ],

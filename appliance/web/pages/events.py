@@ -17,10 +17,10 @@ from appliance.clock import MICROSECONDS
 from appliance.errors import Invalid, NotFound
 from appliance.queries import event_log
 from appliance.queries.conditions import PAGEVIEW_NAME
-from appliance.queries.dimensions import DIRECT
 from appliance.queries.event_log import Cursor, Entry, Log
 from appliance.queries.question import LIMIT_MAX
 from appliance.queries.tabular import Cell, csv_bytes
+from appliance.storage.dimensions import DIRECT
 from appliance.web import dashboard_state, event_rows, report_page, urls
 from appliance.web.access import state_of
 from appliance.web.attended import reports_of

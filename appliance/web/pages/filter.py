@@ -18,12 +18,14 @@ from starlette.routing import Route
 
 from appliance.errors import Invalid
 from appliance.queries import breakdown, conversions, properties
-from appliance.queries.filters import OPERATORS, Leaf, Not
+from appliance.queries.filters import OPERATORS, Filter, HasDone, Leaf, Not
 from appliance.queries.question import LIMIT_MAX, Report
 from appliance.queries.reports import Reports
 from appliance.web import cards, dashboard_state, labels, report_page, shell, urls
+from appliance.web.access import SiteAccess
 from appliance.web.asking import Asked, asked
 from appliance.web.attended import reports_of
+from appliance.web.controls import can_be_done
 from appliance.web.dashboard_state import State
 from appliance.web.forms import get, page, rendered, see
 from appliance.web.pages.dashboard import PAGE_HEADERS
@@ -35,8 +37,13 @@ from appliance.web.views_lists import FilterView, Suggestion
 
 SUGGESTIONS_MAX: Final = 20
 _EXACT: Final = ("is", "is_not")
-_OPERATORS: Final = (*_EXACT, "contains", "contains_not")
-_OF_GOALS: Final = ("is", "contains")  # docs/metrics.md
+_DONE: Final = ("has_done", "has_not_done")
+_MATCHING: Final = ("matches", "matches_not")
+_OPERATORS: Final = ("is", "contains", "matches", "is_not", "contains_not", "matches_not")
+_OF_GOALS: Final = ("is", "contains", *_DONE)  # docs/metrics.md
+_IN_DIALOG: Final = {
+    "HX-Retarget": "#dialog", "HX-Reswap": "innerHTML", "HX-Reselect": ".in-dialog", "HX-Replace-Url": "false",
+}  # fmt: skip
 
 
 class Draft(NamedTuple):
@@ -56,15 +63,23 @@ def routes() -> list[Route]:
 
 async def show(request: Request) -> Response:
     access, state = await _asked(request)
-    draft = _draft(request.query_params, state)
-    found = await _suggestions(reports_of(request), state, draft)
+    return await _form(request, access, state, _draft(request.query_params, state))
+
+
+async def _form(request: Request, access: SiteAccess, state: State, draft: Draft, error: str = "") -> Response:
+    """The form as it is filled in, with what is wrong with that."""
+    found, wrong = await _listed(reports_of(request), state, draft)
+    error = error or wrong
+    error = error[:1].upper() + error[1:]
     named = await _properties(reports_of(request), state, draft)
     title = f"{words('filter.add')} · {shell.label(access.project)}"
     if wants_fragment(request.headers):
-        view = _view(shell.bare(request, title), state, draft, found, named)
-        return HTMLResponse(await rendered(request, "filter/_dialog.html", view), headers=FRAGMENT_HEADERS)
-    view = _view(await shell.shell(request, title, access.project), state, draft, found, named)
-    return await page(request, "filter/page.html", view, headers=PAGE_HEADERS)
+        view = _view(shell.bare(request, title), state, draft, found, named, error)
+        # Where the answer was to be a dashboard or report, it is the dialog again; browsers swap no answer of an error.
+        headers = FRAGMENT_HEADERS | (_IN_DIALOG if error else {})
+        return HTMLResponse(await rendered(request, "filter/_dialog.html", view), headers=headers)
+    view = _view(await shell.shell(request, title, access.project), state, draft, found, named, error)
+    return await page(request, "filter/page.html", view, 400 if error else 200, PAGE_HEADERS)
 
 
 async def show_values(request: Request) -> Response:
@@ -73,17 +88,20 @@ async def show_values(request: Request) -> Response:
         return await show(request)
     _, state = await _asked(request)
     draft = _draft(request.query_params, state)
-    found = await _suggestions(reports_of(request), state, draft)
-    view = _view(shell.bare(request, ""), state, draft, found)
+    found, error = await _listed(reports_of(request), state, draft)
+    view = _view(shell.bare(request, ""), state, draft, found, error=error)
     return HTMLResponse(await rendered(request, "filter/_values_swap.html", view), headers=FRAGMENT_HEADERS)
 
 
 async def apply(request: Request) -> Response:
-    """Back to the dashboard or report, with the filter."""
-    _, state = await _asked(request)
+    """Back to the dashboard or report, with the filter; or to the form, with what is wrong."""
+    access, state = await _asked(request)
     draft = _draft(request.query_params, state)
     parts = list(state.parts)
-    made = await _filter(reports_of(request), state, draft)
+    try:
+        made = await _filter(reports_of(request), state, draft)
+    except Invalid as error:
+        return await _form(request, access, state, draft, str(error))
     if draft.replaces is not None:
         parts[draft.replaces : draft.replaces + 1] = [made] if made is not None else []
     elif made is not None:
@@ -105,17 +123,19 @@ def _draft(query: QueryParams, state: State) -> Draft:
     """Raises Invalid with status 400, naming the parameter."""
     replaces = _place(query, state)
     edited = _leaf(state, replaces) if "dimension" not in query else None
-    if edited is not None and (edited.operator in _EXACT or len(edited.values) > 1):
-        return Draft(edited.dimension, edited.operator, edited.values, "", replaces)
     if edited is not None:
-        return Draft(edited.dimension, edited.operator, (), edited.values[0], replaces)
+        operator, leaf = edited
+        exact = operator in (*_EXACT, *_DONE) or len(leaf.values) > 1
+        values, text = (leaf.values, "") if exact else ((), leaf.values[0])
+        return Draft(leaf.dimension, operator, values, text, replaces)
     dimension = query.get("dimension") or state.filtered_by[0]
     if not state.is_filtered_by(dimension):
         raise _bad(f"{dimension!r} is not a dimension to filter by", "dimension")
     operator = query.get("op") or "is"
-    if operator not in OPERATORS:
+    if operator not in (*OPERATORS, *_DONE):
         raise _bad(f"{operator!r} is not an operator of filters", "op")
-    if dimension == cards.GOALS and operator not in _OF_GOALS:  # left at what another dimension had
+    left = operator not in _OF_GOALS if dimension == cards.GOALS else operator in _DONE and dimension != cards.EVENTS
+    if left:  # at what another dimension had
         operator = "is"
     values = tuple(dict.fromkeys(value.replace("\0", "") for value in query.getlist("value") if value))
     return Draft(dimension, operator, values, query.get("text", "").replace("\0", "").strip(), replaces)
@@ -131,23 +151,36 @@ def _place(query: QueryParams, state: State) -> int | None:
     raise _bad("there is no filter at that place", name)
 
 
-def _leaf(state: State, place: int | None) -> Leaf | None:
-    """The filter that is changed, if the form can show it."""
+def _leaf(state: State, place: int | None) -> tuple[str, Leaf] | None:
+    """The operator and the comparison of the filter that is changed, if the form can show it."""
     part = state.parts[place] if place is not None else None
+    if isinstance(part, HasDone):
+        inner = can_be_done(part, state)
+        return None if inner is None else ("has_done" if part.done else "has_not_done", inner)
     if isinstance(part, Not) and isinstance(part.part, Leaf) and not part.part.operator.endswith("_not"):
         inner = part.part
         if inner.dimension == cards.GOALS:
             return None
         part = dashboard_state.leaf(f"{inner.operator}_not", inner.dimension, inner.values)
-    return part if isinstance(part, Leaf) and state.is_filtered_by(part.dimension) else None
+    return (part.operator, part) if isinstance(part, Leaf) and state.is_filtered_by(part.dimension) else None
 
 
-async def _filter(reports: Reports, state: State, draft: Draft) -> Leaf | None:
-    """The filter that the form means: what is ticked, else what the text finds, else the text; of a part, the text.
+async def _filter(reports: Reports, state: State, draft: Draft) -> Filter | None:
+    """The filter that the form means, None without a value. Raises Invalid."""
+    if draft.operator not in _DONE:
+        return await _comparison(reports, state, draft)
+    made = await _comparison(reports, state, draft._replace(operator="is"))
+    return HasDone(made, draft.operator == "has_done") if made is not None else None
+
+
+async def _comparison(reports: Reports, state: State, draft: Draft) -> Leaf | None:
+    """What is ticked, else what the text finds, else the text; of a part, the text.
 
     A text that finds several values means all of them: those with names are listed, others are said to contain it.
     """
     operator = draft.operator
+    if operator in _MATCHING and draft.values and not draft.text:
+        raise _bad(words("filter.pattern"), "text")
     if labels.is_named(draft.dimension):  # a part of a name is no part of its code
         operator = {"contains": "is", "contains_not": "is_not"}.get(operator, operator)
     if operator not in _EXACT:
@@ -178,6 +211,14 @@ def _leaf_of(state: State, draft: Draft, operator: str, values: Sequence[str]) -
 # ---------------------------------------------------------------------- its values
 
 
+async def _listed(reports: Reports, state: State, draft: Draft) -> tuple[tuple[Suggestion, ...], str]:
+    """The values to choose from, and what is wrong with the text that looks for them."""
+    try:
+        return await _suggestions(reports, state, draft), ""
+    except Invalid as error:
+        return (), str(error)
+
+
 async def _suggestions(reports: Reports, state: State, draft: Draft) -> tuple[Suggestion, ...]:
     """Ticked values first, then those that the text finds, the most visited first."""
     found = dict(await _found(reports, state, draft))
@@ -206,6 +247,11 @@ async def _found(reports: Reports, state: State, draft: Draft) -> list[tuple[str
     report = breakdown.suggestions(
         draft.dimension, "" if named else draft.text, LIMIT_MAX if named else SUGGESTIONS_MAX
     )
+    if draft.operator in _MATCHING and draft.text:
+        pattern = dashboard_state.leaf("matches", draft.dimension, [draft.text])
+        return await _rows(
+            reports, others.with_parts([*others.parts, pattern]), msgspec.structs.replace(report, search="")
+        )
     rows = await _rows(reports, others, report)
     wanted = draft.text.casefold()
     return [
@@ -255,9 +301,16 @@ async def _properties(reports: Reports, state: State, draft: Draft) -> tuple[str
 
 
 def _view(
-    frame: Shell, state: State, draft: Draft, found: tuple[Suggestion, ...], named: tuple[str, ...] = ()
+    frame: Shell,
+    state: State,
+    draft: Draft,
+    found: tuple[Suggestion, ...],
+    named: tuple[str, ...] = (),
+    error: str = "",
 ) -> FilterView:
-    operators = _EXACT if labels.is_named(draft.dimension) else _OPERATORS
+    operators: tuple[str, ...] = _EXACT if labels.is_named(draft.dimension) else _OPERATORS
+    if draft.dimension == cards.EVENTS:
+        operators = (*_OPERATORS, *_DONE)
     if draft.dimension == cards.GOALS:
         operators = _OF_GOALS
     edited = [("replaces", str(draft.replaces))] if draft.replaces is not None else []
@@ -270,6 +323,7 @@ def _view(
         operator=draft.operator,
         suggestions=found,
         text=draft.text,
+        error=error,
         free=not labels.is_named(draft.dimension) and draft.dimension != cards.GOALS,
         apply_action=urls.filter_apply(state.project),
         values_href=urls.filter_values(state.project),
