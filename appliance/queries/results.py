@@ -25,9 +25,10 @@ class Table(msgspec.Struct, frozen=True):
     """The answer to one report: rows in its order, without empty groups; one row when it has no dimensions.
 
     `buckets` are all buckets of the range when time is a dimension, `total_rows` counts the rows without the limit
-    when that was asked. `mixed_currencies`: a row has no revenue because it has more than one currency. `sampled`: a
-    part of the range's data was sampled out, and sums are estimated from what was kept; of `lower_bounds`, metrics of
-    this table, that was not possible, so that they are at least what is said.
+    when that was asked. Where revenue is a metric: `has_revenue` says whether some row, also one that the limit cut
+    off, carries any, and `mixed_currencies` whether one has none to say because it is in several. `sampled`: a part of
+    the range's data was sampled out, and sums are estimated from what was kept; of `lower_bounds`, metrics of this
+    table, that was not possible, so that they are at least what is said.
     """
 
     dimensions: tuple[str, ...]
@@ -35,6 +36,7 @@ class Table(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     buckets: tuple[Bucket, ...] = ()
     total_rows: int | None = None
+    has_revenue: bool = False
     mixed_currencies: bool = False
     sampled: bool = False
     lower_bounds: tuple[str, ...] = ()

@@ -47,6 +47,11 @@ def shows_money(report: Report) -> bool:
     return any(metric(name).is_money for name in report.metrics)
 
 
+def counts_all(report: Report) -> bool:
+    """Whether all of its rows are counted beside those that it gives: for their number, or to tell of money."""
+    return report.total_rows or (shows_money(report) and bool(report.dimensions))
+
+
 def measures_of(report: Report) -> tuple[Measure, ...]:
     """The columns of a report's rows after its dimensions."""
     asked = {measure for name in report.metrics for measure in metric(name).measures}
@@ -161,8 +166,12 @@ class ReportSQL:
         )
 
     def total_statement(self) -> str:
-        """SELECT how many rows there are without the limit."""
-        return f"SELECT count(*) FROM ({self._counts()}) g"
+        """SELECT how many rows there are without the limit; of money also how many have any, how many in several."""
+        columns = ["count(*)"]
+        if shows_money(self.report):
+            several = "g.paying > 0 AND g.currency_low <> g.currency_high"
+            columns += [f"count(CASE WHEN {condition} THEN 1 END)" for condition in ("g.paying > 0", several)]
+        return f"SELECT {', '.join(columns)} FROM ({self._counts()}) g"
 
     def _counts(self) -> str:
         keys = [self._relations.key(item) for item in self.groupings]

@@ -9,7 +9,7 @@ from appliance.queries.dialects import Dialect
 from appliance.queries.dimensions import Grouping
 from appliance.queries.question import Report, Scope
 from appliance.queries.relations import Relations
-from appliance.queries.sql import ReportSQL
+from appliance.queries.sql import ReportSQL, counts_all
 from appliance.queries.weighted import WeightedSQL
 from appliance.storage.evaluation import Rolled, Step
 
@@ -24,7 +24,7 @@ def compile_step(
     rolled: Rolled | None = None,
     weighted: bool = False,
 ) -> Step:
-    """All reports over one scope: each statement, followed by its count of rows where that is asked for.
+    """All reports over one scope: each statement, followed by the count of its rows where `counts_all` says so.
 
     `rolled`: all of them are answered with these rollups. `weighted`: with regard to sampling rates, and at the end
     comes the range's mark (sampling.py).
@@ -40,7 +40,7 @@ def compile_step(
     statements = []
     for report in written:
         statements.append(report.statement())
-        if report.report.total_rows:
+        if counts_all(report.report):
             statements.append(report.total_statement())
     inline, by_visit = len(statements) == 1, 0 if bindings.across_visits or weighted else len(selects)
     if weighted:

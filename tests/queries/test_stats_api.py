@@ -402,6 +402,30 @@ async def test_without_revenue_there_is_a_warning(reports: Reports) -> None:
     assert "visitors" not in found["meta"]["metric_warnings"]
 
 
+@pytest.mark.parametrize(
+    ("days", "page", "warning"),
+    [
+        # By day: 3 March has two currencies, the 4th one, the 10th nothing.
+        (["2025-03-03", "2025-03-10"], {"limit": 1, "offset": 1}, "no_single_revenue_currency"),
+        (["2025-03-03", "2025-03-10"], {"limit": 5, "offset": 9}, "no_single_revenue_currency"),
+        (["2025-03-04", "2025-03-10"], {"limit": 1, "offset": 1}, None),
+        (["2025-03-04", "2025-03-10"], {"limit": 1, "offset": 9}, None),
+        (["2025-03-05", "2025-03-10"], {"limit": 1, "offset": 1}, "no_revenue_goals_matching"),
+    ],
+)
+async def test_warnings_of_revenue_speak_of_all_groups_not_of_the_page(
+    reports: Reports, days: list[str], page: dict[str, int], warning: str | None
+) -> None:
+    asked = {"metrics": ["total_revenue"], "dimensions": ["time:day"], "date_range": days, "pagination": page}
+    found = await shop(reports, **asked, include={"total_rows": True})
+    assert found["meta"].get("metric_warnings", {}).get("total_revenue", {}).get("code") == warning
+    whole = (await shop(reports, **{**asked, "pagination": {}}))["results"]
+    assert found["meta"]["total_rows"] == len(whole)
+    assert found["results"] == whole[page["offset"] :][: page["limit"]]
+    without = await shop(reports, **asked)
+    assert without["meta"] == {name: found["meta"][name] for name in found["meta"] if name != "total_rows"}
+
+
 async def test_custom_properties_are_dimensions(reports: Reports) -> None:
     by_plan = await rows(reports, metrics=["events", "visitors"], dimensions=["event:props:plan"])
     assert by_plan == [(["(none)"], [3, 3]), (["pro"], [1, 1])]

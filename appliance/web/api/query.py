@@ -155,15 +155,10 @@ def _sampling_warnings(*tables: Table) -> dict[str, dict[str, str]]:
 
 def _revenue_warnings(table: Table) -> dict[str, dict[str, str]]:
     """Why revenue is null: some of it has several currencies, or there is none at all."""
-    warnings = {}
-    for place, name in enumerate(table.metrics):
-        if not metric(name).is_money:
-            continue
-        if table.mixed_currencies:
-            warnings[name] = _SEVERAL_CURRENCIES
-        elif all(row.values[place] is None for row in table.rows):
-            warnings[name] = _NO_REVENUE
-    return warnings
+    of_money = [name for name in table.metrics if metric(name).is_money]
+    if table.mixed_currencies:
+        return dict.fromkeys(of_money, _SEVERAL_CURRENCIES)
+    return {} if table.has_revenue else dict.fromkeys(of_money, _NO_REVENUE)
 
 
 def _echo(query: Query, project: Project, there: Range, before: Range | None) -> dict[str, Any]:
