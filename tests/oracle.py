@@ -25,6 +25,9 @@ PAGES = {
     "visit:exit_page": (-1, "event:page"),
     "visit:exit_page_hostname": (-1, "event:hostname"),
 }
+# Dimensions that show another one's values, countries by their names.
+SHOWN = {"visit:country_name": "visit:country", "visit:region_name": "visit:region", "visit:city_name": "visit:city"}
+COUNTRIES = {"DE": "Germany", "US": "United States", "IN": "India", "WS": "Samoa"}
 MISSING = {
     **dict.fromkeys(("visit:source", "visit:referrer"), "Direct / None"),
     **dict.fromkeys((*OF_EVENTS, *PAGES), "(none)"),
@@ -108,7 +111,8 @@ class Visit:
         if dimension in PAGES:
             index, of_event = PAGES[dimension]
             return self.pageviews[index].text(of_event) if self.pageviews else ""
-        return unlabelled(dimension, self.values.get(dimension, ""))
+        sent = unlabelled(dimension, self.values.get(SHOWN.get(dimension, dimension), ""))
+        return COUNTRIES.get(sent, sent) if dimension == "visit:country_name" else sent
 
 
 def text(dimension: str, visit: Visit, event: Event | None) -> str:

@@ -13,7 +13,7 @@ from appliance.storage.sqlite.evaluator import Evaluator
 from tests import oracle
 from tests.oracle import Event, Visit
 from tests.queries.sealing import Sealer
-from tests.queries.worlds import Store, instant, world
+from tests.queries.worlds import COUNTRIES, Store, instant, world
 
 NOW = instant("2026-06-15 12:00")
 PLACES = [
@@ -103,5 +103,5 @@ async def people(folder: Path, seeds: range, visits: int = 60) -> AsyncIterator[
         if number % 2:
             Sealer(store, number, zone).seal(made)
     evaluator = Evaluator(store.path, temp_directory=folder / "tmp", memory_bytes=1)  # what is sealed comes in parts
-    yield People(Reports(evaluator), places)
+    yield People(Reports(evaluator, COUNTRIES), places)
     await evaluator.close()

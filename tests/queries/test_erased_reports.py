@@ -19,7 +19,7 @@ from tests.oracle import Visit
 from tests.queries import test_rollup_reports as rollups
 from tests.queries.sealing import Sealer
 from tests.queries.test_reports import PLACES, Place, Stored, compare, project
-from tests.queries.worlds import Store, instant, world
+from tests.queries.worlds import COUNTRIES, Store, instant, world
 
 
 def transact(store: Store) -> Callable[[Callable[[Any], Any]], Any]:
@@ -30,10 +30,10 @@ def transact(store: Store) -> Callable[[Callable[[Any], Any]], Any]:
     return run
 
 
-def erase(store: Store, visits: list[Visit], visitor: int) -> None:
-    """Erase a visitor of project 1, from the list too."""
-    insert = "INSERT INTO erasure (project_id, asked_at, visitors) VALUES (1, 0, json_array(?))"
-    store.connection.execute(insert, (visitor,))
+def erase(store: Store, visits: list[Visit], visitor: int, project_id: int = 1) -> None:
+    """Erase a visitor of a project, from the list too."""
+    insert = "INSERT INTO erasure (project_id, asked_at, visitors) VALUES (?, 0, json_array(?))"
+    store.connection.execute(insert, (project_id, visitor))
     assert list(erase_all(transact(store)))
     visits[:] = [visit for visit in visits if visit.visitor != visitor]
 
@@ -50,7 +50,7 @@ async def test_who_is_erased_is_in_no_answer(tmp_path: Path, monkeypatch: pytest
     store = Store(tmp_path / "appliance.db")
     store.add([(1, visit) for visit in visits] + [(2, visit) for visit in world(Random(seed), start, end, 20)])
     evaluator = Evaluator(store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     sealer = Sealer(store, 1, zone)
 
     async def agree() -> None:
@@ -82,7 +82,7 @@ async def test_no_rollup_speaks_of_who_is_erased(tmp_path: Path, monkeypatch: py
     store, visits = made.store, made.place.visits
     sealer = Sealer(store, 1, made.zone)
     evaluator = Evaluator(store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     sealer.seal(visits)
     assert made.refresh()
     await rollups.compare(asked, made, random, 3)

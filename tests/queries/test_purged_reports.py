@@ -28,7 +28,7 @@ from appliance.storage.sqlite.writer import WriteConnection
 from tests.queries.sealing import Sealer
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import NAMES, World, add_fresh, counted, made, random_report
-from tests.queries.worlds import rotating_world
+from tests.queries.worlds import COUNTRIES, rotating_world
 
 KEPT_DAYS = 10
 
@@ -83,7 +83,7 @@ def is_told(report: Report) -> bool:
 async def test_unfiltered_counts_of_whole_days_stay(keeper: Keeper, tmp_path: Path) -> None:
     world, random = keeper.world, Random(3)
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
 
     async def compare(questions: int) -> None:
         days = whole_days(world)
@@ -124,7 +124,7 @@ async def test_nothing_that_is_only_partly_known_is_told(keeper: Keeper, tmp_pat
     keeper.refresh()
     assert keeper.purge()
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     of_pages = Report(("visitors",), ("event:page",))
     tree = AllOf((Leaf("is", "visit:country", ("DE",)),))
     before = Times(keeper.horizon - 5 * DAY, keeper.horizon + 2 * DAY)
@@ -179,7 +179,7 @@ async def test_who_is_erased_is_in_no_list_of_purged_days(keeper: Keeper, tmp_pa
     listed = unpack_numbers(connection.execute(select, (first.id,)).fetchone()[0]).tolist()
     gone = listed[0]
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     scope = await asked.scope(world.place.project, Times(first.start, first.end), NOW)
     report = Report(("visitors", "events", "visits"), ())
     visitors, events, visits = rows_of(await asked.answer(scope, report))[0][1]

@@ -36,7 +36,7 @@ from tests.queries.test_reports import (
     project,
     rows_of,
 )
-from tests.queries.worlds import Store, instant, rotating_world
+from tests.queries.worlds import COUNTRIES, Store, instant, rotating_world
 
 # Zones, and days over a month's end and over what their clocks do.
 PLACES = [
@@ -160,7 +160,7 @@ async def test_rollups_change_no_answer(tmp_path: Path, monkeypatch: pytest.Monk
     random, world = Random(seed), made(tmp_path, seed)
     sealer = Sealer(world.store, 1, world.zone)
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     sealer.seal(random.sample(world.place.visits, 60))
     assert bool(world.refresh()) or not random_days
     await compare(asked, world, random, 5)
@@ -191,7 +191,7 @@ async def test_rollups_change_no_answer(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_who_asks_again_is_told_what_came_meanwhile(tmp_path: Path) -> None:
     random, world = Random(7), made(tmp_path, 1, visits=60)
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     visits = world.place.visits
     Sealer(world.store, 1, world.zone).seal(random.sample(visits, 20))
     hot = {row for (row,) in world.store.connection.execute("SELECT id FROM visit")}
@@ -229,7 +229,7 @@ async def test_rollups_are_what_is_read(tmp_path: Path) -> None:
         altered = pack_totals(totals._replace(events=totals.events + 1000))
         connection.execute("UPDATE rollup_column SET data = ? WHERE rowid = ?", (altered, row))
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     report = Report(("events",), ("visit:device",))
     february = await asked.scope(world.place.project, between("2026-02-01", "2026-02-28"), NOW)
     without = {row.labels[0]: row.values[0] for row in (await asked.answer(february, report)).rows}

@@ -26,7 +26,7 @@ from appliance.web.api.query import answer as api_answer
 from tests.oracle import Event, Visit
 from tests.queries.sealing import Sealer
 from tests.queries.test_reports import Stored
-from tests.queries.worlds import Store, instant
+from tests.queries.worlds import COUNTRIES, Store, instant
 
 SITE = Project(1, "site", "Site", ("example.com",), "UTC", "EUR", ProjectSettings(), 0, 0)
 NOW = instant("2026-03-20 12:00")
@@ -61,7 +61,7 @@ class Place:
     def __init__(self, store: Store, engine: Spy) -> None:
         self.store = store
         self.engine = engine
-        self.reports = Reports(engine)
+        self.reports = Reports(engine, COUNTRIES)
 
     async def table(self, days: tuple[str, str], report: Report) -> Table:
         return await self.reports.answer(await self.reports.scope(SITE, between(*days), NOW), report)

@@ -13,7 +13,7 @@ from tests import oracle
 from tests.oracle import Event
 from tests.queries.sealing import Sealer
 from tests.queries.test_reports import PLACES, Place, Stored, compare, project
-from tests.queries.worlds import Store, instant, world
+from tests.queries.worlds import COUNTRIES, Store, instant, world
 
 
 @pytest.mark.parametrize("memory_bytes", [0, 1], ids=["at once", "in parts"])
@@ -31,7 +31,7 @@ async def test_sealing_changes_no_answer(
     others = world(Random(seed + 1000), start, end, 20)
     ids = store.add([(1, visit) for visit in visits] + [(2, visit) for visit in others])
     evaluator = Evaluator(store.path, temp_directory=tmp_path / "tmp", memory_bytes=memory_bytes)
-    asked = Reports(evaluator)
+    asked = Reports(evaluator, COUNTRIES)
     earliest = min(event.time for visit in visits for event in visit.events)
     sealer = Sealer(store, 1, zone)
 

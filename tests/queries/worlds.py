@@ -9,8 +9,10 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from appliance.queries.conditions import Names
 from appliance.storage.calendar import local_day
 from appliance.storage.dimensions import DICTIONARIES, dictionary_of, is_missing
+from tests import oracle
 from tests.oracle import DAY, EPOCH, Event, Visit
 
 SCHEMA = Path(__file__).parents[2] / "appliance" / "storage" / "sqlite" / "schema.sql"
@@ -23,6 +25,14 @@ OF_VISIT = {
     "visit:city": "city", "visit:browser": "browser", "visit:os": "os", "visit:device": "device",
     "visit:language": "language", "visit:screen": "screen",
 }  # fmt: skip
+LATER = {  # drawn with a chance of their own
+    "visit:utm_medium": "utm_medium", "visit:utm_content": "utm_content", "visit:utm_term": "utm_term",
+    "visit:region": "region", "visit:browser_version": "browser_version", "visit:os_version": "os_version",
+}  # fmt: skip
+OF_VISIT |= LATER
+# Other names of what is there.
+NAMED_OF_VISIT = ("visit:country_name", "visit:region_name", "visit:city_name")
+COUNTRIES = Names(oracle.COUNTRIES)
 TEXTS = {
     "event:page": ["/", "/blog", "/blog/ä", "/Blog/one", "/pricing", "/a|b", "/q?x=1", ""],
     "event:hostname": ["example.com", "shop.example.com", ""],
@@ -125,7 +135,8 @@ def _visit(random: Random, visitor: int, start: int) -> Visit:
         events.append(event)
         time += random.choice([0, random.randrange(60_000_000), random.randrange(7_200_000_000)])
     random.shuffle(events)  # late events are stored after later ones
-    values = {name: random.choice(TEXTS.get(name, ["a", "b", "c", ""])) for name in OF_VISIT}
+    values = {name: random.choice(TEXTS.get(name, ["a", "b", "c", ""])) for name in OF_VISIT if name not in LATER}
+    values |= {name: other.choice(["a", "b", "c", ""]) for name in LATER}
     values |= _labelled(other, values)
     engaged = random.choice([0, 0, time + random.randrange(1_800_000_000)])
     return Visit(visitor, events, values, engaged)
@@ -133,7 +144,10 @@ def _visit(random: Random, visitor: int, start: int) -> Visit:
 
 def _labelled(random: Random, values: dict[str, Any]) -> dict[str, str]:
     """Some of these values anew, as what missing ones are called."""
-    return {name: random.choice(LABELS) for name in values if random.random() < 0.03}
+    sent = {name: random.choice(LABELS) for name in values if random.random() < 0.03}
+    if "visit:country" in sent:
+        sent["visit:country"] = "(not set)"  # all others have a name
+    return sent
 
 
 def compact(value: object) -> str:
