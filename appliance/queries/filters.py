@@ -22,6 +22,7 @@ from appliance.storage.matching import check_pattern
 Operator = Literal["is", "is_not", "contains", "contains_not", "matches", "matches_not"]
 OPERATORS: Final[tuple[Operator, ...]] = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
 
+SEGMENT: Final = "segment"  # in place of a dimension: the values are ids of saved segments (segments.py)
 DEPTH_MAX: Final = 16
 VALUES_MAX: Final = 1_000
 LEAVES_MAX: Final = 100
@@ -105,7 +106,7 @@ def conjuncts(tree: Filter) -> list[Filter]:
 # ---------------------------------------------------------------------- JSON
 
 
-Check = Callable[[Leaf, str], Leaf]
+Check = Callable[[Leaf, str], Filter]  # a comparison and the pointer to it in, what stands for it out
 
 
 def parse(value: object, pointer: str = "#/filters", check: Check | None = None) -> AllOf:
@@ -113,7 +114,12 @@ def parse(value: object, pointer: str = "#/filters", check: Check | None = None)
 
     Raises Invalid with a JSON pointer to the fault.
     """
-    tree = AllOf(tuple(_parse_list(value, pointer, 0, check or checked)))
+    parts = list(_parse_list(value, pointer, 0, check or checked))
+    for place in reversed(range(len(parts))):  # what a comparison stands for may be several filters of the AND
+        made = parts[place]
+        if isinstance(made, AllOf) and isinstance(value, list) and value[place][0] != "and":
+            parts[place : place + 1] = made.parts
+    tree = AllOf(tuple(parts))
     if sum(1 for _ in leaves(tree)) > LEAVES_MAX:
         raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
     return tree
@@ -171,6 +177,8 @@ def _parse_leaf(value: list[Any], pointer: str) -> Leaf:
         raise _invalid("a dimension is expected", f"{pointer}/1")
     if not isinstance(values, list):
         raise _invalid("a list of values is expected", f"{pointer}/2")
+    if name == SEGMENT:
+        values = [f"{item}" if isinstance(item, int) and not isinstance(item, bool) else item for item in values]
     for index, item in enumerate(values):
         if not isinstance(item, str):
             raise _invalid("a text is expected", f"{pointer}/2/{index}")
@@ -253,6 +261,8 @@ def _read(text: str, check: Check) -> Filter:
             raise _invalid("the filter is no JSON", "#/f") from None
     scope, _, rest = rest.partition(":")
     name, colon, values = rest.partition(":")
+    if scope == SEGMENT:
+        scope, name, colon, values = "", SEGMENT, ":", f"{name}{colon}{values}"
     if f"{scope}:{name}:" == PROPERTY:
         (key, *others) = _split(values, ":", 1)
         name, colon, values = f"{name}:{key}", ":" if others else "", "".join(others)
@@ -260,7 +270,8 @@ def _read(text: str, check: Check) -> Filter:
     operator = operator.removesuffix("~")
     if operator not in OPERATORS or not colon:
         raise _invalid(f"{text!r} is not operator:dimension:values", "#/f")
-    return check(Leaf(operator, f"{scope}:{name}", tuple(_split(values, "|")), not folded), "#/f")
+    whole = f"{scope}:{name}" if scope else name
+    return check(Leaf(operator, whole, tuple(_split(values, "|")), not folded), "#/f")
 
 
 def _split(text: str, separator: str, times: int = VALUES_MAX) -> list[str]:

@@ -22,6 +22,7 @@ from appliance.queries.question import Query, Report, Scope
 from appliance.queries.reports import Reports
 from appliance.queries.results import Table
 from appliance.storage.goals import Goal
+from appliance.storage.segments import Segment
 from appliance.web import formats
 
 _NOT_IMPORTED = "no_imported_data"
@@ -45,9 +46,15 @@ _LOWER_BOUND = {
 
 
 async def answer(
-    body: bytes, project: Project, reports: Reports, now: int, goals: Sequence[Goal] = ()
+    body: bytes,
+    project: Project,
+    reports: Reports,
+    now: int,
+    goals: Sequence[Goal] = (),
+    segments: Sequence[Segment] = (),
 ) -> dict[str, Any]:
-    """The answer to one query, ready for JSON. `project` is the key's, with its `goals`; `now` in UTC microseconds.
+    """The answer to one query, ready for JSON. `project` is the key's, with its `goals` and `segments`; `now` in UTC
+    microseconds.
 
     Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable.
     """
@@ -55,7 +62,7 @@ async def answer(
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"the body is no JSON: {error}", code="invalid_json", pointer="#", status=400) from None
-    query = question.parse(fields, goals)
+    query = question.parse(fields, goals, segments)
     if query.site_id is not None and not names_project(query.site_id, project):
         raise Unauthorized(f"the key is not one of site {query.site_id!r}", pointer="#/site_id")
     scope = await reports.scope(project, query.period, now, query.filter, goals)
