@@ -189,6 +189,33 @@ def goals(empty: bool = False) -> views_admin.GoalsView:
     )
 
 
+def segments(*, empty: bool = False) -> views_admin.SegmentsView:
+    wanted = (
+        ("Readers from Germany", "Country is Germany and Page contains blog", False, ""),
+        ("A-name-without-a-blank-that-is-as-long-as-a-name-can-be" * 2, "Device is Mobile", False, "Taken already."),
+        ("Signed up", "the segment 'Signed up' cannot be asked any more: there is no goal 'Signup'", True, ""),
+    )
+    return views_admin.SegmentsView(
+        shell=shell("Segments · example.com"),
+        nav=nav("segments"),
+        rows=()
+        if empty
+        else tuple(
+            views_admin.SegmentRow(
+                id=number,
+                name=name[:100],
+                filters=filters,
+                broken=broken,
+                href=f"/p/1?f=is:segment:{number}",
+                rename=Form(action="/rename", values={"name": name}, errors={"name": error} if error else {}),
+                delete_action="/p/1/settings/segments/1/delete",
+            )
+            for number, (name, filters, broken, error) in enumerate(wanted, 1)
+        ),
+        dashboard_href="/p/1",
+    )
+
+
 def users() -> views_admin.UsersView:
     row = views_admin.UserRow
     return views_admin.UsersView(
