@@ -34,7 +34,7 @@ _HELP = {
     "lag_seconds_max": "Readiness turns red when the database is this far behind the journal.",
     "worker_idle_seconds": "How long the query worker waits for a question before it ends.",
     "query_timeout_seconds": "How long a question may take.",
-    "query_memory_mb": "Memory for the data of questions; 0: an eighth of the machine's, 256 at least, 4096 at most.",
+    "query_memory_mb": "Memory for the data of questions; 0: a quarter of the machine's, 256 at least, 8192 at most.",
     "geo_database": "A .mmdb file with cities (DB-IP, GeoLite2, ...); empty: countries only, built in.",
     "script_name": "Also serve the tracker under this name, e.g. 'a.js'.",
     "log_format": "'json' or 'text'.",

@@ -12,6 +12,7 @@ ApplianceError
 │   ├── JournalFailed       a write or sync failed; the group was not kept
 │   ├── StorageUnavailable  the database is away, locked or out of space
 │   └── QueryTimeout        a question took longer than its limit
+├── AskerGone               nobody waits for this answer any more
 ├── DataFolderLocked        another process serves this data folder
 ├── CheckpointMoved         another process drains the same journal
 ├── ChunkDamaged            a column of sealed rows is not what was written
@@ -124,6 +125,13 @@ class QueryTimeout(Unavailable):
     code = "query_timeout"
 
 
+class AskerGone(ApplianceError):
+    """Whoever asked has closed the connection."""
+
+    status = 499  # as nginx logs it; nobody receives it
+    code = "asker_gone"
+
+
 class DataFolderLocked(ApplianceError):
     """Another process already serves this data folder."""
 
@@ -134,6 +142,9 @@ class CheckpointMoved(ApplianceError):
 
 class ChunkDamaged(ApplianceError):
     """A column of sealed rows cannot be read: its bytes changed after they were written."""
+
+    status = 503  # of this range; it does not pass by itself, so nobody is asked to try again
+    code = "chunk_damaged"
 
 
 class DatabaseTooNew(ApplianceError):

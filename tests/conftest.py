@@ -1,6 +1,6 @@
 """Real parts for every test: a database in a folder of its own, and the data they need."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from appliance import clock
 from appliance.config import Settings
 from appliance.storage import projects
 from appliance.storage.sqlite.database import SqliteDatabase
+from tests import postgresql as postgresql_server
 from tests.running import Running
 
 
@@ -19,6 +20,15 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Server]:
+    """A PostgreSQL server, with TimescaleDB where it is installed."""
+    if postgresql_server.programs() is None:
+        pytest.skip("PostgreSQL not installed")
+    with postgresql_server.server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -64,9 +64,9 @@ class Event:
         if dimension.startswith(PROPERTY):
             value = self.properties.get(dimension.removeprefix(PROPERTY))
             if value is None or isinstance(value, str):
-                return value or ""
+                return unlabelled(dimension, value or "")
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return self.values.get(dimension, "")
+        return unlabelled(dimension, self.values.get(dimension, ""))
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Visit:
         if dimension in PAGES:
             index, of_event = PAGES[dimension]
             return self.pageviews[index].text(of_event) if self.pageviews else ""
-        return self.values.get(dimension, "")
+        return unlabelled(dimension, self.values.get(dimension, ""))
 
 
 def text(dimension: str, visit: Visit, event: Event | None) -> str:
@@ -119,8 +119,17 @@ def text(dimension: str, visit: Visit, event: Event | None) -> str:
 
 
 def label(dimension: str, visit: Visit, event: Event | None) -> str:
-    missing = "(none)" if dimension.startswith(PROPERTY) else MISSING.get(dimension, "(not set)")
-    return text(dimension, visit, event) or missing
+    return text(dimension, visit, event) or missing(dimension)
+
+
+def missing(dimension: str) -> str:
+    """What a value is called that is not there."""
+    return "(none)" if dimension.startswith(PROPERTY) else MISSING.get(dimension, "(not set)")
+
+
+def unlabelled(dimension: str, sent: str) -> str:
+    """The text of a value as it was sent; who sends just what a missing value is called has sent none."""
+    return "" if sent == missing(dimension) else sent
 
 
 # ---------------------------------------------------------------------- filters, as the Stats API's JSON
@@ -190,6 +199,27 @@ def names_goals(tree: list[Any]) -> bool:
     return names_goals(tree[1]) if tree[0] == "not" else tree[1] == "event:goal"
 
 
+def joined(tree: list[Any]) -> list[list[Any]]:
+    """What an AND joins, in whatever words it is written: `not (A or B)` is `not A and not B`."""
+    if tree[0] == "and" or (tree[0] == "or" and len(tree[1]) == 1):
+        return [part for inner in tree[1] for part in joined(inner)]
+    if tree[0] == "not" and tree[1][0] == "not":
+        return joined(tree[1][1])
+    if tree[0] == "not" and (tree[1][0] == "or" or (tree[1][0] == "and" and len(tree[1][1]) == 1)):
+        return [part for inner in tree[1][1] for part in joined(["not", inner])]
+    return [tree]
+
+
+def allows(tree: list[Any], goal: str, goals: dict[str, list[Any]]) -> bool:
+    """Whether results under a filter are grouped by a goal."""
+    for part in joined(tree):
+        if part[0] == "or" and not any(allows(either, goal, goals) for either in part[1]):
+            return False
+        if part[1] == "event:goal" and goal not in named(part, goals):
+            return False
+    return True
+
+
 # ---------------------------------------------------------------------- time
 
 
@@ -211,6 +241,39 @@ def bucket(time: int, interval: str, zone: ZoneInfo, start: int) -> tuple[int, s
         return day.year * 12 + day.month, day.replace(day=1).isoformat()
     # An hour that comes twice is two buckets: their offsets from UTC differ.
     return round(begin.timestamp()), begin.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def usual_interval(start: int, end: int) -> str:
+    """What `time` means. An hour more than so many days: on one of them the clock may go back."""
+    hours = (end - start) / 3_600_000_000
+    return "minute" if hours <= 2 else "hour" if hours <= 49 else "day" if hours <= 93 * 24 + 1 else "month"
+
+
+def all_buckets(start: int, end: int, interval: str, zone: ZoneInfo) -> list[tuple[int, str]]:
+    """Every bucket of a range, looked for minute by minute, or quarter of an hour by quarter of an hour."""
+    step = 60_000_000 * (1 if interval == "minute" else 15)
+    times = [start, *range((start // step + 1) * step, end, step)]
+    return list(dict.fromkeys(bucket(time, interval, zone, start) for time in times))
+
+
+def twins(
+    here: tuple[int, int], there: tuple[int, int], interval: str, zone: ZoneInfo
+) -> dict[tuple[int, str], tuple[int, str]]:
+    """The bucket of another range that each bucket is compared with; without those that have none."""
+    ours, theirs = all_buckets(*here, interval, zone), all_buckets(*there, interval, zone)
+    if interval == "day":
+        days = ours[0][0] - theirs[0][0]
+        return {one: other for one in ours for other in theirs if one[0] - other[0] == days}
+    days = round((here[0] - there[0]) / DAY)
+    off = abs((here[0] - there[0]) - days * DAY)
+    is_long = max(here[1] - here[0], there[1] - there[0]) >= DAY - 7_200_000_000
+    if interval in ("hour", "minute") and (off == 0 or (is_long and off <= 7_200_000_000)):
+        moved: dict[str, list[tuple[int, str]]] = {}
+        for other in theirs:
+            label = str(datetime.fromisoformat(other[1]) + timedelta(days))
+            moved.setdefault(label, []).append(other)
+        return {one: moved[one[1]].pop(0) for one in ours if moved.get(one[1])}
+    return dict(zip(ours, theirs, strict=False))
 
 
 # ---------------------------------------------------------------------- the answer
@@ -267,6 +330,7 @@ MONEY = ("total_revenue", "average_revenue")
 CONVERSION = ("conversion_rate", "group_conversion_rate")
 OF_EVENT = ("visitors", "events", "pageviews", "percentage", *CONVERSION, *MONEY)
 OF_VISIT = ("visits", "views_per_visit", "bounce_rate", "visit_duration")
+COUNTS = ("visitors", "visits", "pageviews", "events")
 OF_PAGE = ("time_on_page", "scroll_depth")
 DECIMALS = {"conversion_rate": 2, "group_conversion_rate": 2, "views_per_visit": 2, "percentage": 1}
 
@@ -326,13 +390,65 @@ def answer(
 
     Money is a pair of minor units and currency.
     """
+    rows = answered(
+        visits, start, end, zone, metrics=metrics, dimensions=dimensions, filters=filters, order=order, goals=goals
+    )
+    return [([part[1] for part in place], values) for place, values in rows]
+
+
+def beside(
+    visits: Sequence[Visit],
+    here: tuple[int, int],
+    there: tuple[int, int],
+    zone: str,
+    *,
+    metrics: Sequence[str],
+    dimensions: Sequence[str] = (),
+    **report: Any,
+) -> list[tuple[list[str], list[Any]]]:
+    """For each row of the answer over the range `here`, labels and values of what it is compared with over `there`."""
+    times = [place for place, name in enumerate(dimensions) if name.startswith("time")]
+    rows = answered(visits, *here, zone, metrics=metrics, dimensions=dimensions, **report)
+    interval, pairs = "", {}
+    if times:
+        interval = dimensions[times[0]].removeprefix("time").removeprefix(":") or usual_interval(*here)
+        pairs = twins(here, there, interval, ZoneInfo(zone))
+    fixed = [f"time:{interval}" if place in times else name for place, name in enumerate(dimensions)]
+    others = dict(answered(visits, *there, zone, metrics=metrics, dimensions=fixed, **{**report, "order": ()}))
+    found = []
+    for place, _ in rows:
+        other: list[Any] = list(place)
+        for time in times:
+            other[time] = pairs.get(place[time])
+        if None in other:
+            labels = ["" if part is None else part[1] for part in other]
+            found.append((labels, [None for _ in metrics]))
+        else:
+            nothing = [0 if name in COUNTS else None for name in metrics]
+            found.append(([part[1] for part in other], others.get(tuple(other), nothing)))
+    return found
+
+
+def answered(
+    visits: Sequence[Visit],
+    start: int,
+    end: int,
+    zone: str,
+    *,
+    metrics: Sequence[str],
+    dimensions: Sequence[str],
+    filters: Sequence[Any] = (),
+    order: Sequence[tuple[str, bool]] = (),
+    goals: dict[str, list[Any]] | None = None,
+) -> list[tuple[tuple[Any, ...], list[Any]]]:
+    """The same; instead of labels what a group is told by: something to order by and the label, for each dimension."""
     goals = goals or {}
+    usual = f"time:{usual_interval(start, end)}"
+    dimensions = [usual if name == "time" else name for name in dimensions]
+    order = [(usual if name == "time" else name, descending) for name, descending in order]
     tree = reaching(["and", list(filters)], goals)
-    base = reaching(["and", [part for part in filters if not names_goals(part)]], goals)
-    shown_goals = list(goals)
-    for part in filters:
-        if part[1] == "event:goal":
-            shown_goals = [name for name in shown_goals if name in named(part, goals)]
+    base = reaching(["and", [part for part in joined(["and", list(filters)]) if not names_goals(part)]], goals)
+    shown_goals = [name for name in goals if allows(["and", list(filters)], name, goals)]
     by_event = any(name.startswith("event:") for name in dimensions)
     groups: dict[tuple[Any, ...], Group] = {}
     everybody: list[Visit] = []
@@ -410,4 +526,4 @@ def answer(
         figure = rounded(metric, value)
         return (figure, groups[place].currency) if metric in MONEY and figure is not None else figure
 
-    return [([part[1] for part in place], [shown(place, m, values[m]) for m in metrics]) for place, values in rows]
+    return [(place, [shown(place, m, values[m]) for m in metrics]) for place, values in rows]

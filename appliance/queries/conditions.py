@@ -8,7 +8,7 @@ from appliance.errors import Invalid
 from appliance.queries.bindings import Bindings
 from appliance.queries.dialects import Dialect
 from appliance.queries.dimensions import Dimension, dimension
-from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, asks_for_visitors, looks_at
+from appliance.queries.filters import AllOf, Filter, HasDone, Leaf, Not, asks_for_visitors, conjuncts, looks_at
 from appliance.queries.intervals import Bucket
 from appliance.queries.period import Range
 from appliance.storage.dimensions import dictionary_of, is_property
@@ -34,15 +34,9 @@ class Conditions(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, tree: Filter) -> "Conditions":
-        parts = list(_conjuncts(tree))
+        parts = conjuncts(tree)
         event = tuple(part for part in parts if "event" in {dimension(leaf.dimension).scope for leaf in looks_at(part)})
         return cls(tuple(part for part in parts if part not in event), event)
-
-
-def _conjuncts(tree: Filter) -> list[Filter]:
-    if isinstance(tree, AllOf):
-        return [inner for part in tree.parts for inner in _conjuncts(part)]
-    return [tree]
 
 
 def code_of(what: Dimension, bindings: Bindings, *, of_event: bool = False) -> str:

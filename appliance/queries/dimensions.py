@@ -6,11 +6,7 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries.intervals import INTERVALS, Interval
-from appliance.storage.dimensions import is_property, property_column
-
-DIRECT: Final = "Direct / None"
-NOT_SET: Final = "(not set)"
-NONE: Final = "(none)"
+from appliance.storage.dimensions import is_property, label_of_missing, property_column
 
 PROPERTY: Final = "event:props:"  # before the name of a custom property
 PROPERTY_NAMES: Final = "event:props"  # the names of the properties that an event has; properties.py reads them
@@ -20,14 +16,18 @@ PROPERTY_NAME_MAX: Final = 300
 class Dimension(msgspec.Struct, frozen=True):
     """A property of an event or of its visit: `column` holds codes of a dictionary, 0 where there is no value.
 
-    `missing` is the label of code 0. `shows` is what a code's text becomes in results.
+    `shows` is what a code's text becomes in results.
     """
 
     name: str
     scope: Literal["event", "visit"]
     column: str
-    missing: str = NOT_SET
     shows: Literal["text", "event_name", "country_name"] = "text"
+
+    @property
+    def missing(self) -> str:
+        """The label of code 0."""
+        return label_of_missing(self.column)
 
     @property
     def key(self) -> str:
@@ -56,20 +56,20 @@ class GoalDimension(msgspec.Struct, frozen=True):
 Grouping = Dimension | TimeDimension | GoalDimension
 
 _EVENT: Final = (
-    Dimension("event:name", "event", "name", NONE, "event_name"),
-    Dimension("event:page", "event", "path", NONE),
-    Dimension("event:hostname", "event", "hostname", NONE),
-    Dimension("event:source", "event", "source", NONE),
-    Dimension("event:currency", "event", "currency", NONE),
+    Dimension("event:name", "event", "name", "event_name"),
+    Dimension("event:page", "event", "path"),
+    Dimension("event:hostname", "event", "hostname"),
+    Dimension("event:source", "event", "source"),
+    Dimension("event:currency", "event", "currency"),
 )
 _VISIT: Final = (
-    Dimension("visit:source", "visit", "referrer_source", DIRECT),
-    Dimension("visit:referrer", "visit", "referrer", DIRECT),
+    Dimension("visit:source", "visit", "referrer_source"),
+    Dimension("visit:referrer", "visit", "referrer"),
     Dimension("visit:channel", "visit", "channel"),
-    Dimension("visit:entry_page", "visit", "entry_path", NONE),
-    Dimension("visit:entry_page_hostname", "visit", "entry_hostname", NONE),
-    Dimension("visit:exit_page", "visit", "exit_path", NONE),
-    Dimension("visit:exit_page_hostname", "visit", "exit_hostname", NONE),
+    Dimension("visit:entry_page", "visit", "entry_path"),
+    Dimension("visit:entry_page_hostname", "visit", "entry_hostname"),
+    Dimension("visit:exit_page", "visit", "exit_path"),
+    Dimension("visit:exit_page_hostname", "visit", "exit_hostname"),
     Dimension("visit:utm_source", "visit", "utm_source"),
     Dimension("visit:utm_medium", "visit", "utm_medium"),
     Dimension("visit:utm_campaign", "visit", "utm_campaign"),
@@ -111,7 +111,7 @@ def _property(name: str) -> Dimension:
     key = name.removeprefix(PROPERTY)
     if not 1 <= len(key) <= PROPERTY_NAME_MAX:
         raise Invalid(f"the name of a property has 1 to {PROPERTY_NAME_MAX} characters")
-    return Dimension(name, "event", property_column(key), NONE)
+    return Dimension(name, "event", property_column(key))
 
 
 def group(name: str) -> Grouping:
@@ -119,5 +119,5 @@ def group(name: str) -> Grouping:
     if name == "event:goal":
         return GoalDimension()
     if name == PROPERTY_NAMES:
-        return Dimension(name, "event", property_column(""), NONE)
+        return Dimension(name, "event", property_column(""))
     return TIME_DIMENSIONS.get(name) or dimension(name)

@@ -11,13 +11,17 @@ URL: a parameter `f` for each filter of the top level, which is an AND:
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from appliance.decoding import decode
 from appliance.errors import Invalid
 from appliance.queries.dimensions import PROPERTY, TIME_DIMENSIONS, dimension
-from appliance.storage.matching import check_pattern
+from appliance.spelling import spelled
+from appliance.storage.matching import check_pattern, check_patterns
+
+T = TypeVar("T")
 
 Operator = Literal["is", "is_not", "contains", "contains_not", "matches", "matches_not"]
 OPERATORS: Final[tuple[Operator, ...]] = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
@@ -99,7 +103,20 @@ def _parts(tree: Filter) -> tuple[Filter, ...]:
 
 
 def conjuncts(tree: Filter) -> list[Filter]:
-    """The parts of the AND at the top."""
+    """The parts that all must hold, however the AND is written: nested, an `or` of one, the `not` of an `or`."""
+    if isinstance(tree, Not):
+        inner = tree.part
+        if isinstance(inner, Not):
+            return conjuncts(inner.part)
+        if isinstance(inner, AnyOf) or (isinstance(inner, AllOf) and len(inner.parts) == 1):
+            return [found for part in inner.parts for found in conjuncts(Not(part))]
+    if isinstance(tree, AllOf) or (isinstance(tree, AnyOf) and len(tree.parts) == 1):
+        return [found for part in tree.parts for found in conjuncts(part)]
+    return [tree]
+
+
+def written_parts(tree: Filter) -> list[Filter]:
+    """The parts of the AND at the top as they are written: those that a list of filters shows one by one."""
     return list(tree.parts) if isinstance(tree, AllOf) else [tree]
 
 
@@ -109,24 +126,36 @@ def conjuncts(tree: Filter) -> list[Filter]:
 Check = Callable[[Leaf, str], Filter]  # a comparison and the pointer to it in, what stands for it out
 
 
+class Bounded:
+    """A check of comparisons that also bounds how many there are of one question, and the patterns in them."""
+
+    def __init__(self, check: Check | None) -> None:
+        self._check = check or checked
+        self._leaves = 0
+        self._patterns: list[str] = []
+
+    def __call__(self, leaf: Leaf, pointer: str) -> Filter:
+        self._leaves += 1
+        if self._leaves > LEAVES_MAX:
+            raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
+        # Counted before any is compiled, which is what takes time.
+        self._patterns += _patterns(leaf)
+        _located(check_patterns, self._patterns, f"{pointer}/2")
+        return self._check(leaf, pointer)
+
+
 def parse(value: object, pointer: str = "#/filters", check: Check | None = None) -> AllOf:
-    """The list of filters that the API takes; `check` is `checked` unless another is given.
+    """The list of filters that the API takes; `check` is `checked` unless another is given, and one that is Bounded
+    goes on counting.
 
     Raises Invalid with a JSON pointer to the fault.
     """
-    parts = list(_parse_list(value, pointer, 0, check or checked))
-    for place in reversed(range(len(parts))):  # what a comparison stands for may be several filters of the AND
-        made = parts[place]
-        if isinstance(made, AllOf) and isinstance(value, list) and value[place][0] != "and":
-            parts[place : place + 1] = made.parts
-    tree = AllOf(tuple(parts))
-    if sum(1 for _ in leaves(tree)) > LEAVES_MAX:
-        raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
-    return tree
+    bounded = check if isinstance(check, Bounded) else Bounded(check)
+    return AllOf(tuple(_parse_list(value, pointer, 0, bounded)))
 
 
 def to_json(tree: Filter) -> list[Any]:
-    """What `parse` reads: a filter, or for the AND at the top use `[to_json(part) for part in conjuncts(tree)]`."""
+    """What `parse` reads: a filter, or for the AND at the top use `[to_json(part) for part in written_parts(tree)]`."""
     if isinstance(tree, Leaf):
         written: list[Any] = [tree.operator, tree.dimension, list(tree.values)]
         return written if tree.case_sensitive else [*written, {"case_sensitive": False}]
@@ -153,9 +182,9 @@ def _parse_one(value: object, pointer: str, depth: int, check: Check) -> Filter:
     if operator in OPERATORS:
         return check(_parse_leaf(value, pointer), pointer)
     if operator not in ("and", "or", "not", "has_done", "has_not_done"):
-        raise _invalid(f"{operator!r} is not an operator of filters", f"{pointer}/0")
+        raise _invalid(f"{spelled(operator)} is not an operator of filters", f"{pointer}/0")
     if len(value) != 2:
-        raise _invalid(f"{operator!r} takes one argument", pointer)
+        raise _invalid(f"{spelled(operator)} takes one argument", pointer)
     if operator == "not":
         return Not(_parse_one(value[1], f"{pointer}/1", depth + 1, check))
     if operator in ("has_done", "has_not_done"):
@@ -165,7 +194,7 @@ def _parse_one(value: object, pointer: str, depth: int, check: Check) -> Filter:
         return HasDone(part, operator == "has_done")
     parts = tuple(_parse_list(value[1], f"{pointer}/1", depth + 1, check))
     if not parts:
-        raise _invalid(f"{operator!r} needs at least one filter", f"{pointer}/1")
+        raise _invalid(f"{spelled(operator)} needs at least one filter", f"{pointer}/1")
     return AllOf(parts) if operator == "and" else AnyOf(parts)
 
 
@@ -206,15 +235,23 @@ def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
     if not leaf.values or len(leaf.values) > VALUES_MAX:
         raise _invalid(f"1 to {VALUES_MAX} values are expected", f"{pointer}/2")
     for index, value in enumerate(leaf.values):
-        at = f"{pointer}/2/{index}"
         if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country" and not _is_country(value):
-            raise _invalid("a country is two letters (ISO 3166-1), such as DE", at)
-        if leaf.operator in ("matches", "matches_not"):
-            try:
-                check_pattern(value)
-            except Invalid as error:
-                raise _invalid(str(error), at) from None
+            raise _invalid("a country is two letters (ISO 3166-1), such as DE", f"{pointer}/2/{index}")
+    _located(check_patterns, _patterns(leaf), f"{pointer}/2")
+    for index, value in enumerate(_patterns(leaf)):
+        _located(check_pattern, value, f"{pointer}/2/{index}", f"{spelled(value)}: ")
     return leaf
+
+
+def _patterns(leaf: Leaf) -> tuple[str, ...]:
+    return leaf.values if leaf.operator in ("matches", "matches_not") else ()
+
+
+def _located(check: Callable[[T], None], value: T, pointer: str, before: str = "") -> None:
+    try:
+        check(value)
+    except Invalid as error:
+        raise _invalid(f"{before}{error}", pointer) from None
 
 
 def _is_country(value: str) -> bool:
@@ -230,12 +267,13 @@ def _invalid(message: str, pointer: str) -> Invalid:
 
 def to_url(tree: Filter) -> list[str]:
     """Values of the parameter `f`, not percent-encoded."""
-    return [_write(part) for part in conjuncts(tree)]
+    return [_write(part) for part in written_parts(tree)]
 
 
 def from_url(parameters: Iterable[str], check: Check | None = None) -> AllOf:
     """Reads what `to_url` wrote, percent-decoded; `check` is `checked` unless another is given. Raises Invalid."""
-    return AllOf(tuple(_read(text, check or checked) for text in parameters))
+    bounded = Bounded(check)
+    return AllOf(tuple(_read(text, bounded) for text in parameters))
 
 
 def _write(tree: Filter) -> str:
@@ -256,9 +294,10 @@ def _read(text: str, check: Check) -> Filter:
     operator, _, rest = text.partition(":")
     if operator == "json":
         try:
-            return _parse_one(msgspec.json.decode(rest), "#/f", 0, check)
-        except msgspec.DecodeError:
-            raise _invalid("the filter is no JSON", "#/f") from None
+            value = decode(rest, what="the filter")
+        except Invalid as error:
+            raise _invalid(str(error), "#/f") from None
+        return _parse_one(value, "#/f", 0, check)
     scope, _, rest = rest.partition(":")
     name, colon, values = rest.partition(":")
     if scope == SEGMENT:
@@ -269,7 +308,7 @@ def _read(text: str, check: Check) -> Filter:
     folded = operator.endswith("~")
     operator = operator.removesuffix("~")
     if operator not in OPERATORS or not colon:
-        raise _invalid(f"{text!r} is not operator:dimension:values", "#/f")
+        raise _invalid(f"{spelled(text)} is not operator:dimension:values", "#/f")
     whole = f"{scope}:{name}" if scope else name
     return check(Leaf(operator, whole, tuple(_split(values, "|")), not folded), "#/f")
 

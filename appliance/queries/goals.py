@@ -87,7 +87,7 @@ def chosen(leaf: Leaf, goals: Sequence[Goal]) -> list[Goal]:
 
 
 def without(tree: Filter) -> Filter:
-    """The tree without those parts of its AND that name goals: whom conversions are compared with."""
+    """The tree without those parts of its AND that name goals anywhere: whom conversions are compared with."""
     return AllOf(tuple(part for part in conjuncts(tree) if not names_goals(part)))
 
 
@@ -97,12 +97,18 @@ def names_goals(tree: Filter) -> bool:
 
 
 def grouped(tree: Filter, goals: Sequence[Goal]) -> tuple[Goal, ...]:
-    """The goals that results are grouped by: those that every goal in the AND at the top allows."""
-    found = list(goals)
-    for part in conjuncts(tree):
-        if isinstance(part, Leaf) and part.dimension == GOAL:
-            found = chosen(part, found)
-    return tuple(found)
+    """The goals that results are grouped by: those that the tree allows. What a `not` says of goals rules none out."""
+    return tuple(goal for goal in goals if _allows(tree, goal))
+
+
+def _allows(tree: Filter, goal: Goal) -> bool:
+    parts = conjuncts(tree)
+    if len(parts) != 1:
+        return all(_allows(part, goal) for part in parts)
+    (part,) = parts
+    if isinstance(part, AnyOf):
+        return any(_allows(either, goal) for either in part.parts)
+    return not isinstance(part, Leaf) or part.dimension != GOAL or bool(chosen(part, [goal]))
 
 
 def _invalid(message: str, pointer: str) -> Invalid:

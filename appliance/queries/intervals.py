@@ -21,6 +21,13 @@ Interval = Literal["minute", "hour", "day", "week", "month"]
 INTERVALS: Final[tuple[Interval, ...]] = get_args(Interval)
 
 BUCKETS_MAX: Final = 10_000
+_SHORTEST: Final[dict[Interval, int]] = {
+    "minute": MINUTE,
+    "hour": HOUR,
+    "day": DAY,
+    "week": 7 * DAY,
+    "month": 28 * DAY,
+}
 
 _Calendar = tuple[Callable[[date], date], Callable[[date], date]]  # first day of the bucket; of the one after it
 _CALENDARS: Final[dict[str, _Calendar]] = {
@@ -45,22 +52,29 @@ class Bucket(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=16)  # one question asks for its buckets several times
 def buckets(there: Range, interval: Interval) -> tuple[Bucket, ...]:
     """The buckets of a range in order; together they are the range. Raises Invalid when there are too many."""
-    shortest = {"minute": MINUTE, "hour": HOUR}.get(interval, DAY)
-    if (there.end - there.start) // shortest > BUCKETS_MAX:
+    if not fits(there, interval):
         raise Invalid(f"this range has too many buckets of one {interval}; use a longer interval")
     edges = _clock_edges if interval in ("minute", "hour") else _calendar_edges
     return tuple(_bucket(there, interval, label, start, end) for label, start, end in edges(there, interval))
 
 
+def fits(there: Range, interval: Interval) -> bool:
+    """Whether a range has no more buckets than can be asked for."""
+    return (there.end - there.start) // _SHORTEST[interval] <= BUCKETS_MAX
+
+
 def valid_intervals(there: Range) -> list[Interval]:
-    """Intervals that make a readable chart of a range: two buckets or more, and no more than some 750."""
+    """Intervals that make a readable chart of a range: two buckets or more, and no more than some 750.
+
+    Months are the longest, and stand also for what is longer than that.
+    """
     length = there.end - there.start
     limits: dict[Interval, tuple[int, int]] = {
         "minute": (2 * MINUTE, 25 * HOUR),
         "hour": (2 * HOUR, 31 * DAY + HOUR),
         "day": (2 * DAY - HOUR, 750 * DAY),
         "week": (14 * DAY - HOUR, 5000 * DAY),
-        "month": (45 * DAY, 20_000 * DAY),
+        "month": (45 * DAY, BUCKETS_MAX * 28 * DAY),
     }
     return [name for name, (least, most) in limits.items() if least <= length <= most] or ["day"]
 
@@ -72,7 +86,7 @@ def default_interval(there: Range) -> Interval:
         return "minute"
     if length <= 2 * DAY + HOUR:
         return "hour"
-    return "day" if length <= 93 * DAY else "month"
+    return "day" if length <= 93 * DAY + HOUR else "month"
 
 
 def _bucket(there: Range, interval: Interval, label: str, start: int, end: int) -> Bucket:

@@ -12,13 +12,12 @@ from typing import Final
 import msgspec
 
 from appliance.queries.conditions import PAGEVIEW_KIND
-from appliance.queries.dimensions import NONE
 from appliance.queries.filters import Filter
 from appliance.queries.question import Scope
 from appliance.queries.relations import Relations
 from appliance.queries.reports import Reports, Statements
 from appliance.queries.selection import events, holds, whole
-from appliance.storage.dimensions import dictionary_of
+from appliance.storage.dimensions import NONE, dictionary_of
 
 DISTANCE: Final = 2  # places before and after that are looked at
 PLACES_MAX: Final = 8  # of each distance

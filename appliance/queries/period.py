@@ -80,6 +80,12 @@ class Range(msgspec.Struct, frozen=True):
         return self.start <= self.now < self.end
 
     @property
+    def so_far(self) -> "Range":
+        """What of it has passed: up to the end of the running minute, where it goes on after that."""
+        edge = _edge(self.now)
+        return msgspec.structs.replace(self, end=edge) if self.start < edge < self.end else self
+
+    @property
     def days(self) -> int:
         """Local days that it touches."""
         return (self.last_day - self.first_day).days + 1
@@ -137,7 +143,7 @@ def resolve(period: Period, timezone: str, now: int, first_event: int | None = N
     if isinstance(period, Dates):
         return _of_days(period.first, (period.last - period.first).days + 1, zone, now)
     name = period.name
-    edge = (now // MINUTE + 1) * MINUTE
+    edge = _edge(now)
     if name in _ROLLING:
         return Range(edge - _ROLLING[name], edge, timezone, now, "microsecond", _ROLLING[name])
     today = period.anchor or local_day(now, zone)
@@ -156,6 +162,10 @@ def resolve(period: Period, timezone: str, now: int, first_event: int | None = N
         else _of_months(today.replace(month=1, day=1), 12, zone, now)
     )
     return _until(edge, whole) if whole.start < edge < whole.end else whole
+
+
+def _edge(now: int) -> int:
+    return (now // MINUTE + 1) * MINUTE
 
 
 def _of_days(first: date, count: int, zone: ZoneInfo, now: int) -> Range:

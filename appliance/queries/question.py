@@ -7,13 +7,14 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries import filters, segments
-from appliance.queries.comparison import Comparison
+from appliance.queries.comparison import Comparison, is_comparable
 from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
 from appliance.queries.goals import expanded, grouped, names_goals, without
 from appliance.queries.intervals import Interval, default_interval
 from appliance.queries.metrics import metric
 from appliance.queries.period import Dates, Period, Range, between, named
+from appliance.spelling import member, spelled
 from appliance.storage.goals import Goal
 from appliance.storage.segments import Segment
 
@@ -189,7 +190,10 @@ def parse(body: object, goals: Sequence[Goal] = (), known: Sequence[Segment] = (
     check_api_rules(report, tree)
     if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
         raise _fault("time_labels needs a dimension of time", "#/include/time_labels")
-    return Query(site_id, _period(fields["date_range"], "#/date_range"), tree, report, include)
+    period = _period(fields["date_range"], "#/date_range")
+    if include.comparisons is not None and not is_comparable(period, include.comparisons):
+        raise _fault("nothing was before all time: compare it with a range of your own", "#/include/comparisons/mode")
+    return Query(site_id, period, tree, report, include)
 
 
 _FIELDS: Final = (
@@ -276,7 +280,7 @@ def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str,
         raise _fault("an object is expected", pointer)
     for name in value:
         if name not in names:
-            raise _fault(f"{name!r} is not known here", f"{pointer}/{name}")
+            raise _fault(f"{spelled(name)} is not known here", member(pointer, name))
     return value
 
 

@@ -52,13 +52,17 @@ class _Part(NamedTuple):
 class Reports:
     """Answers questions about projects with a query engine.
 
-    Its methods raise QueryTimeout, StorageUnavailable, and Invalid for what cannot be asked.
+    Its methods raise QueryTimeout, StorageUnavailable, ChunkDamaged, and Invalid for what cannot be asked.
     """
 
     def __init__(self, engine: QueryEngine, names: Names = Names()) -> None:
         self._engine = engine
         self._dialect = DIALECTS[engine.dialect]
         self._names = names
+
+    def over(self, wrap: Callable[[QueryEngine], QueryEngine]) -> "Reports":
+        """The same, with its questions asked through what `wrap` makes of the engine."""
+        return Reports(wrap(self._engine), self._names)
 
     @property
     def names(self) -> Names:

@@ -62,9 +62,9 @@ class Cohorts(msgspec.Struct, frozen=True):
 
 
 def intervals_of(there: Range) -> list[Interval]:
-    """Intervals that make two to STEPS_MAX steps of a range; `day` where none does."""
+    """Intervals that make two to STEPS_MAX steps of a range; where none does, the one that comes nearest."""
     lengths: dict[Interval, int] = {"day": there.days, "week": -(-there.days // 7), "month": -(-there.days // 31)}
-    return [name for name in INTERVALS if 2 <= lengths[name] <= STEPS_MAX] or ["day"]
+    return [name for name in INTERVALS if 2 <= lengths[name] <= STEPS_MAX] or (["day"] if there.days < 2 else ["month"])
 
 
 def default_interval(there: Range) -> Interval:

@@ -5,16 +5,17 @@ from typing import Any
 
 from appliance.errors import Invalid
 from appliance.queries import filters
-from appliance.queries.filters import SEGMENT, AllOf, AnyOf, Check, Filter, HasDone, Leaf, Not, conjuncts, to_json, walk
+from appliance.queries.filters import SEGMENT, AllOf, AnyOf, Bounded, Check, Filter, HasDone, Leaf, Not, to_json, walk
 from appliance.queries.goals import checking
 from appliance.storage.goals import Goal
 from appliance.storage.segments import Segment
 
 
-def tree_of(segment: Segment, goals: Sequence[Goal]) -> AllOf:
-    """What a segment stands for, in a project with these goals. Raises Invalid: a goal that it names may be gone."""
+def tree_of(segment: Segment, check: Check) -> Filter:
+    """What a segment stands for; `check` is of its project's goals. Raises Invalid: one that it names may be gone."""
     try:
-        return filters.parse(list(segment.filters), check=checking(goals))
+        tree = filters.parse(list(segment.filters), check=check)
+        return tree.parts[0] if len(tree.parts) == 1 else tree
     except Invalid as error:
         raise _invalid(f"the segment {segment.name!r} cannot be asked any more: {error}", error.pointer) from None
 
@@ -28,7 +29,7 @@ def checked(written: Any, goals: Sequence[Goal]) -> list[Any]:
             raise _invalid("a segment cannot stand inside another one", f"{pointer}/1")
         return other(leaf, pointer)
 
-    return [to_json(part) for part in conjuncts(filters.parse(written, check=check))]
+    return [to_json(part) for part in filters.parse(written, check=check).parts]
 
 
 def naming(segments: Sequence[Segment], goals: Sequence[Goal]) -> Check:
@@ -46,6 +47,8 @@ def expanding(segments: Sequence[Segment], goals: Sequence[Goal]) -> Check:
     """The same, with what a segment stands for in place of it."""
     known = {str(segment.id): segment for segment in segments}
     other = checking(goals)
+    bounded = Bounded(other)  # all segments of a question together
+    trees: dict[str, Filter] = {}
 
     def check(leaf: Leaf, pointer: str) -> Filter:
         if leaf.dimension != SEGMENT:
@@ -57,8 +60,10 @@ def expanding(segments: Sequence[Segment], goals: Sequence[Goal]) -> Check:
         for index, name in enumerate(leaf.values):
             if name not in known:
                 raise _invalid(f"there is no segment {name}", f"{pointer}/2/{index}")
-        trees = tuple(tree_of(known[name], goals) for name in leaf.values)
-        return trees[0] if len(trees) == 1 else AnyOf(trees)
+            if name not in trees:
+                trees[name] = tree_of(known[name], bounded)
+        found = tuple(trees[name] for name in dict.fromkeys(leaf.values))
+        return found[0] if len(found) == 1 else AnyOf(found)
 
     return check
 
@@ -79,10 +84,7 @@ def expanded(tree: Filter, segments: Sequence[Segment], goals: Sequence[Goal]) -
         parts = tuple(put(each) for each in part.parts)
         return AllOf(parts) if isinstance(part, AllOf) else AnyOf(parts)
 
-    parts: list[Filter] = []
-    for part in conjuncts(tree):
-        parts += conjuncts(put(part)) if names_segments(part) else [part]
-    return AllOf(tuple(parts))
+    return put(tree)
 
 
 def names_segments(tree: Filter) -> bool:

@@ -295,7 +295,7 @@ class ReportSQL:
             if isinstance(self.groupings[places[order.key]] if order.key in places else None, Dimension):
                 expression = self._relations.dialect.by_bytes(expression)
             terms.append(f"{expression} {'DESC' if order.descending else 'ASC'} NULLS LAST")
-        # Two codes may have one label, when somebody sent it as text.
+        # Should two codes have one label, as rows of before decision 0014 may: their order is still the same each time.
         terms += [f"g.{self._relations.key(item)}" for item in self.groupings]
         return ", ".join(terms)
 

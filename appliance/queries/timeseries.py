@@ -2,6 +2,7 @@
 
 import msgspec
 
+from appliance.queries.beside import buckets_beside
 from appliance.queries.intervals import Bucket, Interval
 from appliance.queries.metrics import Value, metric
 from appliance.queries.question import Report
@@ -11,7 +12,7 @@ from appliance.queries.results import Table
 class Point(msgspec.Struct, frozen=True):
     """A bucket and its value; `value` is None in buckets to come, and for a ratio over 0.
 
-    `previous_bucket` is the bucket at the same place of the other range, None where that is shorter.
+    `previous_bucket` is its counterpart in the other range (beside.py), None where there is none.
     """
 
     bucket: Bucket
@@ -27,14 +28,15 @@ def report(metrics: tuple[str, ...], interval: Interval) -> Report:
 def points(table: Table, name: str, previous: Table | None = None) -> tuple[Point, ...]:
     """The series of one of the table's metrics. `table` and `previous` are grouped by time alone."""
     values = _filled(table, name)
-    others = _filled(previous, name) if previous is not None else []
-    steps = previous.buckets if previous is not None else ()
+    if previous is None:
+        return tuple(map(Point, table.buckets, values))
+    others = _filled(previous, name)
     series = []
-    for index, (bucket, value) in enumerate(zip(table.buckets, values, strict=True)):
-        if index < len(steps):
-            series.append(Point(bucket, value, steps[index], others[index]))
-        else:
+    for bucket, value, place in zip(table.buckets, values, buckets_beside(table, previous), strict=True):
+        if place is None:
             series.append(Point(bucket, value))
+        else:
+            series.append(Point(bucket, value, previous.buckets[place], others[place]))
     return tuple(series)
 
 

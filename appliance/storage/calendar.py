@@ -39,6 +39,12 @@ def month_of(day: int) -> int:
     return (there.year - _EPOCH.year) * 12 + there.month - 1
 
 
+def days_in_words(first: int, last: int) -> str:
+    """Days as messages name them: `2026-03-09`, `2026-03-09 to 2026-03-11`."""
+    dates = [str(_EPOCH + timedelta(day)) for day in (first, last)]
+    return dates[0] if first == last else " to ".join(dates)
+
+
 def days_of_month(day: int) -> Span:
     """The calendar month that a day lies in, as its days."""
     first = (_EPOCH + timedelta(day)).replace(day=1)

@@ -40,6 +40,21 @@ DICTIONARIES: Final[dict[str, int]] = {
 # What a visit has of its first event: acquisition, place and device. It never changes.
 OF_FIRST_EVENT: Final = frozenset(name for name, number in DICTIONARIES.items() if 8 <= number <= 26)
 
+DIRECT: Final = "Direct / None"
+NOT_SET: Final = "(not set)"
+NONE: Final = "(none)"
+
+_LABELS: Final[dict[str, str]] = {
+    **dict.fromkeys(("name", "source", "hostname", "path", "currency"), NONE),
+    **dict.fromkeys(("referrer", "referrer_source"), DIRECT),
+}
+# What answers call a missing value, by the number of the dictionary. An event is never without its name.
+_FOLDED: Final[dict[int, str]] = {
+    number: _LABELS.get(name, NOT_SET)
+    for name, number in DICTIONARIES.items()
+    if name not in ("name", "title", "user", "click_id", "context")
+}
+
 _SHARED: Final[dict[str, str]] = {
     "entry_path": "path",
     "exit_path": "path",
@@ -58,6 +73,17 @@ def dictionary_of(column: str) -> int | str:
     if is_property(column):
         return column
     return DICTIONARIES[_SHARED.get(column, column)]
+
+
+def label_of_missing(column: str) -> str:
+    """What answers call code 0 of a column."""
+    return NONE if is_property(column) else _LABELS.get(_SHARED.get(column, column), NOT_SET)
+
+
+def is_missing(dimension: int, text: str) -> bool:
+    """Whether a text has code 0: nothing, or just what answers call that. Two groups of one label would be one name for
+    two things, in filters and comparisons."""
+    return not text or text == _FOLDED.get(dimension)
 
 
 def property_column(name: str) -> str:

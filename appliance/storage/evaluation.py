@@ -113,7 +113,7 @@ class QueryEngine(Protocol):
 
         Raises QueryTimeout, StorageUnavailable; SampledData, decided in the same snapshot, when the plan has to be
         weighted; Invalid when a pattern of a code set is no regular expression; RawPurged when a step with a range
-        needs what is purged.
+        needs what is purged; ChunkDamaged, naming its days, when it needs what cannot be read.
         """
         ...
 

@@ -9,6 +9,7 @@ from appliance.clock import DAY
 from appliance.storage import goals, segments
 from appliance.web import dashboard_state
 from appliance.web.access import SiteAccess, project_for
+from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.parts import parts_of
 
@@ -25,7 +26,7 @@ class Asked(NamedTuple):
 async def asked(request: Request) -> Asked:
     """Raises LoginNeeded, NotFound; Invalid with status 400; Unavailable."""
     access = await project_for(request)
-    first_event = await parts_of(request).reports.first_event(access.project)
+    first_event = await reports_of(request).first_event(access.project)
     return Asked(access, await _state(request, access, first_event))
 
 

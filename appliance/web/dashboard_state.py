@@ -17,15 +17,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from appliance.clock import MINUTE
 from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import properties, segments
 from appliance.queries import view as view_parameters
-from appliance.queries.comparison import compared
-from appliance.queries.filters import LEAVES_MAX, OPERATORS, SEGMENT, AllOf, Filter, Leaf, conjuncts, leaves
+from appliance.queries.comparison import compared, compared_so_far, is_comparable
+from appliance.queries.filters import OPERATORS, SEGMENT, AllOf, Filter, Leaf, written_parts
 from appliance.queries.goals import checking
-from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, valid_intervals
+from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, fits, valid_intervals
 from appliance.queries.localtime import add_months, local_day
 from appliance.queries.overview import METRICS
 from appliance.queries.period import Named, Period, Range, resolve
@@ -75,25 +74,22 @@ class State:
     def compared(self) -> Range | None:
         """The range to compare with; all time is compared with nothing but dates that somebody chose."""
         comparison = self.view.comparison
-        if comparison is None or (is_all(self.view.period) and comparison.mode != "custom"):
+        if comparison is None or not is_comparable(self.view.period, comparison):
             return None
         return compared(self.range, comparison)
 
     @cached_property
     def compared_so_far(self) -> Range | None:
         """Of the range to compare with, as much as has passed of this one: 9 o'clock is not measured by a whole day."""
-        here, comparison = self.range, self.view.comparison
-        edge = (self.now // MINUTE + 1) * MINUTE
-        if self.compared is None or comparison is None or not here.start < edge < here.end:
-            return self.compared
-        return compared(msgspec.structs.replace(here, end=edge), comparison)
+        comparison = self.view.comparison
+        if comparison is None or self.compared is None:
+            return None
+        return compared_so_far(self.range, comparison)
 
     @property
     def intervals(self) -> list[Interval]:
         """Intervals that the chart can have, the shortest first."""
-        found = valid_intervals(self.range)
-        too_long = found == ["day"] and self.range.days > 750
-        return ["month"] if too_long else found
+        return valid_intervals(self.range)
 
     @property
     def interval(self) -> Interval:
@@ -159,7 +155,7 @@ class State:
     @property
     def parts(self) -> list[Filter]:
         """The filters, all of which hold."""
-        return conjuncts(self.view.filter)
+        return written_parts(self.view.filter)
 
     # ------------------------------------------------------------------ URLs
 
@@ -231,14 +227,12 @@ def read(
         view = view_parameters.read(_usual(pairs, first, project, now), segments.naming(saved, goals))
         if not {"period", "from", "to"} & first.keys():
             view = msgspec.structs.replace(view, period=default_period(project.timezone, now, first_event))
-        if sum(1 for _ in leaves(view.filter)) > LEAVES_MAX:
-            raise Invalid(f"more than {LEAVES_MAX} filters", field="filters")
         tabs = _tabs(first, cards.arranged(with_goals=bool(goals)))
         state = State(project, now, first_event, view, _metric(first), tabs, tuple(goals), tuple(saved))
         state.scope  # noqa: B018 - what cannot be asked is said before anything is
         for name, there in (("period", state.range), ("compare", state.compared), ("compare", state.compared_so_far)):
-            if there is not None and there.days > BUCKETS_MAX:
-                raise Invalid(f"at most {BUCKETS_MAX:,} days can be shown", field=name)
+            if there is not None and not fits(there, state.interval):
+                raise Invalid(f"at most {BUCKETS_MAX:,} steps of one {state.interval} can be shown", field=name)
     except Invalid as error:
         raise bad(error) from None
     except (OverflowError, ValueError):

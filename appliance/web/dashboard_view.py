@@ -46,6 +46,7 @@ def dashboard_view(
     *,
     install: Install | None = None,
     failed: bool = False,
+    failure: str = "",
 ) -> DashboardView:
     """The page. Without `counted` it is a skeleton: for a site without data (`install`), or after a failure."""
     project, there = state.project, state.range
@@ -67,6 +68,7 @@ def dashboard_view(
         install=install,
         empty=empty,
         failed=failed,
+        failure=failure,
         last_days_href=last_days.href() if state.view.period != Named("30d") else None,
         main_href=state.href(urls.main_card(project)),
         ticking=counted is not None and there.is_running and there.days <= TICKING_DAYS_MAX,

@@ -7,9 +7,9 @@ import msgspec
 
 from appliance.ingest.geo import country_name
 from appliance.model import Project
-from appliance.queries.dimensions import DIRECT
 from appliance.queries.event_log import Cursor, Entry, Sent
 from appliance.queries.metrics import Money
+from appliance.storage.dimensions import DIRECT
 from appliance.web import formats, urls
 from appliance.web.dashboard_state import State
 from appliance.web.report_page import bad

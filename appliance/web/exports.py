@@ -12,7 +12,7 @@ from appliance.queries import export, period
 from appliance.queries.tabular import csv_bytes, ndjson_bytes
 from appliance.storage.interface import Database
 from appliance.web.access import state_of
-from appliance.web.parts import parts_of
+from appliance.web.attended import reports_of
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
@@ -48,7 +48,7 @@ async def _range(request: Request, project: Project, text: str) -> tuple[int, in
         asked = period.between(first, last) if comma else period.named(text)
     except Invalid as error:
         raise Invalid(str(error), field="date_range", code="unknown_range") from None
-    scope = await parts_of(request).reports.scope(project, asked, clock.now())
+    scope = await reports_of(request).scope(project, asked, clock.now())
     return scope.range.start, scope.range.end
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ExceptionHandler
 
-from appliance.errors import ApplianceError, Invalid, StorageUnavailable, Unavailable
+from appliance.errors import ApplianceError, AskerGone, ChunkDamaged, Invalid, StorageUnavailable, Unavailable
 from appliance.web import shell
 from appliance.web.access import LoginNeeded
 from appliance.web.views import ErrorView
@@ -37,7 +37,10 @@ def handlers() -> dict[Any, ExceptionHandler]:
 
 async def respond(request: Request, error: ApplianceError) -> Response:
     """The answer to an error raised on purpose."""
-    headers = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, AskerGone):
+        log.info("the asker left", path=request.url.path)
+        return Response(status_code=error.status)
     if isinstance(error, LoginNeeded) and _wants_page(request):
         return _to_login(request, error)
     if isinstance(error, Unavailable):
@@ -47,6 +50,9 @@ async def respond(request: Request, error: ApplianceError) -> Response:
             error = StorageUnavailable()  # where the database is, is for the log alone
     if error.status == 401:
         headers["www-authenticate"] = 'Bearer realm="appliance"'
+    if isinstance(error, ChunkDamaged):
+        log.error("stored data are damaged", path=request.url.path, error=str(error))
+        return _answer(request, error.status, error.code, str(error), headers)
     if error.status >= 500 and not isinstance(error, Unavailable):
         log.error("request failed", path=request.url.path, code=error.code, exc_info=error)
         return _answer(request, error.status, error.code, "The appliance could not answer this.", headers)
@@ -96,7 +102,8 @@ def _answer(
             shell=shell.bare(request, title),
             status=status,
             parameter=field,
-            detail=detail if field else None,
+            detail=detail if field or code == ChunkDamaged.code else None,
+            damaged=code == ChunkDamaged.code,
             request_id=request_id,
         )
         page = request.app.state.render("error.html", view)

@@ -41,9 +41,11 @@ async def site_numbers(reports: Reports, presence: Presence, projects: Sequence[
             return _unknown(live)
 
     asked = {project.id: asyncio.create_task(one(project)) for project in projects}
-    late = (await asyncio.wait(asked.values(), timeout=SECONDS_MAX))[1] if asked else set()
-    for task in late:
-        task.cancel()
+    try:
+        late = (await asyncio.wait(asked.values(), timeout=SECONDS_MAX))[1] if asked else set()
+    finally:  # also when nobody waits for the page any more
+        for task in asked.values():
+            task.cancel()
     return {
         project.id: _unknown(presence.people(project.id, now)) if task in late else task.result()
         for project, task in zip(projects, asked.values(), strict=True)

@@ -275,6 +275,8 @@ TEXTS: Mapping[str, str] = ADMIN | {
     "error.500.hint": "It has been written to the log. Collecting events goes on.",
     "error.503": "Not ready at the moment",
     "error.503.hint": "The database does not answer. Events are kept in the journal until it does.",
+    "error.damaged": "A part of the stored data cannot be read",
+    "error.damaged.hint": "Other periods are answered. Collecting events goes on.",
     "error.home": "To the start page",
     "error.request": "Request {id}",
 }

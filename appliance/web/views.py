@@ -289,6 +289,7 @@ class DashboardView:
     install: Install | None = None  # given until the first event ever
     empty: bool = False  # no visits in the period
     failed: bool = False  # the figures could not be had: the card says so, with `href` as Retry
+    failure: str = ""  # why not, where that is known
     last_days_href: str | None = None  # "Last 30 days" of the empty state
     main_href: str  # answers with `dashboard/_main.html`, the card of figures and chart
     ticking: bool = False  # the period includes now: a `tick` refetches the main card
@@ -367,6 +368,7 @@ class ErrorView:
     shell: Shell
     status: int
     parameter: str | None = None  # of the address or form, that is at fault; `detail` says why
+    damaged: bool = False  # stored data cannot be read: `detail` says which
     detail: str | None = None
     request_id: str | None = None
     home_href: str = "/"

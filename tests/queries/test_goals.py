@@ -4,7 +4,7 @@ import pytest
 
 from appliance.errors import Invalid
 from appliance.queries import view
-from appliance.queries.filters import AllOf, AnyOf, HasDone, Leaf, Not, from_url, to_url
+from appliance.queries.filters import AllOf, AnyOf, Filter, HasDone, Leaf, Not, conjuncts, from_url, to_url
 from appliance.queries.goals import as_filter, checking, chosen, expanded, grouped, without
 from appliance.queries.period import Named, resolve
 from appliance.queries.question import COMPARISONS_MAX, Scope
@@ -50,6 +50,7 @@ def test_patterns_of_pages(pattern: str, path: str, reached: bool) -> None:
 
 SIGNUP, SALE = Goal(1, 1, "Sign-up", "event", "Signup"), Goal(2, 1, "Sale", "event", "Buy", "plan", "pro", "EUR")
 GERMAN = Leaf("is", "visit:country", ("DE",))
+SIGNED_UP = Leaf("is", "event:goal", ("Sign-up",))
 
 
 def test_goals_in_a_filter_become_what_reaches_them() -> None:
@@ -69,14 +70,39 @@ def test_goals_in_a_filter_become_what_reaches_them() -> None:
 def test_a_base_is_without_goals_but_with_what_visitors_have_done() -> None:
     named = Leaf("contains", "event:goal", ("S",))
     done = HasDone(named)
-    assert without(AllOf((GERMAN, named, AnyOf((GERMAN, named)), done))) == AllOf((GERMAN, done))
+    assert without(AllOf((GERMAN, named, AnyOf((GERMAN, named)), Not(named), done))) == AllOf((GERMAN, done))
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        AllOf((AllOf((SIGNED_UP, GERMAN)),)),
+        AllOf((SIGNED_UP, AllOf((AllOf((GERMAN,)),)))),
+        AnyOf((AllOf((SIGNED_UP, GERMAN)),)),
+        Not(Not(AllOf((SIGNED_UP, GERMAN)))),
+        Not(AnyOf((Not(SIGNED_UP), Not(GERMAN)))),
+        Not(AllOf((AnyOf((Not(SIGNED_UP), Not(GERMAN))),))),
+    ],
+)
+def test_an_and_is_one_however_it_is_written(both: Filter) -> None:
+    assert without(both) == AllOf((GERMAN,))
+    assert conjuncts(both) == [SIGNED_UP, GERMAN]
+    assert grouped(both, [SALE, SIGNUP]) == (SIGNUP,)
+
+
+def test_one_or_the_other_is_left_out_as_a_whole() -> None:
+    assert without(AllOf((AnyOf((SIGNED_UP, GERMAN)),))) == AllOf()
+    assert without(AllOf((Not(AllOf((SIGNED_UP, GERMAN))),))) == AllOf()
 
 
 def test_results_are_grouped_by_the_goals_that_all_filters_allow() -> None:
     sale = Leaf("is", "event:goal", ("Sale",))
     assert grouped(AllOf((GERMAN,)), [SALE, SIGNUP]) == (SALE, SIGNUP)
     assert grouped(AllOf((sale,)), [SALE, SIGNUP]) == (SALE,)
-    assert grouped(AllOf((sale, Leaf("is", "event:goal", ("Sign-up",)))), [SALE, SIGNUP]) == ()
+    assert grouped(AllOf((sale, SIGNED_UP)), [SALE, SIGNUP]) == ()
+    assert grouped(AllOf((AllOf((sale,)), GERMAN)), [SALE, SIGNUP]) == (SALE,)
+    assert grouped(AllOf((AnyOf((sale, SIGNED_UP)),)), [SALE, SIGNUP]) == (SALE, SIGNUP)
+    assert grouped(AllOf((AnyOf((sale, GERMAN)), Not(sale))), [SALE, SIGNUP]) == (SALE, SIGNUP)
     assert chosen(Leaf("contains", "event:goal", ("SIGN",), False), [SALE, SIGNUP]) == [SIGNUP]
 
 

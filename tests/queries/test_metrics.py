@@ -1,12 +1,8 @@
-"""Arithmetic of figures: rounding, money, changes, and rows beside each other."""
+"""Arithmetic of figures: rounding, money, changes."""
 
 import pytest
 
-from appliance.errors import Invalid
-from appliance.queries import beside
 from appliance.queries.metrics import Money, Value, change, metric, ratio
-from appliance.queries.question import Report
-from appliance.queries.results import Row, Table
 
 
 @pytest.mark.parametrize(
@@ -46,14 +42,3 @@ def test_money_needs_its_one_currency(name: str, paying: int, currency: str | No
 )
 def test_changes(current: Value, previous: Value, expected: int | None) -> None:
     assert change(current, previous) == expected
-
-
-def test_too_many_groups_to_compare_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "ROWS_MAX", 2)
-    report = Report(("visitors",), ("visit:os",), limit=1, offset=5, total_rows=True)
-    assert beside.counterpart(report) == Report(("visitors",), ("visit:os",), limit=3)
-    rows = tuple(Row((name,), (1,)) for name in "abc")
-    table = Table(("visit:os",), ("visitors",), rows[:1])
-    with pytest.raises(Invalid):
-        beside.matched(table, Table(("visit:os",), ("visitors",), rows))
-    assert beside.matched(table, Table(("visit:os",), ("visitors",), rows[:2])) == [rows[0]]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from appliance.clock import HOUR
 from appliance.errors import Invalid
-from appliance.queries.comparison import Comparison, compared
+from appliance.queries.comparison import Comparison, compared, compared_so_far, is_comparable
 from appliance.queries.intervals import BUCKETS_MAX, Interval, buckets, default_interval, valid_intervals
 from appliance.queries.localtime import to_aware
 from appliance.queries.period import (
@@ -26,6 +27,7 @@ from tests.queries.worlds import instant
 
 BERLIN = "Europe/Berlin"
 NOW = instant("2026-03-10 13:34:56", BERLIN)  # a Tuesday
+PREVIOUS, YEAR = Comparison(match_weekday=False), Comparison("year_over_year", match_weekday=False)
 FIRST = instant("2025-11-04 00:30", BERLIN)
 
 
@@ -183,6 +185,13 @@ def test_back_and_forth_is_the_period_itself_and_nothing_is_after_now(period: Na
 # ---------------------------------------------------------------------- comparisons
 
 
+def custom(first: str, last: str) -> Comparison:
+    return Comparison("custom", dates=Dates(date.fromisoformat(first), date.fromisoformat(last)))
+
+
+MARCH = between("2026-03-01", "2026-03-31")
+
+
 @pytest.mark.parametrize(
     ("period", "mode", "start", "end"),
     [
@@ -227,6 +236,66 @@ def test_a_custom_comparison_is_taken_as_it_is() -> None:
         "2025-01-01 00:00",
         "2025-01-04 00:00",
     )
+
+
+@pytest.mark.parametrize(
+    ("period", "comparison", "start", "end"),
+    [
+        # Running: up to the end of this minute, 13:35, of the day as far in.
+        (Named("day"), PREVIOUS, "2026-03-09 00:00", "2026-03-09 13:35"),
+        (Named("day"), Comparison(), "2026-03-03 00:00", "2026-03-03 13:35"),
+        (Named("day"), YEAR, "2025-03-10 00:00", "2025-03-10 13:35"),
+        (Named("month"), PREVIOUS, "2026-02-19 00:00", "2026-02-28 13:35"),
+        (Named("year"), YEAR, "2025-01-01 00:00", "2025-03-10 13:35"),
+        (Named("6mo"), PREVIOUS, "2025-04-01 00:00", "2025-09-10 13:35"),
+        (Named("12mo"), PREVIOUS, "2024-04-01 00:00", "2025-03-10 13:35"),
+        (Named("12mo"), YEAR, "2024-04-01 00:00", "2025-03-10 13:35"),
+        (MARCH, PREVIOUS, "2026-01-29 00:00", "2026-02-07 13:35"),
+        (MARCH, YEAR, "2025-03-01 00:00", "2025-03-10 13:35"),
+        (Times(NOW - HOUR, NOW + HOUR), PREVIOUS, "2026-03-10 10:34", "2026-03-10 11:35"),
+        # Over: the whole.
+        (Named("day", date(2026, 3, 9)), PREVIOUS, "2026-03-08 00:00", "2026-03-09 00:00"),
+        (Named("7d"), PREVIOUS, "2026-02-24 00:00", "2026-03-03 00:00"),
+        (Named("24h"), PREVIOUS, "2026-03-08 13:35", "2026-03-09 13:35"),
+        (between("2026-03-11", "2026-03-12"), PREVIOUS, "2026-03-09 00:00", "2026-03-11 00:00"),  # not begun
+        # Dates of one's own: cut where they are as many days, of the whole range or so far.
+        (Named("day"), custom("2026-01-05", "2026-01-05"), "2026-01-05 00:00", "2026-01-05 13:35"),
+        (Named("day"), custom("2026-01-05", "2026-01-06"), "2026-01-05 00:00", "2026-01-07 00:00"),
+        (Named("month"), custom("2026-01-01", "2026-01-10"), "2026-01-01 00:00", "2026-01-10 13:35"),
+        (MARCH, custom("2026-01-01", "2026-01-31"), "2026-01-01 00:00", "2026-01-10 13:35"),
+        (MARCH, custom("2026-01-01", "2026-01-10"), "2026-01-01 00:00", "2026-01-10 13:35"),
+        (Named("day", date(2026, 3, 9)), custom("2026-01-05", "2026-01-05"), "2026-01-05 00:00", "2026-01-06 00:00"),
+    ],
+)
+def test_a_range_that_runs_is_compared_up_to_the_same_point(
+    period: Period, comparison: Comparison, start: str, end: str
+) -> None:
+    assert wall(compared_so_far(at(period), comparison)) == (start, end)
+
+
+@pytest.mark.parametrize(
+    ("now", "period", "comparison", "end"),
+    [
+        # The other month is met to its end where it is too short, and not left again on the next day.
+        ("2026-08-28 12:00", "6mo", PREVIOUS, "2026-02-28 12:01"),
+        ("2026-08-28 23:59", "6mo", PREVIOUS, "2026-03-01 00:00"),
+        ("2026-08-29 12:00", "6mo", PREVIOUS, "2026-03-01 00:00"),
+        ("2026-08-31 12:00", "6mo", PREVIOUS, "2026-03-01 00:00"),
+        ("2024-02-29 12:00", "month", YEAR, "2023-03-01 00:00"),
+        ("2024-02-29 12:00", "day", YEAR, "2023-02-28 12:01"),
+        ("2026-03-29 12:00", "day", PREVIOUS, "2026-03-28 12:01"),  # the clock went forward: still noon
+    ],
+)
+def test_the_same_point_where_calendars_differ(now: str, period: str, comparison: Comparison, end: str) -> None:
+    here = resolve(Named(period), BERLIN, instant(now, BERLIN))
+    assert wall(compared_so_far(here, comparison))[1] == end
+
+
+def test_all_time_is_compared_only_with_dates_that_somebody_chose() -> None:
+    assert not is_comparable(Named("all"), Comparison())
+    assert not is_comparable(Named("all"), YEAR)
+    assert is_comparable(Named("all"), custom("2025-01-01", "2025-01-03"))
+    assert is_comparable(Named("day"), Comparison())
 
 
 # ---------------------------------------------------------------------- buckets
@@ -326,6 +395,19 @@ def test_a_range_of_too_many_buckets_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "interval", "count"),
+    [
+        ("1990-01-01", "month", 435),
+        ("1990-01-01", "week", 1891),
+        ("1999-01-01", "day", 9949),
+        ("1970-01-01", "month", 675),
+    ],
+)
+def test_buckets_are_limited_by_how_many_there_are(first: str, interval: Interval, count: int) -> None:
+    assert len(buckets(at(between(first, "2026-03-28")), interval)) == count
+
+
+@pytest.mark.parametrize(
     ("period", "default", "valid"),
     [
         (Named("30m"), "minute", ["minute"]),
@@ -336,6 +418,8 @@ def test_a_range_of_too_many_buckets_is_refused() -> None:
         (Named("91d"), "day", ["day", "week", "month"]),
         (Named("12mo"), "month", ["day", "week", "month"]),
         (between("2015-01-01", "2026-01-01"), "month", ["week", "month"]),
+        (between("1985-01-01", "2026-03-28"), "month", ["month"]),
+        (between("1970-01-01", "2199-12-31"), "month", ["month"]),
         (Times(NOW, NOW + 1), "minute", ["day"]),
     ],
 )

@@ -99,6 +99,7 @@ async def test_a_newcomer_is_new_once_and_steps_to_come_are_left_out(worlds: Peo
         ("2026-06-01", "2026-06-28", ["day", "week"], "week"),
         ("2026-01-01", "2026-06-30", ["week", "month"], "month"),
         ("2025-01-01", "2029-12-31", ["month"], "month"),
+        ("1985-01-01", "2026-03-28", ["month"], "month"),
     ],
 )
 def test_intervals_make_a_readable_table(first: str, last: str, valid: list[str], usual: str) -> None:

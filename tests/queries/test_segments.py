@@ -6,7 +6,7 @@ import pytest
 
 from appliance.errors import Invalid
 from appliance.queries import filters, question, segments
-from appliance.queries.filters import conjuncts, from_url, to_json, to_url
+from appliance.queries.filters import from_url, to_json, to_url, written_parts
 from appliance.storage.goals import Goal
 from appliance.storage.segments import Segment
 
@@ -22,23 +22,22 @@ KNOWN = [
 
 def asked(*written: Any) -> list[Any]:
     body = {"metrics": ["visitors"], "date_range": "7d", "filters": list(written)}
-    return [to_json(part) for part in conjuncts(question.parse(body, GOALS, KNOWN).filter)]
+    return [to_json(part) for part in written_parts(question.parse(body, GOALS, KNOWN).filter)]
 
 
 @pytest.mark.parametrize("ids", [[3], ["3"]])
 def test_a_segment_stands_for_its_filters(ids: list[Any]) -> None:
-    assert asked(["is", "segment", ids]) == [GERMAN, READER]
+    both = ["and", [GERMAN, READER]]
+    assert asked(["is", "segment", ids]) == [both]
+    assert asked(["is", "segment", [5]]) == [["has_done", ["is", "event:name", ["a"]]]]
     other = ["is", "visit:device", ["Mobile"]]
-    assert asked(other, ["is", "segment", ids]) == [other, GERMAN, READER]
-    assert asked(["not", ["is", "segment", ids]]) == [["not", ["and", [GERMAN, READER]]]]
-    assert asked(["or", [other, ["is", "segment", ids]]]) == [["or", [other, ["and", [GERMAN, READER]]]]]
-    assert asked(["and", [["is", "segment", ids]]]) == [["and", [["and", [GERMAN, READER]]]]]
+    assert asked(other, ["is", "segment", ids]) == [other, both]
+    assert asked(["not", ["is", "segment", ids]]) == [["not", both]]
+    assert asked(["or", [other, ["is", "segment", ids]]]) == [["or", [other, both]]]
 
 
 def test_several_are_any_of_them() -> None:
-    assert asked(["is", "segment", [3, 4]]) == [
-        ["or", [["and", [GERMAN, READER]], ["and", [["is", "event:goal", ["Signup"]]]]]]
-    ]
+    assert asked(["is", "segment", [3, 4]]) == [["or", [["and", [GERMAN, READER]], ["is", "event:goal", ["Signup"]]]]]
 
 
 def test_a_goal_in_a_segment_is_a_goal_of_the_question() -> None:
@@ -81,7 +80,9 @@ def test_an_address_names_it_by_its_id() -> None:
     assert to_url(tree) == ["is:segment:3|4", "is:visit:device:Mobile"]
     assert segments.names_segments(tree)
     one = from_url(["is:visit:device:Mobile", "is:segment:3"], check)
-    assert segments.expanded(one, KNOWN, GOALS) == filters.parse([["is", "visit:device", ["Mobile"]], GERMAN, READER])
+    assert segments.expanded(one, KNOWN, GOALS) == filters.parse(
+        [["is", "visit:device", ["Mobile"]], ["and", [GERMAN, READER]]]
+    )
     for wrong in ("is:segment:9", "is:segment:", "is:segment", "is_not:segment:3"):
         with pytest.raises(Invalid):
             from_url([wrong], check)
@@ -90,3 +91,19 @@ def test_an_address_names_it_by_its_id() -> None:
 def test_without_segments_a_tree_stays_as_it_is() -> None:
     tree = from_url(["is:visit:device:Mobile"])
     assert segments.expanded(tree, KNOWN, GOALS) is tree
+
+
+def test_all_segments_of_a_question_are_bounded_together() -> None:
+    pattern = ["matches", "event:page", [f"^/{number}" for number in range(20)]]
+    many = [["is", "event:page", [f"/{number}"]] for number in range(60)]
+    known = [
+        Segment(1, 1, "a", (pattern,)),
+        Segment(2, 1, "b", (pattern,)),
+        *(Segment(n, 1, f"{n}", tuple(many)) for n in (3, 4)),
+    ]
+    for ids in ([1, 2], [3, 4]):
+        body = {"metrics": ["visitors"], "date_range": "7d", "filters": [["is", "segment", ids]]}
+        with pytest.raises(Invalid, match="more than"):
+            question.parse(body, GOALS, known)
+        body["filters"] = [["is", "segment", ids[:1] * 500]]
+        assert question.parse(body, GOALS, known)

@@ -109,6 +109,17 @@ async def test_the_whole_answer(reports: Reports) -> None:
     }
 
 
+async def test_decades_are_shown_in_months(reports: Reports) -> None:
+    since = {"date_range": ["1985-01-01", "2026-03-28"], "include": {"time_labels": True}}
+    for dimension in ("time", "time:month"):
+        found = await ask(reports, metrics=["visitors"], dimensions=[dimension], **since)
+        assert [row["dimensions"] for row in found["results"]] == [["2026-03-01"]]
+        assert len(found["meta"]["time_labels"]) == 41 * 12 + 3
+    with pytest.raises(Invalid) as raised:
+        await ask(reports, metrics=["visitors"], dimensions=["time:day"], **since)
+    assert (raised.value.status, raised.value.pointer) == (400, "#/dimensions")
+
+
 @pytest.mark.parametrize(
     ("metric", "value"),
     [
@@ -452,6 +463,12 @@ async def test_a_conversion_rate_leaves_the_goal_out_of_its_base_but_no_other_fi
     found = await shop(reports, metrics=metrics, filters=[purchase(), french])
     assert found["results"][0]["metrics"] == [1, 50.0, 50.0]
     assert found["query"]["filters"] == [purchase(), french]
+    written_out = [["and", [purchase(), french]]]
+    found = await shop(reports, metrics=metrics, filters=written_out)
+    assert found["results"][0]["metrics"] == [1, 50.0, 50.0]
+    assert found["query"]["filters"] == written_out
+    either = [["or", [purchase(), french]]]  # Bob and Cat are French, Ann and Bob buy; all three are the base
+    assert (await shop(reports, metrics=metrics, filters=either))["results"][0]["metrics"] == [3, 100.0, 100.0]
 
 
 async def test_group_conversion_rates_are_of_the_group(reports: Reports) -> None:
@@ -549,6 +566,43 @@ async def test_buckets_are_compared_by_their_place(reports: Reports) -> None:
     )
     compared = {"dimensions": ["2025-03-03"], "metrics": [2], "change": [-50]}
     assert found["results"] == [{"dimensions": ["2025-03-10"], "metrics": [1], "comparison": compared}]
+
+
+async def test_time_is_compared_in_the_same_buckets_whatever_the_other_range_is(reports: Reports) -> None:
+    found = await shop(
+        reports,
+        metrics=["visitors"],
+        dimensions=["time"],
+        date_range=MARCH_10,
+        include={"comparisons": {"mode": "custom", "date_range": ["2025-03-01", "2025-03-05"]}},
+    )
+    (row,) = found["results"]
+    assert row["dimensions"][0].startswith("2025-03-10 ")
+    assert row["comparison"]["dimensions"] == [row["dimensions"][0].replace("-10", "-01")]
+    assert found["query"]["dimensions"] == ["time"]
+
+
+@pytest.mark.parametrize("period", ["day", ["2026-03-10", "2026-03-10"], ["2026-03-10", "2026-03-11"]])
+async def test_what_runs_is_compared_up_to_the_same_point(reports: Reports, period: Any) -> None:
+    found = await ask(
+        reports, metrics=["visitors"], date_range=period, include={"comparisons": {"mode": "previous_period"}}
+    )
+    start, end = found["query"]["comparison_date_range"]
+    assert end in ("2026-03-09T13:35:00+01:00", "2026-03-08T13:35:00+01:00")
+    # Ann and Bob; Cat came at ten to midnight.
+    visitors = 2 if start.startswith("2026-03-09") else 0
+    assert found["results"][0]["comparison"]["metrics"] == [visitors]
+    assert found["query"]["date_range"][1].endswith("T00:00:00+01:00")
+
+
+async def test_all_time_is_compared_only_with_dates_that_somebody_chose(reports: Reports) -> None:
+    for mode in ("previous_period", "year_over_year"):
+        with pytest.raises(Invalid) as raised:
+            await ask(reports, metrics=["visitors"], date_range="all", include={"comparisons": {"mode": mode}})
+        assert (raised.value.status, raised.value.pointer) == (400, "#/include/comparisons/mode")
+    comparisons = {"mode": "custom", "date_range": DAY_9}
+    found = await ask(reports, metrics=["visitors"], date_range="all", include={"comparisons": comparisons})
+    assert found["results"][0]["comparison"]["metrics"] == [3]
 
 
 async def test_money_is_compared_in_one_currency(reports: Reports) -> None:

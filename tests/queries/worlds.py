@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from appliance.storage.calendar import local_day
-from appliance.storage.dimensions import DICTIONARIES, dictionary_of
+from appliance.storage.dimensions import DICTIONARIES, dictionary_of, is_missing
 from tests.oracle import DAY, EPOCH, Event, Visit
 
 SCHEMA = Path(__file__).parents[2] / "appliance" / "storage" / "sqlite" / "schema.sql"
@@ -32,6 +32,7 @@ TEXTS = {
     "visit:device": ["Desktop", "Mobile", "Tablet"],
     "visit:channel": ["Direct", "Organic Search", "Referral"],
 }
+LABELS = ["(none)", "(not set)", "Direct / None"]  # of missing values; sometimes somebody sends one
 # Custom properties: how often each is there, and its values.
 PROPERTIES: dict[str, tuple[float, list[Any]]] = {
     "plan": (0.5, ["free", "pro", "Pro", "", None]),
@@ -107,13 +108,16 @@ def _moment(random: Random, start: int, end: int) -> int:
 
 def _visit(random: Random, visitor: int, start: int) -> Visit:
     time, events = start, []
-    more = Random(visitor ^ start)  # of its own, so that what is added here moves nothing else
+    # Of their own, so that what is added here moves nothing else.
+    more, other = Random(visitor ^ start), Random(f"labels {visitor} {start}")
     for _ in range(random.choice([1, 1, 1, 2, 3, 6])):
         values = {name: random.choice(TEXTS[name]) for name in OF_EVENT}
         pageview = random.random() < 0.7
         name = random.choice(["pageview", "page_view"]) if pageview else random.choice(NAMES)
         event = Event(time, pageview, name, random.random() < 0.7, values)
         event.properties = {n: more.choice(v) for n, (share, v) in PROPERTIES.items() if more.random() < share}
+        event.values |= _labelled(other, event.values)
+        event.properties |= _labelled(other, event.properties)
         if pageview and more.random() < 0.7:
             event.engaged_ms, event.scroll_depth = more.randrange(90_000), more.randrange(101)
         elif more.random() < 0.3:
@@ -122,8 +126,14 @@ def _visit(random: Random, visitor: int, start: int) -> Visit:
         time += random.choice([0, random.randrange(60_000_000), random.randrange(7_200_000_000)])
     random.shuffle(events)  # late events are stored after later ones
     values = {name: random.choice(TEXTS.get(name, ["a", "b", "c", ""])) for name in OF_VISIT}
+    values |= _labelled(other, values)
     engaged = random.choice([0, 0, time + random.randrange(1_800_000_000)])
     return Visit(visitor, events, values, engaged)
+
+
+def _labelled(random: Random, values: dict[str, Any]) -> dict[str, str]:
+    """Some of these values anew, as what missing ones are called."""
+    return {name: random.choice(LABELS) for name in values if random.random() < 0.03}
 
 
 def compact(value: object) -> str:
@@ -192,9 +202,9 @@ class Store:
         self.connection.execute("INSERT INTO change (visits) VALUES (json_array(?))", (visit_id,))
 
     def code(self, project: int, column: str, text: str) -> int:
-        if not text:
-            return 0
         number = dictionary_of(column)
+        if is_missing(number, text):
+            return 0
         codes = self._codes.setdefault((project, number), {})
         if text not in codes:
             codes[text] = len(codes) + 1

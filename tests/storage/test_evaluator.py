@@ -15,7 +15,8 @@ import pytest
 
 from appliance.errors import Invalid, QueryTimeout, StorageUnavailable
 from appliance.storage.evaluation import Answer, CodeSet, Plan, Step
-from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.storage.sqlite import evaluator as evaluator_module
+from appliance.storage.sqlite.evaluator import Evaluator, memory_share
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant
 
@@ -331,3 +332,14 @@ async def test_folders_of_workers_that_are_gone_are_removed(store: Store) -> Non
     await evaluator.ask(plan())
     assert not left.exists()
     await evaluator.close()
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("max", None), (f"{2 << 30}", 512 << 20), ("1000", 256 << 20)])
+def test_a_worker_takes_a_quarter_of_what_its_container_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int | None
+) -> None:
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    monkeypatch.setattr(evaluator_module, "_LIMIT", tmp_path / "memory.max")
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    usual = min(max(machine // 4, 256 << 20), 8192 << 20)
+    assert memory_share() == (usual if expected is None else min(usual, expected))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import DatabaseTooNew, StorageUnavailable
-from appliance.storage.sqlite.migrate import BASELINE, Migration, available, migrate
+from appliance.storage.migrations import BASELINE, Migration
+from appliance.storage.sqlite.migrate import migrate
 
 ONE = Migration(BASELINE + 1, "ALTER TABLE project ADD COLUMN colour TEXT; CREATE INDEX by_colour ON project (colour);")
 TWO = Migration(BASELINE + 2, "-- why\nUPDATE project SET colour = 'red';\n")
@@ -30,7 +31,7 @@ def old_database(path: Path) -> None:
 
 
 def test_a_new_file_has_the_version_of_this_release(tmp_path: Path) -> None:
-    assert migrate(tmp_path / "a.db", tmp_path) == BASELINE + len(available()) == version(tmp_path / "a.db")
+    assert migrate(tmp_path / "a.db", tmp_path) == BASELINE == version(tmp_path / "a.db")
 
 
 def test_what_visitors_did_is_for_the_owners_eyes(tmp_path: Path) -> None:

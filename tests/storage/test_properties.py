@@ -26,6 +26,8 @@ LABELS = f"SELECT d.text, count(*) FROM event e LEFT JOIN dictionary_{PLAN} d ON
         ('{"plan":"pro"}', "pro"),
         ('{"plan":""}', ""),
         ('{"plan":null}', ""),
+        ('{"plan":"(none)"}', ""),  # what answers call it when there is none
+        ('{"plan":["(none)"]}', '["(none)"]'),
         ('{"plans":"pro"}', ""),
         ('{"a":{"plan":"no"},"plan":"yes"}', "yes"),
         ('{"plan":"\\u00e4\\"\\\\"}', 'ä"\\'),

@@ -38,7 +38,7 @@ async def test_a_segment_is_kept_asked_renamed_and_forgotten(running: Running) -
     answer = (await count(running, ["is", "segment", [segment["id"]]])).json()
     assert answer["results"] == (await count(running, *FILTERS)).json()["results"]
     assert answer["results"][0]["metrics"] == [1]
-    assert answer["query"]["filters"] == FILTERS
+    assert answer["query"]["filters"] == [["and", FILTERS]]
     query = {"filters": f'[["is","segment",[{segment["id"]}]]]', "metrics": "visitors"}
     checked = await running.http.get("/api/v1/verify", params=query, headers=headers)
     assert checked.json()["equal"] is True

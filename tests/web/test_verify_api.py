@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,32 @@ async def test_an_overview_and_a_breakdown_are_counted_again(visited: Running) -
         (["/verified"], 2, 2, True),
         (["/verified/more"], 1, 1, True),
     ]
+
+
+async def test_who_sends_the_label_of_a_missing_value_has_sent_none(running: Running) -> None:
+    label = {"visit:utm_source": "(not set)", "event:props:plan": "(none)"}
+    for path, utm, plan in (("/l", "(not set)", {"plan": "(none)"}), ("/l", "", {}), ("/l", "News", {"plan": "pro"})):
+        url = f"https://example.com{path}?utm_source={utm}"
+        sent = {"event": "pageview", "url": url, "user_id": f"l-{utm}", "properties": plan}
+        assert (await running.send(sent)).status_code == 202
+    await running.drained()
+    today = datetime.now(UTC).date().isoformat()
+    of_page = '["is", "event:page", ["/l"]]'
+    private = {"authorization": f"Bearer {running.private}"}
+    for dimension, shown in label.items():
+        listed = (await ask(running, metrics="visitors", dimensions=dimension, filters=f"[{of_page}]")).json()
+        assert listed["equal"] is True
+        assert {row["dimensions"][0]: row["metrics"][0] for row in listed["results"]}[shown] == 2
+        assert len(listed["results"]) == 2
+        alone = f'[{of_page}, ["is", "{dimension}", ["{shown}"]]]'
+        assert (await ask(running, metrics="visitors", filters=alone)).json()["results"][0]["metrics"][0] == 2
+        question = {
+            "metrics": ["visitors"], "date_range": "day", "dimensions": [dimension],
+            "filters": [["is", "event:page", ["/l"]]],
+            "include": {"comparisons": {"mode": "custom", "date_range": [today] * 2}},
+        }  # fmt: skip
+        rows = (await running.http.post("/api/v2/query", json=question, headers=private)).json()["results"]
+        assert [(row["metrics"], row["comparison"]["metrics"]) for row in rows] == [([2], [2]), ([1], [1])]
 
 
 async def test_the_documented_answer_has_the_fields_of_the_real_one(visited: Running) -> None:

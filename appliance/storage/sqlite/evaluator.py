@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 import appliance
-from appliance.errors import Invalid, QueryTimeout, RawPurged, StorageUnavailable
+from appliance.errors import ChunkDamaged, Invalid, QueryTimeout, RawPurged, StorageUnavailable
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.worker.pipe import LENGTH_BYTES, Ask, AskFirstEvent, Cancel, Done, Reply, Request, frame
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS: Final = 2  # of a question whose worker died while answering it
 SHARE_MIN: Final = 256 << 20  # bytes
-SHARE_MAX: Final = 4096 << 20
+SHARE_MAX: Final = 8192 << 20
 GRACE_SECONDS: Final = 2.0  # for a worker to drop a question that was cancelled
 
 # Arrays of a chunk's column come and go by the hundred; from the heap of glibc they leave it full of holes (measured: a
@@ -38,11 +38,11 @@ _TIMES: Final[msgspec.msgpack.Decoder[int | None]] = msgspec.msgpack.Decoder(int
 
 
 def memory_share() -> int:
-    """Bytes of the machine, or of the container, that are a query worker's unless it is told otherwise: an eighth."""
+    """Bytes of the machine, or of the container, that are a query worker's unless it is told otherwise: a quarter."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # there is no such file, or it says 'max'
         total = min(total, int(_LIMIT.read_text()))
-    return min(max(total // 8, SHARE_MIN), SHARE_MAX)
+    return min(max(total // 4, SHARE_MIN), SHARE_MAX)
 
 
 class _Question:
@@ -251,6 +251,8 @@ class Evaluator:
             question.reply.set_exception(RawPurged(reply.message))
         elif reply.fault == "invalid":
             question.reply.set_exception(Invalid(reply.message, code="invalid_pattern"))
+        elif reply.fault == "damaged":
+            question.reply.set_exception(ChunkDamaged(reply.message))
         elif reply.fault == "sampled":
             question.reply.set_exception(SampledData(reply.message))
         else:

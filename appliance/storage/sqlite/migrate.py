@@ -6,41 +6,16 @@ was applied is left alone after release: its SHA-256 is kept in `meta` and compa
 """
 
 import fcntl
-import hashlib
 import re
 import sqlite3
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import NamedTuple
 
 from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.storage.migrations import BASELINE, Migration, available
 from appliance.storage.sqlite.writer import connect
 
-BASELINE = 1  # the version that a database made by the first release has
-_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _PACKAGE = files("appliance.storage.sqlite")
-
-
-class Migration(NamedTuple):
-    """One numbered file."""
-
-    version: int
-    sql: str
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def available(folder: Traversable | None = None) -> list[Migration]:
-    """The migrations of a folder in order. Raises ValueError when a number is missing or there twice."""
-    folder = folder or _PACKAGE / "migrations"
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    found = [Migration(int(m[1]), entry.read_text("utf-8")) for entry in entries if (m := _NAME.fullmatch(entry.name))]
-    if [m.version for m in found] != list(range(BASELINE + 1, BASELINE + 1 + len(found))):
-        raise ValueError("migrations are not numbered one by one")
-    return found
 
 
 def migrate(path: Path, backups: Path, migrations: list[Migration] | None = None) -> int:
@@ -48,7 +23,7 @@ def migrate(path: Path, backups: Path, migrations: list[Migration] | None = None
 
     Raises DatabaseTooNew for a file of a newer appliance, StorageUnavailable when an applied migration was changed.
     """
-    migrations = available() if migrations is None else migrations
+    migrations = available(_PACKAGE / "migrations") if migrations is None else migrations
     newest = BASELINE + len(migrations)
     path.touch(mode=0o600)  # a new file is the owner's alone; so are those that SQLite puts beside it
     connection = connect(path)

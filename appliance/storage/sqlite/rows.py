@@ -14,6 +14,7 @@ import msgspec
 
 from appliance.errors import CheckpointMoved
 from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
+from appliance.storage.dimensions import is_missing
 from appliance.storage.interface import Known, Position, StoredEvent
 from appliance.storage.sqlite.chunks.visits import SealedVisits
 from appliance.storage.sqlite.writer import storage_error
@@ -143,7 +144,7 @@ class HotRows:
         return row[0] if row else None
 
     def code(self, project_id: int, dimension: int, text: str) -> int:
-        if not text:
+        if is_missing(dimension, text):
             return 0
         codes = self._codes.get((project_id, dimension))
         if codes is None:

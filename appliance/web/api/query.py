@@ -10,11 +10,13 @@ import msgspec
 from msgspec.structs import replace
 
 from appliance.currencies import units
-from appliance.errors import Invalid, Unauthorized
+from appliance.decoding import decode
+from appliance.errors import Invalid, RawPurged, Unauthorized
 from appliance.model import Project
 from appliance.queries import beside, question
-from appliance.queries.comparison import compared
-from appliance.queries.filters import conjuncts, to_json
+from appliance.queries.comparison import compared_so_far
+from appliance.queries.filters import to_json, written_parts
+from appliance.queries.intervals import buckets
 from appliance.queries.localtime import to_aware
 from appliance.queries.metrics import Money, Value, change, metric
 from appliance.queries.period import Range
@@ -56,33 +58,60 @@ async def answer(
     """The answer to one query, ready for JSON. `project` is the key's, with its `goals` and `segments`; `now` in UTC
     microseconds.
 
-    Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable.
+    Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable,
+    ChunkDamaged.
     """
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is no JSON: {error}", code="invalid_json", pointer="#", status=400) from None
-    query = question.parse(fields, goals, segments)
+    query = question.parse(decode(body, what="the body"), goals, segments)
     if query.site_id is not None and not names_project(query.site_id, project):
         raise Unauthorized(f"the key is not one of site {query.site_id!r}", pointer="#/site_id")
     scope = await reports.scope(project, query.period, now, query.filter, goals)
     asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
     before = None
     if query.include.comparisons is not None:
-        before = compared(scope.range, query.include.comparisons)
-        asked.append((replace(scope, range=before), [beside.counterpart(query.report)]))
+        before = compared_so_far(scope.range, query.include.comparisons)
+        there = beside.counterpart(query.report, scope.range)
+        _check_buckets(query.report, scope.range, "#/dimensions")
+        _check_buckets(there, before, "#/include/comparisons/date_range")
+        asked.append((replace(scope, range=before), [there]))
     try:
         (table,), *others = await reports.ask(asked)
+        beside_it = beside.matched(table, others[0][0]) if others else []
+    except RawPurged as error:
+        raise fault_of(error, await _purged_at(reports, asked)) from None
     except Invalid as error:
-        # What only the range tells: too many buckets.
-        raise Invalid(str(error), code=error.code, pointer=error.pointer or "#/dimensions", status=400) from None
+        raise fault_of(error) from None
     results = [_result(row.labels, row.values) for row in table.rows]
     if others:
-        for result, row, other in zip(results, table.rows, beside.matched(table, others[0][0]), strict=True):
+        for result, row, other in zip(results, table.rows, beside_it, strict=True):
             changes = [change(now, then) for now, then in zip(row.values, other.values, strict=True)]
             result["comparison"] = {**_result(other.labels, other.values), "change": changes}
     meta = _meta(query, table, *(tables[0] for tables in others))
     return {"results": results, "meta": meta, "query": _echo(query, project, scope.range, before)}
+
+
+def fault_of(error: Invalid, pointer: str | None = None) -> Invalid:
+    """What only data and range tell (too many buckets, a bad pattern, what is purged) as a fault of the query."""
+    usual = {"invalid_pattern": "#/filters", RawPurged.code: "#/date_range"}.get(error.code, "#/dimensions")
+    return Invalid(str(error), code=error.code, pointer=pointer or error.pointer or usual, status=400)
+
+
+def _check_buckets(report: Report, there: Range, pointer: str) -> None:
+    """Raises Invalid at the pointer when the range has too many of the report's buckets."""
+    interval = report.interval(there)
+    try:
+        if interval is not None:
+            buckets(there, interval)
+    except Invalid as error:
+        raise fault_of(error, pointer) from None
+
+
+async def _purged_at(reports: Reports, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> str:
+    """Which of the ranges reaches back too far: the first, or the one that it is compared with."""
+    try:
+        await reports.ask(asked[:1])
+    except RawPurged:
+        return "#/date_range"
+    return "#/include/comparisons"
 
 
 def _result(labels: tuple[str, ...], values: tuple[Value, ...]) -> dict[str, Any]:
@@ -157,7 +186,7 @@ def _echo(query: Query, project: Project, there: Range, before: Range | None) ->
         "site_id": query.site_id or project.public_id,
         "metrics": list(report.metrics),
         "date_range": _written(there),
-        "filters": [to_json(part) for part in conjuncts(query.filter)],
+        "filters": [to_json(part) for part in written_parts(query.filter)],
         "dimensions": list(report.dimensions),
         "order_by": [[order.key, "desc" if order.descending else "asc"] for order in report.ordering()],
         "include": include,

@@ -2,9 +2,9 @@
 
 from typing import Final, TypeVar
 
-import msgspec
 from starlette.requests import Request
 
+from appliance.decoding import decode
 from appliance.errors import Invalid, Unauthorized
 from appliance.model import Project
 from appliance.web.api.query import names_project
@@ -17,8 +17,8 @@ BODY_BYTES_MAX: Final = 64 * 1024
 async def wanted(request: Request, body: type[T]) -> T:
     """The body of a request. Raises Invalid with what is wrong with it."""
     try:
-        return msgspec.json.decode(await request.body(), type=body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode(await request.body(), body, what="the body")
+    except Invalid as error:
         raise Invalid(str(error), code="malformed") from None
 
 

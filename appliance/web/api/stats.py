@@ -9,6 +9,7 @@ from appliance.errors import Invalid
 from appliance.storage import goals, segments
 from appliance.web.access import require_key
 from appliance.web.api import query
+from appliance.web.attended import attended
 from appliance.web.parts import parts_of
 
 BODY_BYTES_MAX = 256 * 1024
@@ -20,7 +21,9 @@ async def ask(request: Request) -> Response:
     known = await goals.of_project(parts.db, grant.project.id)
     saved = await segments.of_project(parts.db, grant.project.id)
     try:
-        answer = await query.answer(await request.body(), grant.project, parts.reports, clock.now(), known, saved)
+        question = await request.body()
+        reports = attended(request, parts.reports)
+        answer = await query.answer(question, grant.project, reports, clock.now(), known, saved)
     except Invalid as error:
         if error.status != 400:
             raise

@@ -7,12 +7,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
+from appliance.decoding import decode
 from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries import overview, question
@@ -21,7 +21,8 @@ from appliance.queries.verify import verify
 from appliance.storage import goals, segments
 from appliance.storage.interface import Database
 from appliance.web.access import require_key
-from appliance.web.api.query import figure
+from appliance.web.api.query import fault_of, figure
+from appliance.web.attended import while_there
 from appliance.web.parts import parts_of
 
 ROWS = 100  # without a limit
@@ -30,7 +31,8 @@ ROWS = 100  # without a limit
 async def show(request: Request) -> Response:
     grant = await require_key(request, "read")
     parts = parts_of(request)
-    return JSONResponse(await verified(parts.db, parts.reports, grant.project, request.query_params, clock.now()))
+    wanted = verified(parts.db, parts.reports, grant.project, request.query_params, clock.now())
+    return JSONResponse(await while_there(request, wanted))  # it counts for minutes
 
 
 async def verified(
@@ -41,7 +43,10 @@ async def verified(
     known = await goals.of_project(database, project.id)
     query = question.parse(_body(wanted), known, await segments.of_project(database, project.id))
     scope = await reports.scope(project, query.period, now, query.filter, known)
-    found = await verify(reports, database, scope, query.report)
+    try:
+        found = await verify(reports, database, scope, query.report)
+    except Invalid as error:
+        raise fault_of(error) from None
     return {
         "equal": found.is_equal,
         "settled": found.is_settled,
@@ -65,9 +70,9 @@ def _body(wanted: Mapping[str, str]) -> dict[str, Any]:
     metrics = wanted.get("metrics")
     date_range = wanted.get("date_range") or "30d"
     try:
-        filters = msgspec.json.decode(wanted.get("filters") or "[]")
-    except msgspec.DecodeError as error:
-        raise _fault(f"the filters are no JSON: {error}", "filters") from None
+        filters = decode(wanted.get("filters") or "[]", what="the list")
+    except Invalid as error:
+        raise _fault(str(error), "filters") from None
     try:
         limit = int(wanted.get("limit") or ROWS)
     except ValueError:

@@ -18,6 +18,7 @@ from appliance.queries.results import Row
 from appliance.queries.tabular import Cell, csv_bytes
 from appliance.web import cards, dashboard_state, labels, listing, urls
 from appliance.web.asking import asked
+from appliance.web.attended import reports_of, while_there
 from appliance.web.downloads import cell, download, table_of
 from appliance.web.forms import get
 from appliance.web.listing import Page, Wanted
@@ -37,7 +38,7 @@ async def details(request: Request) -> Response:
     wanted = listing.wanted(dimension, request.query_params)._replace(page=1)
     batches = listing.every(parts_of(request).reports, state.scope, wanted)
     try:
-        first = await anext(batches)
+        first = await while_there(request, anext(batches))
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     return download(_lines(wanted, first, batches), state, _plain(dimension), sampled=first.sampled)
@@ -48,7 +49,7 @@ async def series(request: Request) -> Response:
     _, state = await asked(request)
     metrics = (*overview.METRICS, "events")
     try:
-        table = await parts_of(request).reports.answer(state.scope, timeseries.report(metrics, state.interval))
+        table = await reports_of(request).answer(state.scope, timeseries.report(metrics, state.interval))
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     columns = [timeseries.points(table, metric) for metric in metrics]

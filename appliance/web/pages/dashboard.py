@@ -14,13 +14,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Invalid, NotFound, RawPurged, Unavailable
+from appliance.errors import ChunkDamaged, Invalid, NotFound, RawPurged, Unavailable
 from appliance.queries import breakdown, overview, properties, timeseries
 from appliance.queries.question import Report, Scope
 from appliance.queries.segments import names_segments
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
 from appliance.web.asking import asked, state_in_doubt
+from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import Counted, dashboard_view, panel_view
 from appliance.web.forms import get, page, rendered, see
@@ -56,7 +57,7 @@ async def shown(request: Request, save: Form | None = None, status: int = 200) -
         has_data = state.first_event is not None
         frame = await frame_of(request, access)
         counted = await count(request, state, state.cards_shown) if has_data else None
-    except Unavailable as error:
+    except (Unavailable, ChunkDamaged) as error:
         return await _failed(request, error)
     install = None if has_data else await _install(request, access)
     may_save = access.viewer.may("admin", access.project.id) and state.parts
@@ -89,10 +90,10 @@ async def show_panel(request: Request) -> Response:
         state = (await asked(request)).state
         known = await properties_of(request, state, [card])
         reports = [overview.REPORT, cards.report(cards.chosen(state.tab(card), known))]
-        ((whole, table),) = await parts_of(request).reports.ask_kept([(state.scope, reports)])
+        ((whole, table),) = await reports_of(request).ask_kept([(state.scope, reports)])
         if whole is None:
             raise RawPurged(PURGED)
-    except Unavailable as error:
+    except (Unavailable, ChunkDamaged) as error:
         log.warning("a card could not be loaded", card=card.key, code=error.code, error=str(error))
         panel = panel_view(in_doubt, card, None, 0, failed=True)
         return await _panel(request, panel, {**FRAGMENT_HEADERS, "Cache-Control": "no-store"})
@@ -122,7 +123,7 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         else:
             asking += [(msgspec.structs.replace(scope, range=so_far), [overview.REPORT]), (scope, [series])]
     try:
-        (figures, points, *tables), *others = await parts_of(request).reports.ask_kept(asking)
+        (figures, points, *tables), *others = await reports_of(request).ask_kept(asking)
         if figures is None or points is None:
             raise RawPurged(PURGED)
     except Invalid as error:
@@ -145,7 +146,7 @@ async def properties_of(request: Request, state: State, panels: Sequence[cards.C
     if not any(cards.lists_properties(state.tab(card)) for card in panels):
         return ()
     try:
-        ((table,),) = await parts_of(request).reports.ask_kept([(state.scope, [properties.REPORT])])
+        ((table,),) = await reports_of(request).ask_kept([(state.scope, [properties.REPORT])])
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     return properties.dimensions(table) if table is not None else ()
@@ -178,14 +179,17 @@ async def _install(request: Request, access: SiteAccess) -> Install:
     return install if may_send else replace(install, test_action=None)
 
 
-async def _failed(request: Request, error: Unavailable) -> Response:
+async def _failed(request: Request, error: Unavailable | ChunkDamaged) -> Response:
     """The page without figures: the controls still lead to a question that can be answered."""
     log.warning("the dashboard could not be counted", code=error.code, error=str(error))
     access = await project_for(request)
-    view = dashboard_view(await frame_of(request, access), await state_in_doubt(request, access), None, failed=True)
+    frame, state = await frame_of(request, access), await state_in_doubt(request, access)
+    failure = str(error) if isinstance(error, ChunkDamaged) else ""
+    view = dashboard_view(frame, state, None, failed=True, failure=failure)
     response = await _answer(request, view, status=503)
     response.headers["cache-control"] = "no-store"
-    response.headers["retry-after"] = str(error.retry_after_seconds)
+    if isinstance(error, Unavailable):
+        response.headers["retry-after"] = str(error.retry_after_seconds)
     return response
 
 

@@ -15,13 +15,13 @@ from appliance.errors import Invalid, NotFound
 from appliance.queries.dimensions import dimension as find_dimension
 from appliance.web import cards, dashboard_state, listing, shell, urls
 from appliance.web.asking import asked
+from appliance.web.attended import reports_of
 from appliance.web.controls import chips, period_menu
 from appliance.web.dashboard_state import State
 from appliance.web.dashboard_view import row
 from appliance.web.forms import get, page, rendered
 from appliance.web.listing import BY_VALUE, PAGE_ROWS, Page, Wanted
 from appliance.web.pages.dashboard import PAGE_HEADERS
-from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, tab_label, wants_fragment
 from appliance.web.views import Pager, Shell, Tab
 from appliance.web.views_lists import Column, DetailsView
@@ -36,7 +36,7 @@ async def show(request: Request) -> Response:
     dimension = dimension_in(request)
     wanted = listing.wanted(dimension, request.query_params)
     try:
-        found = await listing.ask(parts_of(request).reports, state.scope, wanted)
+        found = await listing.ask(reports_of(request), state.scope, wanted)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     title = f"{tab_label(dimension)} · {shell.label(access.project)}"

@@ -17,12 +17,13 @@ from appliance.clock import MICROSECONDS
 from appliance.errors import Invalid, NotFound
 from appliance.queries import event_log
 from appliance.queries.conditions import PAGEVIEW_NAME
-from appliance.queries.dimensions import DIRECT
 from appliance.queries.event_log import Cursor, Entry, Log
 from appliance.queries.question import LIMIT_MAX
 from appliance.queries.tabular import Cell, csv_bytes
+from appliance.storage.dimensions import DIRECT
 from appliance.web import dashboard_state, event_rows, report_page, urls
 from appliance.web.access import state_of
+from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.downloads import download as to_file
 from appliance.web.forms import get, page
@@ -44,7 +45,7 @@ async def show(request: Request) -> Response:
     access, state = await report_page.asked(request, "events")
     before = event_rows.read_cursor(request.query_params)
     try:
-        log = await event_log.ask(parts_of(request).reports, state.scope, before=before)
+        log = await event_log.ask(reports_of(request), state.scope, before=before)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     sent = await event_log.sent(state_of(request).db, state.project.id, [entry.id for entry in log.entries])
@@ -73,7 +74,7 @@ async def download(request: Request) -> Response:
             log = await event_log.ask(reports, state.scope, before=log.older, rows=LIMIT_MAX)
 
     try:
-        first = await event_log.ask(reports, state.scope, rows=LIMIT_MAX)
+        first = await event_log.ask(reports_of(request), state.scope, rows=LIMIT_MAX)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     return to_file(lines(first), state, "events", sampled=first.sampled)
@@ -93,7 +94,7 @@ async def show_event(request: Request) -> Response:
     log_href = state.href()
     state = state.at("event").with_more(at=event_rows.written(at))
     try:
-        log = await event_log.ask(parts_of(request).reports, state.scope, before=at._replace(id=at.id + 1), rows=1)
+        log = await event_log.ask(reports_of(request), state.scope, before=at._replace(id=at.id + 1), rows=1)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     if not log.entries or log.entries[0].cursor != at:

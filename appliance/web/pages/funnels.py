@@ -16,6 +16,7 @@ from appliance.storage import funnels as saved
 from appliance.storage.funnels import STEPS_MAX, STEPS_MIN
 from appliance.web import cards, dashboard_state, funnel_steps, labels, report_page, urls
 from appliance.web.access import SiteAccess
+from appliance.web.attended import reports_of
 from appliance.web.downloads import table_of
 from appliance.web.forms import get, page
 from appliance.web.funnel_steps import WINDOWS, Definition
@@ -103,7 +104,7 @@ async def answer(request: Request) -> Answer:
     funnel = definition.funnel()
     state = state.with_pairs(definition.parameters)
     try:
-        passage = await funnels.ask(parts_of(request).reports, state.scope, funnel) if funnel is not None else None
+        passage = await funnels.ask(reports_of(request), state.scope, funnel) if funnel is not None else None
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     return Answer(access, state, definition, passage)

@@ -19,9 +19,9 @@ from appliance.queries.selection import percent
 from appliance.queries.tabular import Cell
 from appliance.web import dashboard_state, report_page, urls
 from appliance.web.access import SiteAccess
+from appliance.web.attended import reports_of
 from appliance.web.downloads import table_of
 from appliance.web.forms import get, page
-from appliance.web.parts import parts_of
 from appliance.web.report_page import ON, ReportState, page_or_event
 from appliance.web.views_reports import JourneyColumn, JourneyPlace, JourneysView
 
@@ -103,7 +103,7 @@ async def _answer(request: Request) -> Answer:
     query = request.query_params
     on, step = report_page.one_of(query, "on", ON), report_page.words(query, "step")
     with_events = query.get("custom") == "1"
-    reports, around = parts_of(request).reports, None
+    reports, around = reports_of(request), None
     try:
         pages = await report_page.values_of(request, state, "event:page")
         if not step and pages:

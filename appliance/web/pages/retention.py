@@ -19,9 +19,9 @@ from appliance.queries.retention import Cohorts, Retention
 from appliance.queries.tabular import Cell
 from appliance.web import dashboard_state, report_page, urls
 from appliance.web.access import SiteAccess
+from appliance.web.attended import reports_of
 from appliance.web.downloads import table_of
 from appliance.web.forms import get, page
-from appliance.web.parts import parts_of
 from appliance.web.report_page import ReportState
 from appliance.web.views import Choice
 from appliance.web.views_reports import Cohort, RetentionView
@@ -91,7 +91,7 @@ async def _answer(request: Request) -> Answer:
     state = state.with_more(by=by, first=first, back=back)
     asked = Retention(_interval(state, by), first or None, back or None)
     try:
-        found = await retention.ask(parts_of(request).reports, state.scope, asked)
+        found = await retention.ask(reports_of(request), state.scope, asked)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     return Answer(access, state, asked, found, buckets(state.range, asked.interval))

@@ -8,6 +8,7 @@ from appliance import clock
 from appliance.errors import Invalid
 from appliance.model import Project
 from appliance.queries.filters import SEGMENT, Leaf, to_json, to_url
+from appliance.queries.goals import checking
 from appliance.queries.segments import checked, tree_of
 from appliance.storage import goals, segments
 from appliance.storage.segments import Segment
@@ -96,7 +97,7 @@ async def _page(request: Request, project: Project, sent: dict[int, Form] | None
     rows = []
     for segment in await segments.of_project(db, project.id):
         try:
-            words, broken = filter_words.sentence(tree_of(segment, known)), False
+            words, broken = filter_words.sentence(tree_of(segment, checking(known))), False
         except Invalid as error:
             words, broken = str(error), True
         rename = Form(action=urls.segment_rename(project, segment.id), values={"name": segment.name})

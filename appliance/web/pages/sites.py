@@ -9,6 +9,7 @@ from appliance.model import Project
 from appliance.storage import projects
 from appliance.web import shell, urls
 from appliance.web.access import Viewer, require_login, require_role, state_of
+from appliance.web.attended import while_there
 from appliance.web.forms import get, page, see
 from appliance.web.navigation import admin_nav
 from appliance.web.parts import SiteNumbers, parts_of
@@ -34,7 +35,7 @@ async def home(request: Request) -> Response:
 async def show_sites(request: Request) -> Response:
     viewer = (await require_login(request)).viewer
     mine = await _visible(request, viewer)
-    numbers = await parts_of(request).site_numbers(mine)
+    numbers = await while_there(request, parts_of(request).site_numbers(mine))
     view = SitesView(
         shell=await shell.shell(request, text("sites.title")),
         cards=tuple(_card(project, numbers[project.id]) for project in mine),

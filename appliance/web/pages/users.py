@@ -18,6 +18,7 @@ from appliance.queries.tabular import Cell, csv_bytes
 from appliance.queries.users import Cursor, User, Users
 from appliance.web import dashboard_state, event_rows, report_page, urls
 from appliance.web.access import state_of
+from appliance.web.attended import reports_of
 from appliance.web.dashboard_state import State
 from appliance.web.downloads import download as to_file
 from appliance.web.forms import get, page
@@ -41,7 +42,7 @@ async def show(request: Request) -> Response:
     before = _cursor(request.query_params)
     state = state.with_more(search=search)
     try:
-        found = await users.ask(parts_of(request).reports, state.scope, before=before, search=search)
+        found = await users.ask(reports_of(request), state.scope, before=before, search=search)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     stated = await users.traits(state_of(request).db, state.project.id, [user.user for user in found.users])
@@ -77,7 +78,7 @@ async def download(request: Request) -> Response:
             found = await users.ask(reports, state.scope, before=found.older, search=search, rows=FILE_ROWS)
 
     try:
-        first = await users.ask(reports, state.scope, search=search, rows=FILE_ROWS)
+        first = await users.ask(reports_of(request), state.scope, search=search, rows=FILE_ROWS)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
     return to_file(lines(first), state, "users", sampled=first.sampled)
@@ -88,7 +89,7 @@ async def show_user(request: Request) -> Response:
     access, state = await report_page.asked(request, "users")
     name = report_page.words(request.query_params, "user")
     before = event_rows.read_cursor(request.query_params)
-    reports, database = parts_of(request).reports, state_of(request).db
+    reports, database = reports_of(request), state_of(request).db
     users_href = state.href()
     state = state.at("user").with_more(user=name)
     try:

@@ -7,14 +7,16 @@ rows per visit.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ChunkDamaged
 from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Visit
+from appliance.storage.calendar import days_in_words, local_day
 from appliance.storage.interface import StoredEvent
 from appliance.storage.sqlite.chunks.index import Chunk, add_chunk
 from appliance.storage.sqlite.chunks.packing import (
@@ -118,7 +120,7 @@ def _blobs(visit: Mapping[str, Ints], event: Mapping[str, Ints]) -> dict[str, by
 
 
 class ChunkReader:
-    """Columns of one chunk, decoded when they are asked for. Each method raises ChunkDamaged."""
+    """Columns of one chunk, decoded when they are asked for. Each method raises ChunkDamaged, which names both."""
 
     def __init__(self, connection: sqlite3.Connection, chunk: Chunk) -> None:
         self._connection = connection
@@ -139,10 +141,10 @@ class ChunkReader:
 
     def texts(self, table: str, name: str) -> list[Text] | list[str | bytes]:
         """A column of texts: `session_id`, `properties`, or the stored form of `event_id`."""
-        blob = self._blob(f"{table}.{name}")
         if name == "event_id":
-            return self._whole(unpack_event_ids(blob, self.event("time") // MILLISECOND), table, name)
-        return self._whole(unpack_texts(blob), table, name)
+            near = self.event("time") // MILLISECOND
+            return self._whole(self._unpacked("event.event_id", lambda blob: unpack_event_ids(blob, near)), table, name)
+        return self._whole(self._unpacked(f"{table}.{name}", unpack_texts), table, name)
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """All rows as they were stored, in the order of VISIT_COLUMNS or EVENT_COLUMNS."""
@@ -166,7 +168,8 @@ class ChunkReader:
     def _numbers(self, table: str, name: str) -> Ints:
         key = f"{table}.{name}"
         if key not in self._known:
-            self._known[key] = self._restored(table, name, self._whole(unpack_numbers(self._blob(key)), table, name))
+            stored = self._whole(self._unpacked(key, unpack_numbers), table, name)
+            self._known[key] = self._restored(table, name, stored)
         return self._known[key]
 
     def _restored(self, table: str, name: str, values: Ints) -> Ints:
@@ -174,7 +177,7 @@ class ChunkReader:
         if name in _IMPLIED:
             codes = self._numbers(table, _IMPLIED[name])
             usual = np.zeros(int(codes.max()) + 1, np.int64)
-            usual[np.bincount(codes) > 0] = unpack_numbers(self._blob(f"{table}.{name}.usual"))
+            usual[np.bincount(codes) > 0] = self._unpacked(f"{table}.{name}.usual", unpack_numbers)
             values = values + usual[codes]
         if name in _RELATIVE:
             return values + self._numbers(table, _RELATIVE[name])
@@ -188,14 +191,29 @@ class ChunkReader:
 
     def _whole(self, values: Values, table: str, name: str) -> Values:
         if len(values) != (self.chunk.visits if table == "visit" else self.chunk.events):
-            raise ChunkDamaged(f"{len(values)} values of {table}.{name} in chunk {self.chunk.id}")
+            raise self._damaged(f"{table}.{name}", f"it has {len(values)} values")
         return values
+
+    def _unpacked(self, key: str, unpack: Callable[[bytes], Values]) -> Values:
+        try:
+            return unpack(self._blob(key))
+        except ChunkDamaged as error:
+            raise self._damaged(key, str(error)) from None
+
+    def _damaged(self, key: str, why: str) -> ChunkDamaged:
+        """Visits that start on these days, and what they did later, cannot be read."""
+        zone = ZoneInfo(self.chunk.timezone or "UTC")
+        days = days_in_words(local_day(self.chunk.start, zone), local_day(self.chunk.end, zone))
+        return ChunkDamaged(
+            f"stored data of {days} are damaged: column {key} of chunk {self.chunk.id} ({why});"
+            " periods without these days are answered"
+        )
 
     def _blob(self, key: str) -> bytes:
         select = "SELECT data FROM chunk_column WHERE chunk_id = ? AND name = ?"
         row = self._connection.execute(select, (self.chunk.id, key)).fetchone()
         if row is None:
-            raise ChunkDamaged(f"chunk {self.chunk.id} has no column {key}")
+            raise ChunkDamaged("it is not there")
         blob: bytes = row[0]
         return blob
 

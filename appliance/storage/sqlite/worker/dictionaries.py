@@ -57,14 +57,13 @@ class Dictionaries:
         """Codes that the set stands for in the snapshot that is open on the connection. Raises Invalid."""
         if wanted.matching == "is" and wanted.case_sensitive:
             return self._exact(connection, wanted)
-        test = matcher(wanted.matching, wanted.values, case_sensitive=wanted.case_sensitive)
         newest, codes = self._sets.pop(wanted, (0, None))
-        if codes is None:
-            codes = [code for code, text in wanted.extra if test(text)]
-        for code, text in self._rows_after(connection, wanted.dictionary, newest):
-            newest = code
-            if test(text):
-                codes.append(code)
+        fresh = self._rows_after(connection, wanted.dictionary, newest)
+        if codes is None or fresh:  # compiled only for texts that it was not tried on
+            test = matcher(wanted.matching, wanted.values, case_sensitive=wanted.case_sensitive)
+            tried = [*(wanted.extra if codes is None else ()), *fresh]
+            codes = [*(codes or ()), *(code for code, text in tried if test(text))]
+            newest = fresh[-1][0] if fresh else newest
         self._sets[wanted] = (newest, codes)
         if len(self._sets) > CODE_SETS_KEPT:
             del self._sets[next(iter(self._sets))]

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from appliance.errors import Invalid, RawPurged
+from appliance.errors import ChunkDamaged, Invalid, RawPurged
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.rollups.index import units
 from appliance.storage.sqlite.worker.duck import Parameters, Prepared, open_duckdb, run_steps
@@ -225,6 +225,8 @@ class Server:
             return Failed(request.id, "invalid", str(error))
         except SampledData:
             return Failed(request.id, "sampled")
+        except ChunkDamaged as error:
+            return Failed(request.id, "damaged", str(error))
         except Exception as error:
             if self._worker.cancelled.is_set():
                 return Failed(request.id, "cancelled")

@@ -8,7 +8,7 @@ from appliance.storage.evaluation import Plan
 
 LENGTH_BYTES = 4
 
-Fault = Literal["cancelled", "invalid", "purged", "sampled", "unavailable"]
+Fault = Literal["cancelled", "damaged", "invalid", "purged", "sampled", "unavailable"]
 
 
 class Ask(msgspec.Struct, tag="ask", array_like=True):

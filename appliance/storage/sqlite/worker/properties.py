@@ -10,10 +10,10 @@ from itertools import islice
 
 import msgspec
 
-from appliance.storage.dimensions import property_column
+from appliance.storage.dimensions import NONE, property_column
 
 _TEXT_BYTES = 150  # what a text costs in a dictionary beside its characters
-_NO_VALUES = (b"null", b'""')
+_NO_VALUES = (b"null", b'""', f'"{NONE}"'.encode())
 
 _objects: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -69,12 +69,16 @@ class Properties:
 
 
 def value_of(properties: str | None, name: str) -> str:
-    """A property as text: a string itself, null and what is not there as '', all else as its JSON."""
+    """A property as text: a string itself, null and what is not there as '', all else as its JSON.
+
+    The string that answers call a missing property is none either (storage/dimensions.py, `is_missing`).
+    """
     value = _decoded(properties).get(name)
     if value is None or bytes(value) == b"null":
         return ""
     raw = bytes(value)
-    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    return "" if text == NONE else text
 
 
 def names_of(properties: str | None) -> str:

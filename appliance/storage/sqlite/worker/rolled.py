@@ -11,18 +11,18 @@ to them, or whose days' salts are met in hot rows, are left out.
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.clock import MICROSECONDS
-from appliance.errors import RawPurged
-from appliance.storage.calendar import day_start, local_day, month_of
+from appliance.errors import ChunkDamaged, RawPurged
+from appliance.storage.calendar import day_start, days_in_words, local_day, month_of
 from appliance.storage.evaluation import BEGINNING, Rolled
 from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, PAGEVIEW_CODE, SLOT
 from appliance.storage.sqlite.chunks.index import Chunk
@@ -32,6 +32,8 @@ from appliance.storage.sqlite.rollups.columns import Counts, Totals, unpack_coun
 from appliance.storage.sqlite.rollups.index import Unit, count_wanderers, has_columns, units
 
 THREADS: Final = 2
+
+T = TypeVar("T")
 
 Arrays = dict[str, Ints]
 
@@ -168,7 +170,7 @@ class RolledUp:
         data = [[_data(connection, unit, _stored(name)) for unit in covered.units] for name in missing]
 
         def merge(name: str, blobs: Sequence[bytes]) -> Merged:
-            parts = [unpack_totals(blob) for blob in blobs]
+            parts = [_unpacked(*part, name, unpack_totals) for part in zip(covered.units, blobs, strict=True)]
             if name == MONTH:
                 parts = [_of_month(part, unit) for part, unit in zip(parts, covered.units, strict=True)]
             return _merged(parts, places, len(visitors))
@@ -186,7 +188,7 @@ class RolledUp:
         ids = tuple([unit.id for unit in covered.units])
         found = self._visitors.get(ids)
         if found is None:
-            parts = [unpack_numbers(_data(connection, unit, VISITORS)) for unit in covered.units]
+            parts = [_read(connection, unit, VISITORS, unpack_numbers) for unit in covered.units]
             together = np.sort(np.concatenate([np.empty(0, np.int64), *parts]), kind="stable")
             visitors = together[_is_first(together)]
             found = self._visitors[ids] = visitors, [np.searchsorted(visitors, part) for part in parts]
@@ -222,7 +224,7 @@ def _merged(parts: Sequence[Totals], places: Sequence[Ints], visitors: int) -> M
 
 
 def _event_counts(connection: sqlite3.Connection, covered: Cover) -> Arrays:
-    parts = [unpack_counts(_data(connection, unit, EVENT_COUNTS)) for unit in covered.units]
+    parts = [_read(connection, unit, EVENT_COUNTS, unpack_counts) for unit in covered.units]
     nothing = Counts._make([np.empty(0, np.int64)] * len(Counts._fields))
     slot, source, name, events = (np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
     pageviews = np.where(name == PAGEVIEW_CODE, events, 0)
@@ -237,6 +239,20 @@ def _data(connection: sqlite3.Connection, unit: Unit, name: str) -> bytes:
     select = "SELECT c.data FROM rollup_column c WHERE c.rollup_id = ? AND c.name = ?"
     data: bytes = connection.execute(select, (unit.id, name)).fetchone()[0]
     return data
+
+
+def _read(connection: sqlite3.Connection, unit: Unit, name: str, unpack: Callable[[bytes], T]) -> T:
+    return _unpacked(unit, _data(connection, unit, name), name, unpack)
+
+
+def _unpacked(unit: Unit, data: bytes, name: str, unpack: Callable[[bytes], T]) -> T:
+    try:
+        return unpack(data)
+    except ChunkDamaged as error:
+        days = days_in_words(unit.first_day, unit.last_day)
+        raise ChunkDamaged(
+            f"rollups of {days} are damaged: column {_stored(name)} ({error}); periods without these days are answered"
+        ) from None
 
 
 def _is_first(ordered: Ints) -> Ints:

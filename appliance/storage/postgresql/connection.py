@@ -1,0 +1,63 @@
+"""Connections to PostgreSQL: the portable SQL of the appliance, its values, and its errors, as psycopg has them."""
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import psycopg
+from psycopg.adapt import AdaptersMap, Loader
+from psycopg.types.numeric import Int2Dumper
+
+from appliance.errors import StorageUnavailable
+
+# A text or quoted name, a cast, a parameter, or a character that psycopg would take for one.
+_PIECES: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|::|:([a-z_][a-z0-9_]*)|%""")
+APPLICATION: Final = "analytics-appliance"
+CONNECT_SECONDS: Final = 5
+
+# What may pass by itself (https://www.postgresql.org/docs/15/errcodes-appendix.html): connection exceptions, lack of
+# resources, an operator's intervention, trouble of the system, a transaction that has to be tried again, and a server
+# that may only be read from, as one that is about to be replaced is.
+_PASSING: Final = ("08", "53", "57", "58", "40", "25006", "55P03", "XX")
+
+
+@lru_cache(maxsize=1024)
+def translated(sql: str) -> str:
+    """SQL with `:name` parameters as psycopg takes it."""
+    return _PIECES.sub(_piece, sql)
+
+
+def _piece(found: re.Match[str]) -> str:
+    if name := found[1]:
+        return f"%({name})s"
+    return found[0].replace("%", "%%")
+
+
+def storage_error(error: psycopg.Error) -> Exception:
+    """The appliance's error for one of psycopg's: StorageUnavailable where waiting may help, else the same error."""
+    state = error.sqlstate
+    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return StorageUnavailable(f"the database does not answer: {str(error).strip()}")
+    if state is not None and state.startswith(_PASSING):
+        return StorageUnavailable(f"the database answers {state}: {str(error).strip()}")
+    return error
+
+
+class _WholeNumber(Loader):
+    """numeric as int: sums of bigint are numeric, and nothing that is stored has a fraction."""
+
+    def load(self, data: Any) -> int:
+        return int(bytes(data))
+
+
+def adapt(adapters: AdaptersMap) -> None:
+    """Let values come and go as they do with SQLite: truth as 0 or 1, whole numbers as int."""
+    adapters.register_loader("numeric", _WholeNumber)
+    adapters.register_dumper(bool, _Truth)
+
+
+class _Truth(Int2Dumper):
+    """True as 1, False as 0: such columns are numbers."""
+
+    def dump(self, obj: Any) -> Any:
+        return b"1" if obj else b"0"

@@ -1,0 +1,77 @@
+"""Brings a PostgreSQL database to the schema of this version.
+
+A new database gets `schema.sql`, which is always the whole schema; an older one the numbered files of `migrations/`
+above its version. All of it is one transaction, so that nothing is ever half done; of several appliances that start at
+once one does it, and the others wait.
+"""
+
+from importlib.resources import files
+from typing import Final
+
+import psycopg
+
+from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.storage.migrations import BASELINE, Migration, available
+from appliance.storage.postgresql.connection import APPLICATION, CONNECT_SECONDS, storage_error
+
+_PACKAGE: Final = files("appliance.storage.postgresql")
+_LOCK: Final = 0x616E616C  # of PostgreSQL's advisory locks; held while migrating
+_VERSION: Final = "schema_version"  # a row of `meta`
+_DIGEST: Final = "migration_"
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def migrate(url: str, migrations: list[Migration] | None = None) -> int:
+    """Make or update the schema of the database; gives its version.
+
+    Raises DatabaseTooNew for a database of a newer appliance; StorageUnavailable when an applied migration was changed,
+    or the database does not answer.
+    """
+    migrations = available(_PACKAGE / "migrations") if migrations is None else migrations
+    newest = BASELINE + len(migrations)
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION) as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            version = _version(connection)
+            if version > newest:
+                raise DatabaseTooNew(
+                    f"the database has schema version {version}, this appliance knows {newest}: start the newer one"
+                )
+            if version == 0:
+                connection.execute((_PACKAGE / "schema.sql").read_text("utf-8"))
+                new = migrations
+            else:
+                _check_digests(connection, migrations[: version - BASELINE])
+                new = migrations[version - BASELINE :]
+                for migration in new:
+                    connection.execute(migration.sql.encode())
+            for migration in new:
+                _note(connection, f"{_DIGEST}{migration.version:04}", migration.digest)
+            if version != newest:
+                _note(connection, _VERSION, str(newest))
+    except psycopg.Error as error:
+        raise storage_error(error) from error
+    return newest
+
+
+def _version(connection: Connection) -> int:
+    """0 in an empty database."""
+    (made,) = connection.execute("SELECT to_regclass('meta') IS NOT NULL").fetchone() or (False,)
+    row = connection.execute("SELECT value FROM meta WHERE name = %s", (_VERSION,)).fetchone() if made else None
+    return int(str(row[0])) if row else 0
+
+
+def _note(connection: Connection, name: str, value: str) -> None:
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def _check_digests(connection: Connection, migrations: list[Migration]) -> None:
+    select = "SELECT count(*) FROM meta WHERE name = %s AND value = %s"
+    for migration in migrations:
+        name = f"{_DIGEST}{migration.version:04}"
+        if connection.execute(select, (name, migration.digest)).fetchone() != (1,):
+            raise StorageUnavailable(f"migration {migration.version:04} is not the one that was applied here")

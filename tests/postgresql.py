@@ -1,0 +1,97 @@
+"""A real PostgreSQL for tests: Debian's server on a socket in a folder of its own, as long as the tests run."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+_SETTINGS = {
+    "fsync": "off",  # what is tested is not the disk
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "jit": "off",
+}
+
+
+def programs() -> Path | None:
+    """Folder of the newest server's programs, None where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    named = shutil.which("initdb")
+    return found[-1].parent if found else Path(named).parent if named else None
+
+
+class Server:
+    """A server in a folder. `timescaledb`: the version of the extension that its databases may have, '' without."""
+
+    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._user = user
+        self._numbers = count(1)
+        self._settings = dict(_SETTINGS)
+        if list((programs.parent / "lib").glob("timescaledb.so")):
+            self._settings |= {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
+        data = ["-U", "appliance", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._run("initdb", "-D", folder / "data", *data)
+        self.start()
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'")
+            row = found.fetchone()
+        self.timescaledb = row[0] if row else ""
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
+        self._pg_ctl("start", "-l", self._folder / "log", "-o", f"-k {self._folder} -c listen_addresses='' {options}")
+
+    def stop(self) -> None:
+        """Stop it; whoever is connected is cut off."""
+        self._pg_ctl("stop", "-m", "fast")
+
+    def url(self, database: str) -> str:
+        return f"postgresql:///{database}?host={self._folder}&user=appliance"
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url(name)
+
+    def _pg_ctl(self, *arguments: str | Path) -> None:
+        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-t", "60", *arguments)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = [self._programs / program, *arguments]
+        subprocess.run(command, check=True, user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """Start a server and stop it at the end. There has to be one (`programs`)."""
+    found = programs()
+    assert found is not None
+    # A socket's path may have a hundred characters, which pytest's folders nearly have.
+    folder = Path(tempfile.mkdtemp(prefix="appliance-pg-"))
+    user = None
+    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+        user = "postgres"
+        os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+    try:
+        started = Server(found, folder, user)
+        try:
+            yield started
+        finally:
+            started.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,174 @@
+"""PostgreSQL under the portable statements: placeholders, values, errors, migrations."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.storage.migrations import BASELINE, Migration
+from appliance.storage.postgresql.connection import translated
+from appliance.storage.postgresql.migrate import migrate
+from appliance.storage.postgresql.pool import Pool
+from appliance.storage.sqlite.migrate import migrate as migrate_sqlite
+from tests import postgresql as real
+from tests.postgresql import Server
+
+ONE = Migration(BASELINE + 1, "ALTER TABLE project ADD COLUMN colour TEXT; CREATE INDEX by_colour ON project (colour);")
+
+
+@pytest.fixture
+def url(postgresql: Server) -> str:
+    return postgresql.new_database()
+
+
+@pytest.fixture
+async def pool(url: str) -> AsyncIterator[Pool]:
+    migrate(url)
+    opened = Pool(url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("portable", "psycopg_s"),
+    [
+        ("SELECT :a, :b_2, :a", "SELECT %(a)s, %(b_2)s, %(a)s"),
+        ("SELECT ':a', ':b''s :c', \":d\"", "SELECT ':a', ':b''s :c', \":d\""),
+        ("SELECT CAST(:a AS BIGINT) WHERE b LIKE 'x%'", "SELECT CAST(%(a)s AS BIGINT) WHERE b LIKE 'x%%'"),
+        ("SELECT a::text % 2", "SELECT a::text %% 2"),
+    ],
+)
+def test_parameters_are_written_as_psycopg_takes_them(portable: str, psycopg_s: str) -> None:
+    assert translated(portable) == psycopg_s
+
+
+async def test_values_come_back_as_from_sqlite(pool: Pool) -> None:
+    wanted = {"text": "a'b\"c :x %s ä", "bytes": b"\0\xff", "none": None, "big": 1 << 62, "small": -1, "true": True}
+    select = "SELECT :text, :bytes, CAST(:none AS TEXT), :big, :small, :true"
+    assert await pool.read(select, wanted) == [("a'b\"c :x %s ä", b"\0\xff", None, 1 << 62, -1, 1)]
+    ((total, kind),) = await pool.read(
+        "SELECT sum(t.n), sum(t.n) % 2 FROM (SELECT CAST(:big AS BIGINT) AS n) t", wanted
+    )
+    assert (total, kind) == (1 << 62, 0)
+    assert type(total) is int
+
+
+async def test_statements_of_one_transaction_happen_together_or_not_at_all(pool: Pool) -> None:
+    insert = "INSERT INTO meta (name, value) VALUES (:name, 'x') RETURNING name"
+    assert await pool.write_all([(insert, {"name": "a"}), ("DELETE FROM salt", {})]) == [[("a",)], []]
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await pool.write_all([(insert, {"name": "b"}), (insert, {"name": "a"})])
+    assert await pool.read("SELECT name FROM meta WHERE value = 'x'") == [("a",)]
+
+
+async def test_a_long_result_is_of_one_snapshot(pool: Pool) -> None:
+    names = "SELECT name FROM meta WHERE name LIKE 'n%' ORDER BY name"
+    for number in range(5):
+        await pool.write("INSERT INTO meta VALUES (:name, '')", {"name": f"n{number}"})
+    batches = []
+    async for rows in pool.stream(names, batch_rows=2):
+        await pool.write("DELETE FROM meta WHERE name LIKE 'n%'")
+        batches.append([name for (name,) in rows])
+    assert batches == [["n0", "n1"], ["n2", "n3"], ["n4"]]
+    assert await pool.read(names) == []
+
+
+async def test_while_the_server_is_away_storage_is_unavailable_and_afterwards_it_is_not() -> None:
+    if real.programs() is None:
+        pytest.skip("PostgreSQL not installed")
+    with real.server() as server:
+        url = server.new_database()
+        migrate(url)
+        pool = Pool(url, wait_seconds=2)
+        await pool.open()
+        assert await pool.read("SELECT 1") == [(1,)]
+        server.stop()
+        for ask in (pool.read, pool.write):
+            with pytest.raises(StorageUnavailable):
+                await ask("SELECT 1")
+        with pytest.raises(StorageUnavailable):
+            _ = [rows async for rows in pool.stream("SELECT 1")]
+        with pytest.raises(StorageUnavailable):
+            migrate(url)
+        server.start()
+        assert await pool.read("SELECT 1") == [(1,)]
+        await pool.close()
+
+
+async def test_a_connection_that_was_cut_costs_one_failure_at_most(pool: Pool, url: str) -> None:
+    await pool.read("SELECT 1")
+    with psycopg.connect(url, autocommit=True) as other:
+        select = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        other.execute(f"{select} AND datname = current_database()")
+    assert await pool.read("SELECT 1") == [(1,)]
+
+
+async def test_a_database_that_is_not_there_is_unavailable(postgresql: Server) -> None:
+    pool = Pool(postgresql.url("nowhere"), wait_seconds=1)
+    with pytest.raises(StorageUnavailable):
+        await pool.open()
+
+
+# ---------------------------------------------------------------- migrations
+
+
+def version(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def columns(url: str) -> dict[str, list[str]]:
+    select = (
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        " ORDER BY table_name, ordinal_position"
+    )
+    found: dict[str, list[str]] = {}
+    with psycopg.connect(url) as connection:
+        for table, column in connection.execute(select):
+            found.setdefault(table, []).append(column)
+    return found
+
+
+def test_of_several_that_start_at_once_one_makes_the_schema(url: str) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(migrate, [url] * 4)) == {BASELINE}
+    assert version(url) == BASELINE
+
+
+def test_tables_of_both_engines_have_the_same_columns(url: str, tmp_path: Path) -> None:
+    migrate(url)
+    migrate_sqlite(tmp_path / "a.db", tmp_path)
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        for table, there in columns(url).items():
+            assert [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] == there, table
+
+
+def test_an_older_schema_is_brought_up_once(url: str) -> None:
+    migrate(url, [])
+    for _ in range(2):
+        assert migrate(url, [ONE]) == version(url) == BASELINE + 1
+    assert "colour" in columns(url)["project"]
+
+
+def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
+    migrate(url, [])
+    with pytest.raises(psycopg.Error):
+        migrate(url, [ONE, Migration(BASELINE + 2, "CREATE TABLE half (id BIGINT); SELECT 1 / 0;")])
+    assert version(url) == BASELINE
+    assert "half" not in columns(url)
+    assert "colour" not in columns(url)["project"]
+
+
+def test_a_newer_schema_and_a_changed_migration_are_refused(url: str) -> None:
+    migrate(url, [ONE])
+    with pytest.raises(DatabaseTooNew):
+        migrate(url, [])
+    with pytest.raises(StorageUnavailable, match="0002"):
+        migrate(url, [ONE._replace(sql=ONE.sql + " -- changed")])
