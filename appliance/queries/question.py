@@ -6,16 +6,17 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from appliance.errors import Invalid
-from appliance.queries import filters
+from appliance.queries import filters, segments
 from appliance.queries.comparison import Comparison, is_comparable
 from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
-from appliance.queries.goals import checking, expanded, grouped, names_goals, without
+from appliance.queries.goals import expanded, grouped, names_goals, without
 from appliance.queries.intervals import Interval, default_interval
 from appliance.queries.metrics import metric
 from appliance.queries.period import NAMES, Dates, Period, Range, between, named
 from appliance.spelling import member, spelled
 from appliance.storage.goals import Goal
+from appliance.storage.segments import Segment
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -162,8 +163,9 @@ def check_api_rules(report: Report, tree: Filter) -> None:
                 raise _fault("views_per_visit cannot be filtered by event:page", at)
 
 
-def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
-    """A Stats API v2 request from its decoded JSON, of a project with these goals.
+def parse(body: object, goals: Sequence[Goal] = (), known: Sequence[Segment] = ()) -> Query:
+    """A Stats API v2 request from its decoded JSON, of a project with these goals and `known` segments, for which it
+    has what they stand for.
 
     Raises Invalid with status 400 and a JSON pointer to the fault.
     """
@@ -187,7 +189,7 @@ def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
     check(report)
     if "event:goal" in report.dimensions and not goals:
         raise _fault("this site has no goals", f"#/dimensions/{report.dimensions.index('event:goal')}")
-    tree = filters.parse(fields.get("filters", []), check=checking(goals))
+    tree = filters.parse(fields.get("filters", []), check=segments.expanding(known, goals))
     check_api_rules(report, tree)
     if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
         raise _fault("time_labels needs a dimension of time", "#/include/time_labels")

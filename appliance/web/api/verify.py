@@ -18,7 +18,7 @@ from appliance.model import Project
 from appliance.queries import overview, question
 from appliance.queries.reports import Reports
 from appliance.queries.verify import verify
-from appliance.storage import goals
+from appliance.storage import goals, segments
 from appliance.storage.interface import Database
 from appliance.web.access import require_key
 from appliance.web.api import paths
@@ -42,7 +42,7 @@ async def verified(
     """The answer, ready for JSON. `equal` is whether all rows are; `sampled`: both are estimates from sampled data, but
     for the metrics that are `lower_bounds`. Raises Invalid (400) like a query."""
     known = await goals.of_project(database, project.id)
-    query = question.parse(_body(wanted), known)
+    query = question.parse(_body(wanted), known, await segments.of_project(database, project.id))
     scope = await reports.scope(project, query.period, now, query.filter, known)
     try:
         found = await verify(reports, database, scope, query.report)
