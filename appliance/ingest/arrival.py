@@ -98,24 +98,28 @@ class Arrival:
 
     def take_body(self, body: bytes, bytes_max: int) -> None:
         """Keep a whole body, decompressed. Raises TooLarge, Invalid."""
-        if len(body) > bytes_max:
-            raise _too_large(bytes_max)
-        encoding = self.headers.get(b"content-encoding")
-        if encoding and encoding != b"identity":
-            body = _decompress(body, encoding.strip().lower(), bytes_max)
-        elif body[:2] == b"\x1f\x8b":
-            body = _decompress(body, b"gzip", bytes_max)  # some SDKs compress without saying so
-        self.body = body
+        self.body = plain_body(body, self.header(b"content-encoding"), bytes_max)
+
+
+def plain_body(body: bytes, encoding: str, bytes_max: int) -> bytes:
+    """A body decompressed; it is no larger before or after. Raises TooLarge, Invalid."""
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
+    if encoding and encoding != "identity":
+        return _decompress(body, encoding.strip().lower(), bytes_max)
+    if body[:2] == b"\x1f\x8b":
+        return _decompress(body, "gzip", bytes_max)  # some SDKs compress without saying so
+    return body
 
 
 def _too_large(bytes_max: int) -> TooLarge:
     return TooLarge(f"the body is larger than {bytes_max} bytes", code="body_too_large")
 
 
-def _decompress(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
-    if encoding not in (b"gzip", b"x-gzip", b"deflate"):
+def _decompress(body: bytes, encoding: str, bytes_max: int) -> bytes:
+    if encoding not in ("gzip", "x-gzip", "deflate"):
         raise Invalid(
-            f"the content encoding {encoding.decode('latin-1')!r} is not understood; send gzip or none",
+            f"the content encoding {encoding!r} is not understood; send gzip or none",
             code="unsupported_encoding",
             status=415,
         )

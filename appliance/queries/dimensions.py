@@ -6,6 +6,7 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.queries.intervals import INTERVALS, Interval
+from appliance.spelling import spelled
 from appliance.storage.dimensions import is_property, label_of_missing, property_column
 
 PROPERTY: Final = "event:props:"  # before the name of a custom property
@@ -104,7 +105,7 @@ def dimension(name: str) -> Dimension:
     try:
         return DIMENSIONS[name]
     except KeyError:
-        raise Invalid(f"{name!r} is not a dimension that can be asked for") from None
+        raise Invalid(f"{spelled(name)} is not a dimension that can be asked for") from None
 
 
 def _property(name: str) -> Dimension:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 Operator = Literal["is", "is_not", "contains", "contains_not", "matches", "matches_not"]
 OPERATORS: Final[tuple[Operator, ...]] = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
 
+SEGMENT: Final = "segment"  # in place of a dimension: the values are ids of saved segments (segments.py)
 DEPTH_MAX: Final = 16
 VALUES_MAX: Final = 1_000
 LEAVES_MAX: Final = 100
@@ -122,10 +123,10 @@ def written_parts(tree: Filter) -> list[Filter]:
 # ---------------------------------------------------------------------- JSON
 
 
-Check = Callable[[Leaf, str], Leaf]
+Check = Callable[[Leaf, str], Filter]  # a comparison and the pointer to it in, what stands for it out
 
 
-class _Bounded:
+class Bounded:
     """A check of comparisons that also bounds how many there are of one question, and the patterns in them."""
 
     def __init__(self, check: Check | None) -> None:
@@ -133,7 +134,7 @@ class _Bounded:
         self._leaves = 0
         self._patterns: list[str] = []
 
-    def __call__(self, leaf: Leaf, pointer: str) -> Leaf:
+    def __call__(self, leaf: Leaf, pointer: str) -> Filter:
         self._leaves += 1
         if self._leaves > LEAVES_MAX:
             raise _invalid(f"more than {LEAVES_MAX} filters", pointer)
@@ -144,11 +145,13 @@ class _Bounded:
 
 
 def parse(value: object, pointer: str = "#/filters", check: Check | None = None) -> AllOf:
-    """The list of filters that the API takes; `check` is `checked` unless another is given.
+    """The list of filters that the API takes; `check` is `checked` unless another is given, and one that is Bounded
+    goes on counting.
 
     Raises Invalid with a JSON pointer to the fault.
     """
-    return AllOf(tuple(_parse_list(value, pointer, 0, _Bounded(check))))
+    bounded = check if isinstance(check, Bounded) else Bounded(check)
+    return AllOf(tuple(_parse_list(value, pointer, 0, bounded)))
 
 
 def to_json(tree: Filter) -> list[Any]:
@@ -203,6 +206,8 @@ def _parse_leaf(value: list[Any], pointer: str) -> Leaf:
         raise _invalid("a dimension is expected", f"{pointer}/1")
     if not isinstance(values, list):
         raise _invalid("a list of values is expected", f"{pointer}/2")
+    if name == SEGMENT:
+        values = [f"{item}" if isinstance(item, int) and not isinstance(item, bool) else item for item in values]
     for index, item in enumerate(values):
         if not isinstance(item, str):
             raise _invalid("a text is expected", f"{pointer}/2/{index}")
@@ -213,14 +218,16 @@ def _parse_leaf(value: list[Any], pointer: str) -> Leaf:
 def _case_sensitive(options: object, pointer: str) -> bool:
     if not isinstance(options, dict) or set(options) - {"case_sensitive"}:
         raise _invalid('the only option is {"case_sensitive": true | false}', pointer)
-    value = options.get("case_sensitive", True)
+    value = options.get("case_sensitive")
+    if value is None:
+        return True
     if not isinstance(value, bool):
         raise _invalid("true or false is expected", f"{pointer}/case_sensitive")
     return value
 
 
 def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
-    """The leaf itself. Raises Invalid unless it can be evaluated."""
+    """The leaf, with codes of countries in capitals. Raises Invalid unless it can be evaluated."""
     if leaf.dimension in TIME_DIMENSIONS:
         raise _invalid("time is not filtered by: use the date range", f"{pointer}/1")
     try:
@@ -229,9 +236,8 @@ def checked(leaf: Leaf, pointer: str = "#/filters") -> Leaf:
         raise _invalid(str(error), f"{pointer}/1") from None
     if not leaf.values or len(leaf.values) > VALUES_MAX:
         raise _invalid(f"1 to {VALUES_MAX} values are expected", f"{pointer}/2")
-    for index, value in enumerate(leaf.values):
-        if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country" and not _is_country(value):
-            raise _invalid("a country is two letters (ISO 3166-1), such as DE", f"{pointer}/2/{index}")
+    if leaf.operator in ("is", "is_not") and leaf.dimension == "visit:country":
+        return msgspec.structs.replace(leaf, values=tuple(_countries(leaf.values, pointer)))
     _located(check_patterns, _patterns(leaf), f"{pointer}/2")
     for index, value in enumerate(_patterns(leaf)):
         _located(check_pattern, value, f"{pointer}/2/{index}", f"{spelled(value)}: ")
@@ -249,8 +255,12 @@ def _located(check: Callable[[T], None], value: T, pointer: str, before: str = "
         raise _invalid(f"{before}{error}", pointer) from None
 
 
-def _is_country(value: str) -> bool:
-    return (len(value) == 2 and value.isascii() and value.isalpha()) or value == dimension("visit:country").missing
+def _countries(values: Iterable[str], pointer: str) -> Iterator[str]:
+    missing = dimension("visit:country").missing
+    for index, value in enumerate(values):
+        if value != missing and not (len(value) == 2 and value.isascii() and value.isalpha()):
+            raise _invalid("a country is two letters (ISO 3166-1), such as DE", f"{pointer}/2/{index}")
+        yield value if value == missing else value.upper()
 
 
 def _invalid(message: str, pointer: str) -> Invalid:
@@ -267,7 +277,7 @@ def to_url(tree: Filter) -> list[str]:
 
 def from_url(parameters: Iterable[str], check: Check | None = None) -> AllOf:
     """Reads what `to_url` wrote, percent-decoded; `check` is `checked` unless another is given. Raises Invalid."""
-    bounded = _Bounded(check)
+    bounded = Bounded(check)
     return AllOf(tuple(_read(text, bounded) for text in parameters))
 
 
@@ -295,6 +305,8 @@ def _read(text: str, check: Check) -> Filter:
         return _parse_one(value, "#/f", 0, check)
     scope, _, rest = rest.partition(":")
     name, colon, values = rest.partition(":")
+    if scope == SEGMENT:
+        scope, name, colon, values = "", SEGMENT, ":", f"{name}{colon}{values}"
     if f"{scope}:{name}:" == PROPERTY:
         (key, *others) = _split(values, ":", 1)
         name, colon, values = f"{name}:{key}", ":" if others else "", "".join(others)
@@ -302,7 +314,8 @@ def _read(text: str, check: Check) -> Filter:
     operator = operator.removesuffix("~")
     if operator not in OPERATORS or not colon:
         raise _invalid(f"{spelled(text)} is not operator:dimension:values", "#/f")
-    return check(Leaf(operator, f"{scope}:{name}", tuple(_split(values, "|")), not folded), "#/f")
+    whole = f"{scope}:{name}" if scope else name
+    return check(Leaf(operator, whole, tuple(_split(values, "|")), not folded), "#/f")
 
 
 def _split(text: str, separator: str, times: int = VALUES_MAX) -> list[str]:

@@ -8,6 +8,7 @@ from appliance.errors import Invalid
 from appliance.queries.conditions import PAGEVIEW_NAME
 from appliance.queries.dimensions import PROPERTY
 from appliance.queries.filters import AllOf, AnyOf, Filter, HasDone, Leaf, Not, checked, conjuncts, looks_at
+from appliance.spelling import spelled
 from appliance.storage.goals import Goal
 from appliance.storage.matching import matcher
 
@@ -55,7 +56,7 @@ def checking(goals: Sequence[Goal]) -> Callable[[Leaf, str], Leaf]:
             raise _invalid("at least one goal is expected", f"{pointer}/2")
         for index, name in enumerate(leaf.values):
             if leaf.operator == "is" and leaf.case_sensitive and name not in names:
-                raise _invalid(f"there is no goal {name!r}", f"{pointer}/2/{index}")
+                raise _invalid(f"there is no goal {spelled(name)}", f"{pointer}/2/{index}")
         return leaf
 
     return check

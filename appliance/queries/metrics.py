@@ -12,6 +12,7 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.model import UNSAMPLED
+from appliance.spelling import spelled
 
 
 class Money(NamedTuple):
@@ -134,7 +135,7 @@ def metric(name: str) -> Metric:
     try:
         return METRICS[name]
     except KeyError:
-        raise Invalid(f"{name!r} is not a metric; use one of {', '.join(METRICS)}") from None
+        raise Invalid(f"{spelled(name)} is not a metric; use one of {', '.join(METRICS)}") from None
 
 
 def ratio(numerator: int | Fraction, denominator: int | Fraction, decimals: int = 0) -> int | float | None:

@@ -14,6 +14,7 @@ import msgspec
 from appliance.clock import DAY, MINUTE
 from appliance.errors import Invalid
 from appliance.queries.localtime import add_months, day_start, local_day, to_wall
+from appliance.spelling import spelled
 
 _DAYS: Final = {"7d": 7, "28d": 28, "30d": 30, "91d": 91}
 _MONTHS: Final = {"6mo": 6, "12mo": 12}
@@ -94,7 +95,7 @@ class Range(msgspec.Struct, frozen=True):
 def named(name: str, anchor: date | None = None) -> Named:
     """Raises Invalid for a name that is none."""
     if name not in NAMES:
-        raise Invalid(f"{name!r} is not a period; use one of {', '.join(NAMES)}, two dates or two timestamps")
+        raise Invalid(f"{spelled(name)} is not a period; use one of {', '.join(NAMES)}, two dates or two timestamps")
     return Named(name, anchor)
 
 
@@ -118,7 +119,7 @@ def parse_date(text: str) -> date:
     except ValueError:
         day = None
     if day is None or not _YEARS[0] <= day.year <= _YEARS[1]:
-        raise Invalid(f"{text!r} is not a date such as 2026-01-31")
+        raise Invalid(f"{spelled(text)} is not a date such as 2026-01-31")
     return day
 
 
@@ -128,7 +129,7 @@ def _parse_time(text: str) -> int:
     except ValueError:
         time = None
     if time is None or time.tzinfo is None or not _YEARS[0] < time.year < _YEARS[1]:
-        raise Invalid(f"{text!r} is not a timestamp with an offset such as 2026-01-31T12:00:00+01:00")
+        raise Invalid(f"{spelled(text)} is not a timestamp with an offset such as 2026-01-31T12:00:00+01:00")
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 

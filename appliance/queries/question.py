@@ -6,21 +6,23 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from appliance.errors import Invalid
-from appliance.queries import filters
+from appliance.queries import filters, segments
 from appliance.queries.comparison import Comparison, is_comparable
 from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
-from appliance.queries.goals import checking, expanded, grouped, names_goals, without
+from appliance.queries.goals import expanded, grouped, names_goals, without
 from appliance.queries.intervals import Interval, default_interval
 from appliance.queries.metrics import metric
-from appliance.queries.period import Dates, Period, Range, between, named
+from appliance.queries.period import NAMES, Dates, Period, Range, between, named
 from appliance.spelling import member, spelled
 from appliance.storage.goals import Goal
+from appliance.storage.segments import Segment
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 LIMIT_MAX: Final = 10_000
+OFFSET_MAX: Final = 2**31 - 1
 DIMENSIONS_MAX: Final = 8
 COMPARISONS_MAX: Final = 1_000  # of a filter, when its goals are put as what reaches them
 
@@ -114,7 +116,7 @@ def check(report: Report) -> Report:
     """The report itself. Raises Invalid, with a pointer into the Stats API's body, unless it can be answered."""
     for index, name in enumerate(report.metrics):
         if name in report.metrics[:index]:
-            raise _fault(f"{name!r} is there twice", f"#/metrics/{index}")
+            raise _fault(f"{spelled(name)} is there twice", f"#/metrics/{index}")
         _located(metric, name, f"#/metrics/{index}")
     if not report.metrics:
         raise _fault("at least one metric is expected", "#/metrics")
@@ -123,7 +125,7 @@ def check(report: Report) -> Report:
     times = 0
     for index, name in enumerate(report.dimensions):
         if name in report.dimensions[:index]:
-            raise _fault(f"{name!r} is there twice", f"#/dimensions/{index}")
+            raise _fault(f"{spelled(name)} is there twice", f"#/dimensions/{index}")
         times += isinstance(_located(group, name, f"#/dimensions/{index}"), TimeDimension)
         if times > 1:
             raise _fault("only one dimension of time can be asked for", f"#/dimensions/{index}")
@@ -131,7 +133,9 @@ def check(report: Report) -> Report:
         raise _fault("percentage needs a dimension", f"#/metrics/{report.metrics.index('percentage')}")
     for index, order in enumerate(report.order):
         if order.key not in (*report.metrics, *report.dimensions):
-            raise _fault(f"{order.key!r} is neither a metric nor a dimension of this query", f"#/order_by/{index}/0")
+            raise _fault(
+                f"{spelled(order.key)} is neither a metric nor a dimension of this query", f"#/order_by/{index}/0"
+            )
     return report
 
 
@@ -159,8 +163,9 @@ def check_api_rules(report: Report, tree: Filter) -> None:
                 raise _fault("views_per_visit cannot be filtered by event:page", at)
 
 
-def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
-    """A Stats API v2 request from its decoded JSON, of a project with these goals.
+def parse(body: object, goals: Sequence[Goal] = (), known: Sequence[Segment] = ()) -> Query:
+    """A Stats API v2 request from its decoded JSON, of a project with these goals and `known` segments, for which it
+    has what they stand for.
 
     Raises Invalid with status 400 and a JSON pointer to the fault.
     """
@@ -169,14 +174,14 @@ def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
         if name not in fields:
             raise _fault(f"{name} is missing", f"#/{name}")
     site_id = fields.get("site_id")
-    if site_id is not None and not isinstance(site_id, str):
+    if not isinstance(site_id, str | None):
         raise _fault("a text is expected", "#/site_id")
     include = _include(fields.get("include", {}))
     limit, offset = _pagination(fields.get("pagination", {}))
     report = Report(
         metrics=_texts(fields["metrics"], "#/metrics"),
         dimensions=_texts(fields.get("dimensions", []), "#/dimensions"),
-        order=tuple(_orders(fields.get("order_by") or [])),
+        order=tuple(_orders(fields.get("order_by", []))),
         limit=limit,
         offset=offset,
         total_rows=include.total_rows,
@@ -184,7 +189,7 @@ def parse(body: object, goals: Sequence[Goal] = ()) -> Query:
     check(report)
     if "event:goal" in report.dimensions and not goals:
         raise _fault("this site has no goals", f"#/dimensions/{report.dimensions.index('event:goal')}")
-    tree = filters.parse(fields.get("filters") or [], check=checking(goals))
+    tree = filters.parse(fields.get("filters", []), check=segments.expanding(known, goals))
     check_api_rules(report, tree)
     if include.time_labels and not any(isinstance(item, TimeDimension) for item in report.grouped()):
         raise _fault("time_labels needs a dimension of time", "#/include/time_labels")
@@ -199,14 +204,19 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
+_PERIODS: Final = tuple(name for name in NAMES if name != "30m")  # the live page's
+
 _MODES: Final[tuple[Literal["previous_period", "year_over_year", "custom"], ...]] = (
     "previous_period", "year_over_year", "custom",
 )  # fmt: skip
 
 
 def _period(value: object, pointer: str) -> Period:
-    if isinstance(value, str) and value != "30m":
-        return _located(named, value, pointer)
+    if isinstance(value, str):
+        if value not in _PERIODS:
+            names = ", ".join(_PERIODS)
+            raise _fault(f"{spelled(value)} is not a period; use one of {names}, two dates or two timestamps", pointer)
+        return named(value)
     if isinstance(value, list) and len(value) == 2 and all(isinstance(edge, str) for edge in value):
         return _located(lambda pair: between(*pair), value, pointer)
     raise _fault("the name of a period, or a pair of dates or timestamps is expected", pointer)
@@ -224,10 +234,14 @@ def _texts(value: object, pointer: str) -> tuple[str, ...]:
 def _orders(value: object) -> list[Order]:
     if not isinstance(value, list):
         raise _fault("a list is expected", "#/order_by")
-    orders = []
+    orders: list[Order] = []
     for index, item in enumerate(value):
         if not isinstance(item, list) or len(item) != 2 or item[1] not in ("asc", "desc"):
             raise _fault('[metric or dimension, "asc" or "desc"] is expected', f"#/order_by/{index}")
+        if not isinstance(item[0], str):
+            raise _fault("a metric or dimension is expected", f"#/order_by/{index}/0")
+        if item[0] in (order.key for order in orders):
+            raise _fault(f"{spelled(item[0])} is there twice", f"#/order_by/{index}/0")
         orders.append(Order(item[0], item[1] == "desc"))
     return orders
 
@@ -267,19 +281,20 @@ def _pagination(value: object) -> tuple[int, int]:
     fields = _object(value, "#/pagination", ("limit", "offset"))
     limit, offset = fields.get("limit", LIMIT_MAX), fields.get("offset", 0)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LIMIT_MAX:
-        raise _fault(f"a number from 1 to {LIMIT_MAX} is expected", "#/pagination/limit")
-    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < 2**31:
-        raise _fault("a number from 0 is expected", "#/pagination/offset")
+        raise _fault(f"a whole number from 1 to {LIMIT_MAX} is expected", "#/pagination/limit")
+    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= OFFSET_MAX:
+        raise _fault(f"a whole number from 0 to {OFFSET_MAX} is expected", "#/pagination/offset")
     return limit, offset
 
 
 def _object(value: object, pointer: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+    """An object's members; one that is null is absent."""
     if not isinstance(value, dict):
         raise _fault("an object is expected", pointer)
     for name in value:
         if name not in names:
             raise _fault(f"{spelled(name)} is not known here", member(pointer, name))
-    return value
+    return {name: item for name, item in value.items() if item is not None}
 
 
 def _located(read: Callable[[T], U], value: T, pointer: str) -> U:

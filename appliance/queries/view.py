@@ -23,6 +23,7 @@ from appliance.queries.filters import EVERYTHING, AllOf, Check
 from appliance.queries.intervals import INTERVALS, Interval
 from appliance.queries.localtime import to_aware
 from appliance.queries.period import Dates, Named, Period, Times, between, named, parse_date
+from appliance.spelling import spelled
 
 DEFAULT_PERIOD: Final = Named("30d")
 
@@ -122,7 +123,7 @@ def _interval(name: str | None) -> Interval | None:
     for interval in INTERVALS:
         if interval == name:
             return interval
-    raise Invalid(f"{name!r} is not an interval; use one of {', '.join(INTERVALS)}", field="interval")
+    raise Invalid(f"{spelled(name)} is not an interval; use one of {', '.join(INTERVALS)}", field="interval")
 
 
 def _in_field(field: str, read: Callable[[], T]) -> T:

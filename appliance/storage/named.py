@@ -1,4 +1,5 @@
-"""What a project keeps under its own names (goals, saved funnels): rows of a table with `id`, `project_id`, `name`."""
+"""What a project keeps under its own names (goals, saved funnels, segments): rows of a table with `id`, `project_id`,
+`name`."""
 
 from appliance.errors import Invalid, NotFound
 from appliance.storage import audit

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from appliance import clock
 from appliance.clock import DAY
-from appliance.storage import goals
+from appliance.storage import goals, segments
 from appliance.web import dashboard_state
 from appliance.web.access import SiteAccess, project_for
 from appliance.web.attended import reports_of
@@ -36,6 +36,6 @@ async def state_in_doubt(request: Request, access: SiteAccess) -> State:
 
 
 async def _state(request: Request, access: SiteAccess, first_event: int | None) -> State:
-    known = await goals.of_project(parts_of(request).db, access.project.id)
-    pairs = request.query_params.multi_items()
-    return dashboard_state.read(pairs, access.project, clock.now(), first_event, known)
+    db, project = parts_of(request).db, access.project
+    known, saved = await goals.of_project(db, project.id), await segments.of_project(db, project.id)
+    return dashboard_state.read(request.query_params.multi_items(), project, clock.now(), first_event, known, saved)

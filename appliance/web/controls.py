@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from appliance.queries.comparison import Comparison, has_weekdays
-from appliance.queries.filters import Filter, HasDone, Leaf, Not
+from appliance.queries.filters import SEGMENT, Filter, HasDone, Leaf, Not
 from appliance.queries.period import Named, neighbour
 from appliance.web import cards, labels, urls
 from appliance.web.dashboard_state import RELATIVE, State, is_all
@@ -114,6 +114,14 @@ def _chip(state: State, index: int, part: Filter) -> Chip:
             operator, words = "has_done" if part.done else "has_not_done", sentence(part.part)
             edit = state.filter_href(("edit", str(index))) if can_be_done(part, state) is not None else None
         return Chip(dimension="several", operator=operator, values=(words,), edit_href=edit, remove_href=remove)
+    if inner.dimension == SEGMENT:
+        return Chip(
+            dimension=SEGMENT,
+            operator="segment_not" if turned else "segment",
+            values=tuple(each.name for value in inner.values for each in state.segments if str(each.id) == value),
+            edit_href=None if turned else state.filter_href(("edit", str(index))),
+            remove_href=remove,
+        )
     offered = state.is_filtered_by(inner.dimension) and not (turned and inner.dimension == cards.GOALS)
     return Chip(
         dimension=inner.dimension,

@@ -19,10 +19,10 @@ import msgspec
 
 from appliance.errors import Invalid
 from appliance.model import Project
-from appliance.queries import properties
+from appliance.queries import properties, segments
 from appliance.queries import view as view_parameters
 from appliance.queries.comparison import compared, compared_so_far, is_comparable
-from appliance.queries.filters import OPERATORS, AllOf, Filter, Leaf, written_parts
+from appliance.queries.filters import OPERATORS, SEGMENT, AllOf, Filter, Leaf, written_parts
 from appliance.queries.goals import checking
 from appliance.queries.intervals import BUCKETS_MAX, Interval, default_interval, fits, valid_intervals
 from appliance.queries.localtime import add_months, local_day
@@ -31,6 +31,7 @@ from appliance.queries.period import Named, Period, Range, resolve
 from appliance.queries.question import Scope
 from appliance.queries.view import Parameters, View
 from appliance.storage.goals import Goal
+from appliance.storage.segments import Segment
 from appliance.web import cards, urls
 
 _OF_PERIOD: Final = frozenset({"period", "date", "from", "to"})
@@ -42,7 +43,8 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 class State:
     """A dashboard's state for one project at one moment. `first_event` is the time of the project's first event.
 
-    `tabs` holds the chosen key of each card whose first tab is not the chosen one. `goals` are the project's, by name.
+    `tabs` holds the chosen key of each card whose first tab is not the chosen one. `goals` and `segments` are the
+    project's, by name.
     """
 
     project: Project
@@ -52,6 +54,7 @@ class State:
     metric: str = METRICS[0]
     tabs: Mapping[str, str] = field(default_factory=dict)
     goals: tuple[Goal, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
     @property
     def today(self) -> date:
@@ -64,7 +67,8 @@ class State:
     @cached_property
     def scope(self) -> Scope:
         """What is asked. Raises Invalid where its filters name too many goals."""
-        return Scope.of(self.project.id, self.range, self.view.filter, self.goals)
+        tree = segments.expanded(self.view.filter, self.segments, self.goals)
+        return Scope.of(self.project.id, self.range, tree, self.goals)
 
     @cached_property
     def compared(self) -> Range | None:
@@ -104,7 +108,8 @@ class State:
     @property
     def filtered_by(self) -> tuple[str, ...]:
         """The dimensions that filters offer."""
-        return cards.filters(with_goals=bool(self.goals))
+        dimensions = cards.filters(with_goals=bool(self.goals))
+        return (*dimensions, SEGMENT) if self.segments else dimensions
 
     def is_filtered_by(self, dimension: str) -> bool:
         """Whether filters offer a dimension; which properties there are is the engine's to say."""
@@ -210,19 +215,20 @@ def read(
     now: int,
     first_event: int | None,
     goals: Sequence[Goal] = (),
+    saved: Sequence[Segment] = (),
 ) -> State:
-    """The state that the decoded parameters of a URL name; `goals` are those of the project.
+    """The state that the decoded parameters of a URL name; `goals` and `saved` segments are those of the project.
 
     Raises Invalid with status 400 and the parameter's name.
     """
     pairs = [(name, value.replace("\0", "")) for name, value in parameters]
     first = {name: value for name, value in reversed(pairs) if value}
     try:
-        view = view_parameters.read(_usual(pairs, first, project, now), checking(goals))
+        view = view_parameters.read(_usual(pairs, first, project, now), segments.naming(saved, goals))
         if not {"period", "from", "to"} & first.keys():
             view = msgspec.structs.replace(view, period=default_period(project.timezone, now, first_event))
         tabs = _tabs(first, cards.arranged(with_goals=bool(goals)))
-        state = State(project, now, first_event, view, _metric(first), tabs, tuple(goals))
+        state = State(project, now, first_event, view, _metric(first), tabs, tuple(goals), tuple(saved))
         state.scope  # noqa: B018 - what cannot be asked is said before anything is
         for name, there in (("period", state.range), ("compare", state.compared), ("compare", state.compared_so_far)):
             if there is not None and not fits(there, state.interval):

@@ -25,6 +25,7 @@ def site_nav(project: Project, active: str) -> Nav:
     places = (
         ("general", urls.settings(project)),
         ("goals", urls.goals(project)),
+        ("segments", urls.segments(project)),
         ("keys", urls.keys(project)),
         ("export", urls.export(project)),
         ("refused", urls.refused(project)),

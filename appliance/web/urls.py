@@ -144,6 +144,23 @@ def goal_delete(project: Project, goal_id: int) -> str:
     return f"{goals(project)}/{goal_id}/delete"
 
 
+def segments(project: Project) -> str:
+    return f"{settings(project)}/segments"
+
+
+def segment_rename(project: Project, segment_id: int) -> str:
+    return f"{segments(project)}/{segment_id}/rename"
+
+
+def segment_delete(project: Project, segment_id: int) -> str:
+    return f"{segments(project)}/{segment_id}/delete"
+
+
+def segment_save(project: Project) -> str:
+    """Keeps the filters of the state in the address."""
+    return f"{dashboard(project)}/segments/save"
+
+
 def export(project: Project) -> str:
     return f"{settings(project)}/export"
 

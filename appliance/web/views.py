@@ -14,6 +14,7 @@ from typing import Literal
 
 from appliance.queries.metrics import Value
 from appliance.web.formats import DateStyle, Interval, Number
+from appliance.web.views_forms import Form
 
 Theme = Literal["system", "light", "dark"]
 Hidden = tuple[tuple[str, str], ...]  # fields a GET form carries along, so that submitting it keeps the state
@@ -279,6 +280,7 @@ class DashboardView:
     chips: tuple[Chip, ...] = ()
     filter_href: str
     clear_href: str
+    save: Form | None = None  # keeps the filters as a segment: `name`
     period: PeriodMenu
     compare: CompareMenu
     kpis: tuple[Kpi, ...]

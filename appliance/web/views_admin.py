@@ -1,31 +1,14 @@
 """What the pages of set-up, settings and administration need: forms, tables and figures. See `views.py`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from appliance.web.formats import Number
 from appliance.web.views import Choice, Hidden, Icon, Install, Pager, Shell
+from appliance.web.views_forms import Form
 
 Options = tuple[tuple[str, str], ...]  # pairs of value and label
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """A form's address, what stands in its fields, and what is wrong with them.
-
-    values: by field name; a list for several ticked boxes of one name. errors: sentences by field name, `""` for
-    the form as a whole."""
-
-    action: str
-    values: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    errors: Mapping[str, str] = field(default_factory=dict)
-
-    def chosen(self, name: str) -> tuple[str, ...]:
-        """The ticked values of a name; `on` for a box or switch of its own."""
-        value = self.values.get(name, ())
-        return (value,) if isinstance(value, str) else tuple(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +147,29 @@ class GoalsView:
     form: Form
     currencies: Options = ()
     offered: tuple[str, ...] = ()  # names of events and paths of pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRow:
+    """A saved segment. `filters` says in words what it stands for, or why it cannot be asked any more."""
+
+    id: int
+    name: str
+    filters: str
+    broken: bool = False
+    href: str  # the dashboard under it
+    rename: Form
+    delete_action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentsView:
+    """`admin/segments.html`."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[SegmentRow, ...]
+    dashboard_href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class DetailsView:
 class Suggestion:
     value: str
     label: str
-    count: int
+    count: int | None = None  # None is not shown
     checked: bool = False
     icon: Icon | None = None
 

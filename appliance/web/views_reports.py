@@ -5,7 +5,7 @@ from datetime import datetime
 
 from appliance.web.formats import Interval
 from appliance.web.views import Chip, Choice, Hidden, PeriodMenu, Shell
-from appliance.web.views_admin import Form
+from appliance.web.views_forms import Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

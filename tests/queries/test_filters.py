@@ -47,7 +47,7 @@ def test_json_and_tree() -> None:
         ([["is", "event:goal", ["Signup"]]], "#/filters/0/1"),
         ([["is", "event:props:", ["pro"]]], "#/filters/0/1"),
         ([["is", "event:props:" + 301 * "x", ["pro"]]], "#/filters/0/1"),
-        ([["is", "segment", [1]]], "#/filters/0/2/0"),
+        ([["is", "segment", [1]]], "#/filters/0/1"),
         ([["is", "time:day", ["2026-01-01"]]], "#/filters/0/1"),
         ([["is", 3, ["x"]]], "#/filters/0/1"),
         ([["is", "event:page", "/"]], "#/filters/0/2"),

@@ -22,7 +22,18 @@ from appliance.queries.reports import Reports
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from appliance.storage.sqlite.evaluator import Evaluator
-from appliance.web.pages import csv, dashboard, details, events, funnels, journeys, retention, saved_funnels, users
+from appliance.web.pages import (
+    csv,
+    dashboard,
+    details,
+    events,
+    funnels,
+    journeys,
+    retention,
+    saved_funnels,
+    segments,
+    users,
+)
 from appliance.web.pages import filter as filter_form
 from tests.builders import event, pageview
 from tests.web.administration import Administration, Browser, health
@@ -96,6 +107,7 @@ class Dashboards(Administration):
                 filter_form,
                 funnels,
                 saved_funnels,
+                segments,
                 retention,
                 journeys,
                 users,

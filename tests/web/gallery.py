@@ -75,6 +75,8 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "keys": ("admin/keys.html", samples_admin.keys),
     "goals": ("admin/goals.html", samples_admin.goals),
     "goals-none": ("admin/goals.html", lambda: samples_admin.goals(empty=True)),
+    "segments": ("admin/segments.html", samples_admin.segments),
+    "segments-none": ("admin/segments.html", lambda: samples_admin.segments(empty=True)),
     "users": ("admin/users.html", samples_admin.users),
     "account": ("admin/account.html", samples_admin.account),
     "export": ("admin/export.html", samples_admin.export),

@@ -6,6 +6,7 @@ from math import sin
 
 from appliance.web import views, views_admin
 from appliance.web.views import Choice, Icon
+from appliance.web.views_forms import Form
 from tests.web.samples import NOW, install, shell
 
 BARE = {"account": None, "site": None, "sites": (), "live": None, "sites_href": None}
@@ -36,7 +37,7 @@ def nav(active: str, admin: bool = False) -> views_admin.Nav:
 def login(**changes: object) -> views_admin.LoginView:
     whole = views_admin.LoginView(
         shell=shell("Sign in", **BARE),
-        form=views_admin.Form(action="/login"),
+        form=Form(action="/login"),
         oidc_href="/oidc",
         oidc_name="Keycloak",
     )
@@ -44,7 +45,7 @@ def login(**changes: object) -> views_admin.LoginView:
 
 
 def setup(step: str) -> views_admin.SetupView:
-    form = views_admin.Form(
+    form = Form(
         action="/setup",
         values={"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin", "currency": "EUR"},
         errors={"password": "Use at least 10 characters."} if step == "account" else {},
@@ -102,7 +103,7 @@ def project(new: bool = False) -> views_admin.ProjectView:
     return views_admin.ProjectView(
         shell=shell("Add a site" if new else "Settings · example.com"),
         nav=None if new else nav("general"),
-        form=views_admin.Form(
+        form=Form(
             action="/sites/new", values=values, errors={"domains": "That is not a domain: exa mple.com"} if new else {}
         ),
         new=new,
@@ -147,7 +148,7 @@ def keys() -> views_admin.KeysView:
                 revoked_at=NOW,
             ),
         ),
-        form=views_admin.Form(action="/p/1/settings/keys", values={"kind": "private", "scopes": ["read"]}),
+        form=Form(action="/p/1/settings/keys", values={"kind": "private", "scopes": ["read"]}),
         created="sa_priv_kq3V0m1Zb7Xw2nR8tY5uJ4hG6fD9sA0pL1oK2iM3",
     )
 
@@ -178,13 +179,40 @@ def goals(empty: bool = False) -> views_admin.GoalsView:
             )
             for name, kind, pattern, prop, value, currency in wanted
         ),
-        form=views_admin.Form(
+        form=Form(
             action="/p/1/settings/goals",
             values={"kind": "event" if empty else "page", "pattern": "" if empty else "blog"},
             errors={} if empty else wrong,
         ),
         currencies=(("", "Any currency, or none"), *MONEY),
         offered=("Signup", "/pricing"),
+    )
+
+
+def segments(*, empty: bool = False) -> views_admin.SegmentsView:
+    wanted = (
+        ("Readers from Germany", "Country is Germany and Page contains blog", False, ""),
+        ("A-name-without-a-blank-that-is-as-long-as-a-name-can-be" * 2, "Device is Mobile", False, "Taken already."),
+        ("Signed up", "the segment 'Signed up' cannot be asked any more: there is no goal 'Signup'", True, ""),
+    )
+    return views_admin.SegmentsView(
+        shell=shell("Segments · example.com"),
+        nav=nav("segments"),
+        rows=()
+        if empty
+        else tuple(
+            views_admin.SegmentRow(
+                id=number,
+                name=name[:100],
+                filters=filters,
+                broken=broken,
+                href=f"/p/1?f=is:segment:{number}",
+                rename=Form(action="/rename", values={"name": name}, errors={"name": error} if error else {}),
+                delete_action="/p/1/settings/segments/1/delete",
+            )
+            for number, (name, filters, broken, error) in enumerate(wanted, 1)
+        ),
+        dashboard_href="/p/1",
     )
 
 
@@ -221,7 +249,7 @@ def users() -> views_admin.UsersView:
                 remove_action="/remove",
             ),
         ),
-        form=views_admin.Form(action="/admin/accounts", values={"role": "viewer"}),
+        form=Form(action="/admin/accounts", values={"role": "viewer"}),
     )
 
 
@@ -229,7 +257,7 @@ def account() -> views_admin.AccountView:
     row = views_admin.SessionRow
     return views_admin.AccountView(
         shell=shell("Your account", site=None, live=None),
-        form=views_admin.Form(action="/account", errors={"current_password": "That is not your password."}),
+        form=Form(action="/account", errors={"current_password": "That is not your password."}),
         sessions=(
             row(agent="Firefox on Linux", icon=Icon(kind="brand", code="Firefox"), seen_at=NOW, current=True),
             row(
@@ -248,7 +276,7 @@ def export() -> views_admin.ExportView:
     return views_admin.ExportView(
         shell=shell("Export · example.com"),
         nav=nav("export"),
-        form=views_admin.Form(action="/p/1/export.csv", values=values),
+        form=Form(action="/p/1/export.csv", values=values),
     )
 
 

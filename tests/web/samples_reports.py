@@ -8,7 +8,7 @@ from appliance.web.cards import ONE_VALUED
 from appliance.web.funnel_steps import WINDOWS
 from appliance.web.navigation import REPORTS
 from appliance.web.views import Chip, Choice
-from appliance.web.views_admin import Form
+from appliance.web.views_forms import Form
 from appliance.web.views_reports import (
     EventsView,
     FunnelStep,

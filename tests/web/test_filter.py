@@ -120,7 +120,7 @@ async def test_what_is_wrong_is_said_where_it_was_typed(reader: Browser, back: s
     assert 'value="matches" checked' in page.text
     dialog = await reader.get(f"{SITE}/filter/apply?{query}", headers=SWAP)
     assert (dialog.status_code, dialog.headers["hx-retarget"]) == (200, "#dialog")
-    assert "Not a regular expression" in words(dialog)
+    assert '"(": not a regular expression' in unescape(words(dialog))
     assert "<html" not in dialog.text
     ticked = await reader.get(f"{SITE}/filter/apply?dimension=event:page&op=matches&value=/docs")
     assert "Type a regular expression." in words(ticked)

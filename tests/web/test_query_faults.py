@@ -112,6 +112,11 @@ async def test_a_key_that_may_not_read(running: Running) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "scope")
 
 
+async def test_a_body_that_is_too_large(running: Running) -> None:
+    answer = await ask(running, site_id="x" * stats.BODY_BYTES_MAX)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
 async def test_a_question_that_takes_too_long(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait(_: object) -> None:
         raise QueryTimeout("the question took longer than 30 seconds")

@@ -93,6 +93,15 @@ CREATE TABLE funnel (
   UNIQUE (project_id, name)
 );
 
+CREATE TABLE segment (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: addresses and queries name segments by it
+  project_id  INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+  name        TEXT    NOT NULL CHECK (name <> ''),
+  filters     TEXT    NOT NULL,                   -- JSON: a list of filters as in the Stats API, all of which hold
+  created_at  INTEGER NOT NULL,
+  UNIQUE (project_id, name)
+);
+
 CREATE TABLE secret (
   name        TEXT    PRIMARY KEY,
   value       BLOB    NOT NULL

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from appliance.web.access import require_key
+from appliance.web.api import paths
 from appliance.web.exports import exported
 
 
@@ -14,4 +15,4 @@ async def show(request: Request) -> Response:
 
 
 def routes() -> list[Route]:
-    return [Route("/api/v1/export", show, methods=["GET"])]
+    return paths.at("/api/v1/export", show, "GET")

@@ -18,7 +18,7 @@ from appliance.storage import funnels
 from appliance.storage.funnels import Funnel, Step
 from appliance.web import funnel_steps
 from appliance.web.access import require_key
-from appliance.web.api import sites
+from appliance.web.api import paths, sites
 from appliance.web.parts import parts_of
 
 PATH = "/api/v1/sites/funnels"
@@ -91,7 +91,7 @@ def _shown(funnel: Funnel, project: Project) -> dict[str, Any]:
 
 def routes() -> list[Route]:
     return [
-        Route(PATH, listed, methods=["GET"]),
-        Route(PATH, put, methods=["PUT"], max_body_size=sites.BODY_BYTES_MAX),
-        Route(PATH + "/{funnel_id:int}", delete, methods=["DELETE"]),
+        *paths.at(PATH, listed, "GET"),
+        *paths.at(PATH, put, "PUT"),
+        *paths.at(PATH + "/{funnel_id:int}", delete, "DELETE"),
     ]

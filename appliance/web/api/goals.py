@@ -16,7 +16,7 @@ from appliance.model import Project
 from appliance.storage import goals
 from appliance.storage.goals import Goal
 from appliance.web.access import require_key
-from appliance.web.api import sites
+from appliance.web.api import paths, sites
 from appliance.web.parts import parts_of
 
 PATH = "/api/v1/sites/goals"
@@ -86,7 +86,7 @@ def _shown(goal: Goal, project: Project) -> dict[str, Any]:
 
 def routes() -> list[Route]:
     return [
-        Route(PATH, listed, methods=["GET"]),
-        Route(PATH, put, methods=["PUT"], max_body_size=sites.BODY_BYTES_MAX),
-        Route(PATH + "/{goal_id:int}", delete, methods=["DELETE"]),
+        *paths.at(PATH, listed, "GET"),
+        *paths.at(PATH, put, "PUT"),
+        *paths.at(PATH + "/{goal_id:int}", delete, "DELETE"),
     ]

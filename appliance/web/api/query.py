@@ -23,7 +23,9 @@ from appliance.queries.period import Range
 from appliance.queries.question import Query, Report, Scope
 from appliance.queries.reports import Reports
 from appliance.queries.results import Table
+from appliance.spelling import spelled
 from appliance.storage.goals import Goal
+from appliance.storage.segments import Segment
 from appliance.web import formats
 
 _NOT_IMPORTED = "no_imported_data"
@@ -47,16 +49,22 @@ _LOWER_BOUND = {
 
 
 async def answer(
-    body: bytes, project: Project, reports: Reports, now: int, goals: Sequence[Goal] = ()
+    body: bytes,
+    project: Project,
+    reports: Reports,
+    now: int,
+    goals: Sequence[Goal] = (),
+    segments: Sequence[Segment] = (),
 ) -> dict[str, Any]:
-    """The answer to one query, ready for JSON. `project` is the key's, with its `goals`; `now` in UTC microseconds.
+    """The answer to one query, ready for JSON. `project` is the key's, with its `goals` and `segments`; `now` in UTC
+    microseconds.
 
     Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable,
     ChunkDamaged.
     """
-    query = question.parse(decode(body, what="the body"), goals)
+    query = question.parse(decode(body, what="the body"), goals, segments)
     if query.site_id is not None and not names_project(query.site_id, project):
-        raise Unauthorized(f"the key is not one of site {query.site_id!r}", pointer="#/site_id")
+        raise Unauthorized(f"the key is not one of site {spelled(query.site_id)}", pointer="#/site_id")
     scope = await reports.scope(project, query.period, now, query.filter, goals)
     asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
     before = None

@@ -6,9 +6,9 @@ from starlette.routing import Route
 
 from appliance import clock
 from appliance.errors import Invalid
-from appliance.storage import goals
+from appliance.storage import goals, segments
 from appliance.web.access import require_key
-from appliance.web.api import query
+from appliance.web.api import bodies, paths, query
 from appliance.web.attended import attended
 from appliance.web.parts import parts_of
 
@@ -19,10 +19,11 @@ async def ask(request: Request) -> Response:
     grant = await require_key(request, "read")
     parts = parts_of(request)
     known = await goals.of_project(parts.db, grant.project.id)
+    saved = await segments.of_project(parts.db, grant.project.id)
     try:
-        question = await request.body()
+        question = await bodies.read(request, BODY_BYTES_MAX)
         reports = attended(request, parts.reports)
-        answer = await query.answer(question, grant.project, reports, clock.now(), known)
+        answer = await query.answer(question, grant.project, reports, clock.now(), known, saved)
     except Invalid as error:
         if error.status != 400:
             raise
@@ -34,4 +35,4 @@ async def ask(request: Request) -> Response:
 
 
 def routes() -> list[Route]:
-    return [Route("/api/v2/query", ask, methods=["POST"], max_body_size=BODY_BYTES_MAX)]
+    return paths.at("/api/v2/query", ask, "POST")

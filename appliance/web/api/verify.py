@@ -18,9 +18,10 @@ from appliance.model import Project
 from appliance.queries import overview, question
 from appliance.queries.reports import Reports
 from appliance.queries.verify import verify
-from appliance.storage import goals
+from appliance.storage import goals, segments
 from appliance.storage.interface import Database
 from appliance.web.access import require_key
+from appliance.web.api import paths
 from appliance.web.api.query import fault_of, figure
 from appliance.web.attended import while_there
 from appliance.web.parts import parts_of
@@ -41,7 +42,7 @@ async def verified(
     """The answer, ready for JSON. `equal` is whether all rows are; `sampled`: both are estimates from sampled data, but
     for the metrics that are `lower_bounds`. Raises Invalid (400) like a query."""
     known = await goals.of_project(database, project.id)
-    query = question.parse(_body(wanted), known)
+    query = question.parse(_body(wanted), known, await segments.of_project(database, project.id))
     scope = await reports.scope(project, query.period, now, query.filter, known)
     try:
         found = await verify(reports, database, scope, query.report)
@@ -91,4 +92,4 @@ def _fault(message: str, field: str) -> Invalid:
 
 
 def routes() -> list[Route]:
-    return [Route("/api/v1/verify", show, methods=["GET"])]
+    return paths.at("/api/v1/verify", show, "GET")

@@ -14,7 +14,8 @@ from appliance.web.access import Login, address_of, require_login, state_of
 from appliance.web.forms import NO_STORE, errors_of, get, page, post, read_form, see
 from appliance.web.strings import text
 from appliance.web.views import Icon
-from appliance.web.views_admin import AccountView, Form, SessionRow
+from appliance.web.views_admin import AccountView, SessionRow
+from appliance.web.views_forms import Form
 
 FIELDS = ("current_password", "password")
 _ID_BYTES = 8  # of a session's hash: enough to tell an account's sessions apart

@@ -14,7 +14,8 @@ from appliance.web.access import Login, require_role, state_of
 from appliance.web.forms import Fields, errors_of, get, page, post, read_form, see
 from appliance.web.navigation import admin_nav
 from appliance.web.strings import text
-from appliance.web.views_admin import Form, UserRow, UsersView
+from appliance.web.views_admin import UserRow, UsersView
+from appliance.web.views_forms import Form
 
 FIELDS = ("name", "email", "password")
 

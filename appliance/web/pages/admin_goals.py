@@ -22,7 +22,8 @@ from appliance.web.forms import Fields, errors_of, get, page, post, read_form, s
 from appliance.web.navigation import site_nav
 from appliance.web.options import currency_options
 from appliance.web.strings import text
-from appliance.web.views_admin import Form, GoalRow, GoalsView
+from appliance.web.views_admin import GoalRow, GoalsView
+from appliance.web.views_forms import Form
 
 FIELDS = ("kind", "pattern", "name", "property", "value", "currency")
 OFFERED_MAX = 50  # names and paths of the last 30 days, of each

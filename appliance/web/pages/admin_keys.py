@@ -18,7 +18,8 @@ from appliance.web.access import project_for, require_login, state_of
 from appliance.web.forms import NO_STORE, errors_of, get, page, post, read_form, see
 from appliance.web.navigation import site_nav
 from appliance.web.strings import text
-from appliance.web.views_admin import Form, KeyRow, KeysView
+from appliance.web.views_admin import KeyRow, KeysView
+from appliance.web.views_forms import Form
 
 FIELDS = ("name", "kind", "scopes")
 

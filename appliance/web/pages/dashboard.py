@@ -17,6 +17,7 @@ from appliance import clock
 from appliance.errors import ChunkDamaged, Invalid, NotFound, RawPurged, Unavailable
 from appliance.queries import breakdown, overview, properties, timeseries
 from appliance.queries.question import Report, Scope
+from appliance.queries.segments import names_segments
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
 from appliance.web.asking import asked, state_in_doubt
@@ -28,6 +29,7 @@ from appliance.web.pages.setup import install_of
 from appliance.web.parts import parts_of
 from appliance.web.rendering import FRAGMENT_HEADERS, wants_fragment
 from appliance.web.views import Banner, DashboardView, Install, Panel, Shell
+from appliance.web.views_forms import Form
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,11 @@ def routes() -> list[Route]:
 
 async def show(request: Request) -> Response:
     """The page, or `#dash` alone for a swap."""
+    return await shown(request)
+
+
+async def shown(request: Request, save: Form | None = None, status: int = 200) -> Response:
+    """The same; `save` is the form that keeps the filters, where it was sent and something is wrong with it."""
     try:
         access, state = await asked(request)
         has_data = state.first_event is not None
@@ -53,7 +60,11 @@ async def show(request: Request) -> Response:
     except (Unavailable, ChunkDamaged) as error:
         return await _failed(request, error)
     install = None if has_data else await _install(request, access)
-    return await _answer(request, dashboard_view(frame, state, counted, install=install))
+    may_save = access.viewer.may("admin", access.project.id) and state.parts
+    if may_save and not names_segments(state.view.filter):
+        save = save or Form(action=state.href(urls.segment_save(access.project)))
+    view = dashboard_view(frame, state, counted, install=install)
+    return await _answer(request, replace(view, save=save), status)
 
 
 async def show_main(request: Request) -> Response:

@@ -11,7 +11,8 @@ from appliance.web.exports import FORMATS, exported
 from appliance.web.forms import get, page
 from appliance.web.navigation import site_nav
 from appliance.web.strings import text
-from appliance.web.views_admin import ExportView, Form
+from appliance.web.views_admin import ExportView
+from appliance.web.views_forms import Form
 
 
 def routes() -> list[Route]:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from appliance.errors import Invalid
 from appliance.queries import breakdown, conversions, properties
-from appliance.queries.filters import OPERATORS, Filter, HasDone, Leaf, Not
+from appliance.queries.filters import OPERATORS, SEGMENT, Filter, HasDone, Leaf, Not
 from appliance.queries.question import LIMIT_MAX, Report
 from appliance.queries.reports import Reports
 from appliance.web import cards, dashboard_state, labels, report_page, shell, urls
@@ -135,7 +135,7 @@ def _draft(query: QueryParams, state: State) -> Draft:
     if operator not in (*OPERATORS, *_DONE):
         raise _bad(f"{operator!r} is not an operator of filters", "op")
     left = operator not in _OF_GOALS if dimension == cards.GOALS else operator in _DONE and dimension != cards.EVENTS
-    if left:  # at what another dimension had
+    if left or dimension == SEGMENT:  # at what another dimension had
         operator = "is"
     values = tuple(dict.fromkeys(value.replace("\0", "") for value in query.getlist("value") if value))
     return Draft(dimension, operator, values, query.get("text", "").replace("\0", "").strip(), replaces)
@@ -179,6 +179,8 @@ async def _comparison(reports: Reports, state: State, draft: Draft) -> Leaf | No
     A text that finds several values means all of them: those with names are listed, others are said to contain it.
     """
     operator = draft.operator
+    if draft.dimension == SEGMENT:
+        return _segment(state, draft)
     if operator in _MATCHING and draft.values and not draft.text:
         raise _bad(words("filter.pattern"), "text")
     if labels.is_named(draft.dimension):  # a part of a name is no part of its code
@@ -197,6 +199,17 @@ async def _comparison(reports: Reports, state: State, draft: Draft) -> Leaf | No
     if len(found) > 1:
         return _leaf_of(state, draft, "contains" if operator == "is" else "contains_not", [draft.text])
     return _leaf_of(state, draft, operator, found or [draft.text])
+
+
+def _segment(state: State, draft: Draft) -> Leaf | None:
+    """The ticked segments, else those that the text finds by their names."""
+    found = draft.values or [each.value for each in _segments(state, draft) if draft.text]
+    if draft.text and not found:
+        raise _bad(f"no segment is called {draft.text!r}", "text")
+    known = {str(each.id) for each in state.segments}
+    if unknown := [value for value in found if value not in known]:
+        raise _bad(f"there is no segment {unknown[0]}", "value")
+    return Leaf("is", SEGMENT, tuple(found)) if found else None
 
 
 def _leaf_of(state: State, draft: Draft, operator: str, values: Sequence[str]) -> Leaf | None:
@@ -221,6 +234,8 @@ async def _listed(reports: Reports, state: State, draft: Draft) -> tuple[tuple[S
 
 async def _suggestions(reports: Reports, state: State, draft: Draft) -> tuple[Suggestion, ...]:
     """Ticked values first, then those that the text finds, the most visited first."""
+    if draft.dimension == SEGMENT:
+        return _segments(state, draft)
     found = dict(await _found(reports, state, draft))
     if unknown := [value for value in draft.values if value not in found]:
         found |= await _counts(reports, state, draft, unknown)
@@ -235,6 +250,16 @@ async def _suggestions(reports: Reports, state: State, draft: Draft) -> tuple[Su
         )
         for value in shown
     )
+
+
+def _segments(state: State, draft: Draft) -> tuple[Suggestion, ...]:
+    """The segments that are ticked or that the text finds."""
+    found = [
+        Suggestion(value=str(each.id), label=each.name, checked=str(each.id) in draft.values)
+        for each in state.segments
+        if str(each.id) in draft.values or draft.text.casefold() in each.name.casefold()
+    ]
+    return tuple(sorted(found, key=lambda each: not each.checked))
 
 
 async def _found(reports: Reports, state: State, draft: Draft) -> list[tuple[str, int]]:
@@ -313,6 +338,8 @@ def _view(
         operators = (*_OPERATORS, *_DONE)
     if draft.dimension == cards.GOALS:
         operators = _OF_GOALS
+    if draft.dimension == SEGMENT:
+        operators = ("is",)
     edited = [("replaces", str(draft.replaces))] if draft.replaces is not None else []
     return FilterView(
         shell=frame,
@@ -324,7 +351,7 @@ def _view(
         suggestions=found,
         text=draft.text,
         error=error,
-        free=not labels.is_named(draft.dimension) and draft.dimension != cards.GOALS,
+        free=not labels.is_named(draft.dimension) and draft.dimension not in (cards.GOALS, SEGMENT),
         apply_action=urls.filter_apply(state.project),
         values_href=urls.filter_values(state.project),
         hidden=(*state.parameters(), *edited, *_back(state)),

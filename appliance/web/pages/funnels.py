@@ -22,7 +22,7 @@ from appliance.web.forms import get, page
 from appliance.web.funnel_steps import WINDOWS, Definition
 from appliance.web.parts import parts_of
 from appliance.web.report_page import ReportState
-from appliance.web.views_admin import Form
+from appliance.web.views_forms import Form
 from appliance.web.views_reports import FunnelStep, FunnelView, SavedFunnel, StepFields
 
 

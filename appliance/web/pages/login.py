@@ -19,7 +19,8 @@ from appliance.web.access import (
 )
 from appliance.web.forms import NO_STORE, get, page, post, read_form, see
 from appliance.web.strings import text
-from appliance.web.views_admin import Form, LoginView
+from appliance.web.views_admin import LoginView
+from appliance.web.views_forms import Form
 
 WRONG = "This e-mail address and password do not belong together."
 

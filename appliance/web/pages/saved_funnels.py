@@ -16,7 +16,7 @@ from appliance.web.access import project_for, require_login, state_of
 from appliance.web.forms import errors_of, post, read_form, see
 from appliance.web.pages import funnels as report
 from appliance.web.report_page import bad
-from appliance.web.views_admin import Form
+from appliance.web.views_forms import Form
 
 
 def routes() -> list[Route]:

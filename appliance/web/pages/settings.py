@@ -15,7 +15,8 @@ from appliance.web.navigation import site_nav
 from appliance.web.options import currency_options, timezone_options
 from appliance.web.pages.setup import DEFAULT_CURRENCY, install_of
 from appliance.web.strings import text
-from appliance.web.views_admin import Confirm, Form, ProjectView
+from appliance.web.views_admin import Confirm, ProjectView
+from appliance.web.views_forms import Form
 
 ABOUT_FIELDS = ("name", "domains", "timezone", "currency")
 SWITCHES = ("drop_bots", "hash_routing", "trust_stated_address")

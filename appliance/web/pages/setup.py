@@ -15,7 +15,8 @@ from appliance.web.options import currency_options, timezone_options
 from appliance.web.parts import parts_of
 from appliance.web.strings import text
 from appliance.web.views import Install
-from appliance.web.views_admin import Form, SetupView
+from appliance.web.views_admin import SetupView
+from appliance.web.views_forms import Form
 
 NOT_RIGHT = (
     "This is not the set-up token of the running server. It prints a new one each time it starts: "
