@@ -84,7 +84,7 @@ async def test_a_report_is_filtered_in_a_dialog_and_back_leads_to_all(opened: Br
     await page.select_option("#filter-dimension", "visit:language")
     await expect(page.locator("#filter-operators label")).to_have_text(["is", "is not"])
     await page.select_option("#filter-dimension", "event:page")
-    await expect(page.locator("#filter-operators label")).to_have_count(4)
+    await expect(page.locator("#filter-operators label")).to_have_count(6)
     await page.select_option("#filter-dimension", "visit:language")
     await expect(page.locator("#filter-values")).to_contain_text("German")
     await page.check("#filter-values label:has-text('German') input")
