@@ -43,8 +43,8 @@ async def test_the_names_that_most_events_have_come_first(world: People, trees: 
         for visit, event in in_range:
             if oracle.holds(["and", trees], visit, event, in_range):
                 weight = event.weight
-                for name, value in event.properties.items():
-                    counted[name] += weight if value not in (None, "", "(none)") else 0  # type: ignore[assignment]
+                for name in event.properties:
+                    counted[name] += weight if event.text(f"event:props:{name}") else 0  # type: ignore[assignment]
         expected = {f"event:props:{name}" for name, events in counted.items() if events}
         found = properties.dimensions(await world.reports.answer(scope, properties.REPORT))
         assert set(found) == expected

@@ -31,7 +31,7 @@ from appliance.storage.sqlite.worker.duck import Parameters, Prepared, open_duck
 from appliance.storage.sqlite.worker.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
 from appliance.storage.sqlite.worker.project_data import ProjectData
 
-DUCKDB_BYTES_MIN = 64 << 20  # with less it cannot sort
+DUCKDB_BYTES_MIN = 128 << 20  # with 64 MB a wide question over sampled data may fail, however few rows there are
 SQLITE_CACHE_KB = 8_192
 SQLITE_MMAP_BYTES = 1 << 30
 NICENESS = 5  # ingestion goes first
