@@ -13,7 +13,6 @@ from appliance.queries.intervals import Bucket
 from appliance.queries.period import Range
 from appliance.storage.dimensions import dictionary_of, is_property
 from appliance.storage.evaluation import CodeSet, Matching
-from appliance.storage.matching import matcher
 from appliance.storage.rollup import PAGEVIEW_CODE
 
 PAGEVIEW_KIND = 0
@@ -112,13 +111,8 @@ def code_set(
     extra: tuple[tuple[int, str], ...] = ((0, what.missing),) if matching == "is" else ()
     if what.shows == "event_name":
         return CodeSet(number, matching, values, case_sensitive, (*extra, (PAGEVIEW_CODE, PAGEVIEW_NAME)))
-    if what.shows == "country_name" and names.countries:
-        test = matcher(matching, values, case_sensitive=case_sensitive)
-        codes = tuple(code for code, name in names.countries.items() if test(name))
-        if matching == "is" and test(what.missing):
-            codes = (*codes, what.missing)
-        return CodeSet(number, "is", codes, extra=extra)
-    return CodeSet(number, matching, values, case_sensitive, extra)
+    labels = tuple(names.countries.items()) if what.shows == "country_name" else ()
+    return CodeSet(number, matching, values, case_sensitive, extra, labels)
 
 
 def bucket_of(time: str, steps: Sequence[Bucket], bindings: Bindings, dialect: Dialect) -> str:

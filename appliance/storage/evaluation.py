@@ -23,7 +23,8 @@ END: Final = (1 << 63) - 1
 class CodeSet(msgspec.Struct, frozen=True, array_like=True):
     """The codes of a dictionary whose text is, contains or matches (RE2, anywhere) at least one of the values.
 
-    `extra` are codes that the dictionary does not hold with the text they stand for, tried like the others.
+    `extra` are codes that the dictionary does not hold with the text they stand for, tried like the others. `labels`:
+    what some of the texts are called, which is compared in their place.
     """
 
     dictionary: int | str
@@ -31,6 +32,7 @@ class CodeSet(msgspec.Struct, frozen=True, array_like=True):
     values: tuple[str, ...]
     case_sensitive: bool = True
     extra: tuple[tuple[int, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class Rolled(msgspec.Struct, frozen=True, array_like=True):

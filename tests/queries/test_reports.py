@@ -171,7 +171,7 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
     texts = {
         **TEXTS,
         **of_property,
-        "visit:country_name": [*oracle.COUNTRIES.values(), ""],
+        "visit:country_name": [*oracle.COUNTRIES.values(), "X1", ""],
         "event:name": [*NAMES, "pageview"],
     }.get(of_page.get(dimension, dimension), ["a", "b", "c", ""])
     values = [value or oracle.missing(dimension) for value in random.sample(texts, 2)]

@@ -38,7 +38,7 @@ TEXTS = {
     "event:hostname": ["example.com", "shop.example.com", ""],
     "event:source": ["web", "ios", ""],
     "visit:source": ["Google", "google", "DuckDuckGo", "", ""],
-    "visit:country": ["DE", "US", "IN", "WS", ""],
+    "visit:country": ["DE", "US", "IN", "WS", "X1", ""],  # the last one has no name
     "visit:device": ["Desktop", "Mobile", "Tablet"],
     "visit:channel": ["Direct", "Organic Search", "Referral"],
 }
@@ -146,7 +146,7 @@ def _labelled(random: Random, values: dict[str, Any]) -> dict[str, str]:
     """Some of these values anew, as what missing ones are called."""
     sent = {name: random.choice(LABELS) for name in values if random.random() < 0.03}
     if "visit:country" in sent:
-        sent["visit:country"] = "(not set)"  # all others have a name
+        sent["visit:country"] = "(not set)"
     return sent
 
 

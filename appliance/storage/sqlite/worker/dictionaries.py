@@ -55,14 +55,15 @@ class Dictionaries:
 
     def resolve(self, connection: sqlite3.Connection, wanted: CodeSet) -> list[int]:
         """Codes that the set stands for in the snapshot that is open on the connection. Raises Invalid."""
-        if wanted.matching == "is" and wanted.case_sensitive:
+        if wanted.matching == "is" and wanted.case_sensitive and not wanted.labels:
             return self._exact(connection, wanted)
         newest, codes = self._sets.pop(wanted, (0, None))
         fresh = self._rows_after(connection, wanted.dictionary, newest)
         if codes is None or fresh:  # compiled only for texts that it was not tried on
             test = matcher(wanted.matching, wanted.values, case_sensitive=wanted.case_sensitive)
             tried = [*(wanted.extra if codes is None else ()), *fresh]
-            codes = [*(codes or ()), *(code for code, text in tried if test(text))]
+            labels = dict(wanted.labels)
+            codes = [*(codes or ()), *(code for code, text in tried if test(labels.get(text, text)))]
             newest = fresh[-1][0] if fresh else newest
         self._sets[wanted] = (newest, codes)
         if len(self._sets) > CODE_SETS_KEPT:
