@@ -119,6 +119,10 @@ class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
 
 
+class TryAgain(StorageUnavailable):
+    """Somebody else did the same, or the opposite, at the same moment; tried again at once it will do."""
+
+
 class QueryTimeout(Unavailable):
     """The question took longer than its time limit."""
 

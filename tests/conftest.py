@@ -8,15 +8,23 @@ import pytest
 from appliance import clock
 from appliance.config import Settings
 from appliance.storage import projects
-from appliance.storage.sqlite.database import SqliteDatabase
 from tests import postgresql as postgresql_server
+from tests.engines import ENGINES, OF_BOTH, AnyDatabase, made
 from tests.running import Running
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.module.__name__.rpartition(".")[2]
+    of_both = module in OF_BOTH and metafunc.definition.get_closest_marker("sqlite") is None
+    if of_both and "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", ENGINES, indirect=True)
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    """An empty SQLite database."""
-    opened = SqliteDatabase(tmp_path / "appliance.db")
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyDatabase]:
+    """An empty database: SQLite, or of the engine that the test is parametrized with."""
+    engine = getattr(request, "param", "sqlite")
+    opened = made(tmp_path, None if engine == "sqlite" else request.getfixturevalue(engine))
     await opened.open()
     yield opened
     await opened.close()
@@ -24,10 +32,19 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[postgresql_server.Server]:
-    """A PostgreSQL server, with TimescaleDB where it is installed."""
+    """A PostgreSQL server without TimescaleDB."""
     if postgresql_server.programs() is None:
         pytest.skip("PostgreSQL not installed")
     with postgresql_server.server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def timescaledb() -> Iterator[postgresql_server.Server]:
+    """A PostgreSQL server with TimescaleDB."""
+    if not postgresql_server.has_timescaledb():
+        pytest.skip("TimescaleDB not installed")
+    with postgresql_server.server(timescaledb=True) as server:
         yield server
 
 

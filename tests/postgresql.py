@@ -30,24 +30,26 @@ def programs() -> Path | None:
     return found[-1].parent if found else Path(named).parent if named else None
 
 
-class Server:
-    """A server in a folder. `timescaledb`: the version of the extension that its databases may have, '' without."""
+def has_timescaledb() -> bool:
+    """Whether the newest server can load TimescaleDB."""
+    found = programs()
+    return found is not None and bool(list((found.parent / "lib").glob("timescaledb.so")))
 
-    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+
+class Server:
+    """A server in a folder, which has TimescaleDB loaded or not."""
+
+    def __init__(self, programs: Path, folder: Path, user: str | None, *, timescaledb: bool) -> None:
         self._programs = programs
         self._folder = folder
         self._user = user
         self._numbers = count(1)
         self._settings = dict(_SETTINGS)
-        if list((programs.parent / "lib").glob("timescaledb.so")):
+        if timescaledb:
             self._settings |= {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
         data = ["-U", "appliance", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "-D", folder / "data", *data)
         self.start()
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            found = connection.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'")
-            row = found.fetchone()
-        self.timescaledb = row[0] if row else ""
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -77,8 +79,8 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """Start a server and stop it at the end. There has to be one (`programs`)."""
+def server(*, timescaledb: bool = False) -> Iterator[Server]:
+    """Start a server and stop it at the end. There has to be one (`programs`, `has_timescaledb`)."""
     found = programs()
     assert found is not None
     # A socket's path may have a hundred characters, which pytest's folders nearly have.
@@ -88,7 +90,7 @@ def server() -> Iterator[Server]:
         user = "postgres"
         os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
     try:
-        started = Server(found, folder, user)
+        started = Server(found, folder, user, timescaledb=timescaledb)
         try:
             yield started
         finally:

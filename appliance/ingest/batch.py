@@ -91,6 +91,7 @@ class Batch:
         ]
         pageviews = [pageview_key(event) for event in events if event.kind == _ENGAGEMENT]
         known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
+        self._book.drop(tx.prepare(events))
         self._book.begin(tx)
         self._early.begin(tx)
         waiting = self._early.by_pageview

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from appliance.clock import now
-from appliance.errors import StorageUnavailable
+from appliance.errors import StorageUnavailable, TryAgain
 from appliance.ingest.batch import Applied, Batch
 from appliance.ingest.journal_reader import JournalReader
 from appliance.ingest.segment import Damage
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 BATCH_EVENTS_MAX = 4000
 READ_BYTES_MAX = 1 << 20
+ATTEMPTS = 5  # of a batch that others were in the way of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Event]).decode
@@ -42,7 +43,8 @@ class Drain:
         self._journal_id = journal_id
         self._store = store
         self._batch = Batch(store.settings_of)
-        self._one_by_one = False
+        # Where the database stands, and what was done, if the last transaction was committed although nobody said so.
+        self._unsure: tuple[Position, Applied] | None = None
         self.position = store.position(journal_id)
 
     def step(self, end: Position) -> Applied | None:
@@ -51,6 +53,8 @@ class Drain:
         Raises StorageUnavailable when the database is away: call again later. Events that the database refuses for
         other reasons go to the dead letters, and one bad event never blocks the others.
         """
+        if (applied := self._committed_after_all()) is not None:
+            return applied
         taken = self._take(end)
         if taken is None:
             return None
@@ -63,6 +67,7 @@ class Drain:
             log.error("a batch was refused; its events are tried one by one", error=repr(error), events=len(events))
             applied = self._transact(lambda tx: self._singly(tx, events, position))
         self.position = position
+        self._unsure = None
         return applied
 
     def expire(self, received: int) -> Applied | None:
@@ -76,6 +81,18 @@ class Drain:
             return None
         applied = self._transact(lambda tx: self._expire(tx, received, position))
         return applied if applied.refused else None
+
+    def _committed_after_all(self) -> Applied | None:
+        """What a batch did whose transaction ended with the connection, when it turns out to be in the database."""
+        if self._unsure is None:
+            return None
+        position, applied = self._unsure
+        there = self._store.position(self._journal_id)
+        self._unsure = None
+        if there != position:
+            return None
+        self.position = position
+        return applied
 
     def _take(self, end: Position) -> tuple[list[Event], Position] | None:
         """The next events in journal order, and the position after them."""
@@ -93,19 +110,25 @@ class Drain:
         return None if position is None else (events, position)
 
     def _transact(self, work: Callable[[DrainTransaction], Applied]) -> Applied:
-        try:
-            return self._store.transact(work)
-        except BaseException:
-            self._batch.forget()
-            raise
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._store.transact(work)
+            except BaseException as error:
+                self._batch.forget()
+                if not isinstance(error, TryAgain) or attempt == ATTEMPTS:
+                    raise
+        raise AssertionError
 
     def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
+        self._unsure = None
         applied = self._batch.apply(tx, events)
         tx.checkpoint(self._journal_id, self.position, position, now())
+        self._unsure = (position, applied)
         return applied
 
     def _singly(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         """Event by event in savepoints; what the database refuses goes to the dead letters, with the error."""
+        self._unsure = None
         total = Applied([], 0, 0, [])
         for event in events:
             try:
@@ -120,6 +143,7 @@ class Drain:
             else:
                 total.add(applied)
         tx.checkpoint(self._journal_id, self.position, position, now())
+        self._unsure = (position, total)
         return total
 
     def _expire(self, tx: DrainTransaction, received: int, position: Position) -> Applied:

@@ -4,6 +4,8 @@
 know. It is dropped whole when a batch fails, so it never holds what the database does not.
 """
 
+from collections.abc import Collection
+
 from appliance.clock import DAY, HOUR
 from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind, Visit
 from appliance.storage.dimensions import DICTIONARIES
@@ -58,6 +60,18 @@ class VisitBook:
         """Store what this batch did to visits."""
         grown = [visit for visit in self._grown.values() if visit.id not in self._changed]
         self._tx.save_visits(list(self._new.values()), grown, list(self._changed.values()))
+
+    def drop(self, visitors: Collection[VisitorKey]) -> None:
+        """Forget the visits of these: somebody else may have changed them."""
+        if not visitors:
+            return
+        there = set(visitors)
+        for key in there:
+            self._known.pop(key, None)
+        for key in [key for key, known in self._known.items() if known.alias and _owner(known.alias) in there]:
+            del self._known[key]
+        for number in [number for number, visit in self._by_id.items() if _owner(visit) in there]:
+            del self._by_id[number]
 
     def forget(self) -> None:
         """Drop everything: the batch was rolled back."""
@@ -236,7 +250,7 @@ class VisitBook:
             if known.alias is visit:
                 return
             known.alias = visit
-        self._tx.add_alias(project_id, visitor, visit.id)
+        self._tx.add_alias(project_id, visitor, visit)
 
     def _touch(self, visit: Visit) -> None:
         if visit.id not in self._new:
@@ -255,6 +269,10 @@ class VisitBook:
             v.id: v for known in self._known.values() for v in (*known.visits, *([known.alias] if known.alias else []))
         }
         self._by_id = kept
+
+
+def _owner(visit: Visit) -> VisitorKey:
+    return visit.project_id, visit.visitor
 
 
 def _nearest(visits: list[Visit], time: int, session: str, timeout: int) -> Visit | None:

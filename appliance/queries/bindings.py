@@ -28,10 +28,10 @@ class Bindings:
         name = self._texts.setdefault(values, f"t{len(self._texts)}")
         return f"unnest(CAST({self.dialect.parameter(name)} AS TEXT[]))"
 
-    def codes(self, wanted: CodeSet) -> str:
-        """A list of codes to stand after IN."""
+    def among(self, expression: str, wanted: CodeSet, *, negative: bool = False) -> str:
+        """A condition: the expression is one of the codes, or none of them."""
         name = self._sets.setdefault(wanted, f"s{len(self._sets)}")
-        return f"(SELECT unnest(CAST({self.dialect.parameter(name)} AS INTEGER[])))"
+        return f"{expression} {(self.dialect.not_among if negative else self.dialect.among)(name)}"
 
     def event(self, column: str) -> str:
         """A column of `event`, whose alias is e."""

@@ -62,7 +62,7 @@ def condition(
         what = dimension(tree.dimension)
         matching, negative = _matching(tree)
         wanted = code_set(what, matching, tree.values, tree.case_sensitive, names)
-        return f"{code_of(what, bindings, of_event=of_event)} {'NOT IN' if negative else 'IN'} {bindings.codes(wanted)}"
+        return bindings.among(code_of(what, bindings, of_event=of_event), wanted, negative=negative)
     if isinstance(tree, Not):
         return f"NOT ({condition(tree.part, bindings, names, there, of_event=of_event)})"
     if isinstance(tree, HasDone):

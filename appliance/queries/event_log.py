@@ -135,7 +135,7 @@ def _statements(relations: Relations, before: Cursor | None, user: str | None, l
         time, last = bind.number(before.time), bind.number(before.id)
         where.append(f"({columns['time']} < {time} OR ({columns['time']} = {time} AND {columns['id']} < {last}))")
     if user is not None:
-        where.append(f"{bind.visit('user')} IN {bind.codes(CodeSet(dictionary_of('user'), 'is', (user,)))}")
+        where.append(bind.among(bind.visit("user"), CodeSet(dictionary_of("user"), "is", (user,))))
     rows = f"LIMIT {bind.number(limit)}"
     newest = f"{events(relations, columns, where=where)} ORDER BY time DESC, id DESC {rows}"
     texts, joins = [], []

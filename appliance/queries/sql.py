@@ -272,7 +272,7 @@ class ReportSQL:
         if self.report.search and values:
             key, item = values[0]
             wanted = code_set(item, "contains", (self.report.search,), False, self._relations.names)
-            conditions.append(f"r.{key} IN {self._bind.codes(wanted)}")
+            conditions.append(self._bind.among(f"r.{key}", wanted))
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
     def _label(self, item: Grouping, index: int) -> tuple[str, list[str]]:

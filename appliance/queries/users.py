@@ -91,7 +91,7 @@ def _statements(relations: Relations, wanted: CodeSet | None, before: Cursor | N
     columns = {"person": person, "visit_id": bind.event("visit_id"), "start": start}
     known = [f"{person} <> 0"]
     if wanted is not None:
-        known.append(f"{person} IN {bind.codes(wanted)}")
+        known.append(bind.among(person, wanted))
     counted = (
         "SELECT s.person AS person, count(*) AS events, count(DISTINCT CASE WHEN s.start >="
         f" {bind.number(relations.scope.range.start)} THEN s.visit_id END) AS visits"

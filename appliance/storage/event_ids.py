@@ -48,9 +48,20 @@ def pack(event_id: str) -> bytes | str:
 
 
 def unpack(stored: bytes | str) -> str:
-    """The id as it was sent."""
+    """The id as it was sent, from what `pack` or `as_bytes` gave."""
     if isinstance(stored, str):
         return stored
+    if len(stored) not in (10, 16):
+        return stored.rstrip(b"\0").decode()
     if len(stored) == 10:
         return _time_digits(int.from_bytes(stored[:6], "big")) + _chance_digits(int.from_bytes(stored[6:], "big"))
     return str(uuid.UUID(bytes=stored))
+
+
+def as_bytes(packed: bytes | str) -> bytes:
+    """What `pack` gave for a column that holds bytes alone: a text as UTF-8, with one or two NULs behind it, so that it
+    is never as long as the other forms."""
+    if isinstance(packed, bytes):
+        return packed
+    text = packed.encode() + b"\0"
+    return text + b"\0" if len(text) in (10, 16) else text

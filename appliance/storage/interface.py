@@ -3,7 +3,7 @@
 SQL given to `read`, `write` and `stream` is portable, with `:name` parameters; engines translate the placeholders.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -99,6 +99,14 @@ class DrainTransaction(Protocol):
         """Those of (project, packed event id) that are remembered."""
         ...
 
+    def prepare(self, events: Sequence[Event]) -> Collection[tuple[int, int]]:
+        """Make ready for these events, after `known` was asked for their ids and pageviews.
+
+        Gives the visitors, as (project, visitor), whose visits somebody else may have changed since this drain had to
+        do with them: what is remembered of those must be dropped.
+        """
+        ...
+
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         """The visitor's visits that start in [since, until]."""
         ...
@@ -149,7 +157,7 @@ class DrainTransaction(Protocol):
         """Keep engagement no longer that was set aside."""
         ...
 
-    def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None: ...
+    def add_alias(self, project_id: int, visitor: int, visit: Visit) -> None: ...
 
     def drop_alias(self, project_id: int, visitor: int) -> None: ...
 

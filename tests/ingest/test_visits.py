@@ -9,9 +9,8 @@ import pytest
 from appliance.clock import DAY, HOUR, MINUTE
 from appliance.ingest.batch import Applied, Batch
 from appliance.model import Event, Flag, Kind, ProjectSettings
-from appliance.storage.sqlite.database import SqliteDatabase
-from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from tests.builders import ANN, BOB, START, at, engagement, event, pageview, user_event, user_visitor
+from tests.engines import AnyDatabase, drain_store
 
 YESTERDAY = 1001  # Ann's rotating id of the day before
 
@@ -19,9 +18,9 @@ YESTERDAY = 1001  # Ann's rotating id of the day before
 class Store:
     """A database, and a batch that applies events to it as the drain does."""
 
-    def __init__(self, database: SqliteDatabase, settings: ProjectSettings) -> None:
+    def __init__(self, database: AnyDatabase, settings: ProjectSettings) -> None:
         self.database = database
-        self.store = SqliteDrainStore(database.path)
+        self.store = drain_store(database)
         self.settings = settings
         self.batch = Batch(lambda project_id: self.settings)
 
@@ -51,7 +50,7 @@ class Store:
 
 
 @pytest.fixture
-def store(database: SqliteDatabase) -> Iterator[Store]:
+def store(database: AnyDatabase) -> Iterator[Store]:
     opened = Store(database, ProjectSettings())
     yield opened
     opened.store.close()
@@ -346,7 +345,7 @@ async def test_a_batch_that_fails_leaves_nothing_and_the_next_one_is_right(store
     await store.apply(pageview(10, "/after"))
     assert await store.visits() == [(ANN, at(0), at(10), 2, 2)]
     assert await store.pages() == [("/", "/after")]
-    assert await store.database.read("SELECT id FROM event ORDER BY id") == [(1,), (2,)]
+    assert await store.database.read("SELECT count(*) FROM event") == [(2,)]
 
 
 async def test_a_batch_that_fails_leaves_no_memory_of_what_its_visits_said(store: Store) -> None:

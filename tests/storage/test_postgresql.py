@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.model import ACQUISITION_FIELDS
 from appliance.storage.migrations import BASELINE, Migration
 from appliance.storage.postgresql.connection import translated
 from appliance.storage.postgresql.migrate import migrate
@@ -17,6 +18,15 @@ from appliance.storage.sqlite.migrate import migrate as migrate_sqlite
 from tests import postgresql as real
 from tests.postgresql import Server
 
+# Columns that this engine has beside those of the other.
+MORE = {
+    "alias": ("near",),
+    "dictionary": ("digest",),
+    "early_engagement": ("journal_id",),
+    "event": ("visitor", *ACQUISITION_FIELDS),
+    "seen": ("visit_id", "time"),
+    "visit": ("placed",),
+}
 ONE = Migration(BASELINE + 1, "ALTER TABLE project ADD COLUMN colour TEXT; CREATE INDEX by_colour ON project (colour);")
 
 
@@ -146,8 +156,12 @@ def test_tables_of_both_engines_have_the_same_columns(url: str, tmp_path: Path) 
     migrate(url)
     migrate_sqlite(tmp_path / "a.db", tmp_path)
     with sqlite3.connect(tmp_path / "a.db") as connection:
-        for table, there in columns(url).items():
-            assert [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] == there, table
+        tables = columns(url)
+        known = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        assert set(tables) - known == {"claim"}
+        for table in set(tables) & known:
+            there = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            assert [name for name in tables[table] if name not in MORE.get(table, ())] == there, table
 
 
 def test_an_older_schema_is_brought_up_once(url: str) -> None:

@@ -8,17 +8,28 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.types.numeric import Int2Dumper
 
-from appliance.errors import StorageUnavailable
+from appliance.errors import StorageUnavailable, TryAgain
 
 # A text or quoted name, a cast, a parameter, or a character that psycopg would take for one.
 _PIECES: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|::|:([a-z_][a-z0-9_]*)|%""")
 APPLICATION: Final = "analytics-appliance"
 CONNECT_SECONDS: Final = 5
+OPTIONS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": APPLICATION,
+    # A server that is gone without a word is noticed after some ten seconds.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 # What may pass by itself (https://www.postgresql.org/docs/15/errcodes-appendix.html): connection exceptions, lack of
 # resources, an operator's intervention, trouble of the system, a transaction that has to be tried again, and a server
 # that may only be read from, as one that is about to be replaced is.
-_PASSING: Final = ("08", "53", "57", "58", "40", "25006", "55P03", "XX")
+_PASSING: Final = ("08", "53", "57", "58", "25006", "55P03", "XX")
+_AGAIN: Final = "40"
 
 
 @lru_cache(maxsize=1024)
@@ -38,9 +49,18 @@ def storage_error(error: psycopg.Error) -> Exception:
     state = error.sqlstate
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return StorageUnavailable(f"the database does not answer: {str(error).strip()}")
+    if state is not None and state.startswith(_AGAIN):
+        return TryAgain(f"the database answers {state}: {str(error).strip()}")
     if state is not None and state.startswith(_PASSING):
         return StorageUnavailable(f"the database answers {state}: {str(error).strip()}")
     return error
+
+
+def work_connection(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection for a process that works by itself. Raises psycopg.Error."""
+    connection = psycopg.connect(url, **OPTIONS)
+    adapt(connection.adapters)
+    return connection
 
 
 class _WholeNumber(Loader):

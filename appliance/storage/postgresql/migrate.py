@@ -13,6 +13,7 @@ import psycopg
 from appliance.errors import DatabaseTooNew, StorageUnavailable
 from appliance.storage.migrations import BASELINE, Migration, available
 from appliance.storage.postgresql.connection import APPLICATION, CONNECT_SECONDS, storage_error
+from appliance.storage.postgresql.partitions import add_extension, make_hypertables, schema_for_hypertables
 
 _PACKAGE: Final = files("appliance.storage.postgresql")
 _LOCK: Final = 0x616E616C  # of PostgreSQL's advisory locks; held while migrating
@@ -39,7 +40,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> int:
                     f"the database has schema version {version}, this appliance knows {newest}: start the newer one"
                 )
             if version == 0:
-                connection.execute((_PACKAGE / "schema.sql").read_text("utf-8"))
+                _create(connection)
                 new = migrations
             else:
                 _check_digests(connection, migrations[: version - BASELINE])
@@ -53,6 +54,15 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> int:
     except psycopg.Error as error:
         raise storage_error(error) from error
     return newest
+
+
+def _create(connection: Connection) -> None:
+    schema = (_PACKAGE / "schema.sql").read_text("utf-8")
+    if add_extension(connection):
+        connection.execute(schema_for_hypertables(schema).encode())
+        make_hypertables(connection)
+    else:
+        connection.execute(schema.encode())
 
 
 def _version(connection: Connection) -> int:

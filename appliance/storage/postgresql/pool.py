@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.errors import StorageUnavailable
 from appliance.storage.interface import Params, Row
-from appliance.storage.postgresql.connection import APPLICATION, CONNECT_SECONDS, adapt, storage_error, translated
+from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error, translated
 
 CONNECTIONS_MAX: Final = 6
 WAIT_SECONDS: Final = 5.0
@@ -25,16 +25,11 @@ class Pool:
 
     def __init__(self, url: str, *, wait_seconds: float = WAIT_SECONDS) -> None:
         """`wait_seconds`: for a connection, before the database is said to be unavailable."""
-        self._url = url
+        self.url = url
         self._wait_seconds = wait_seconds
-        self._options: dict[str, Any] = {
-            "autocommit": True,
-            "connect_timeout": CONNECT_SECONDS,
-            "application_name": APPLICATION,
-        }
         self._pool = AsyncConnectionPool[Connection](
             url,
-            kwargs=self._options,
+            kwargs=OPTIONS,
             min_size=1,
             max_size=CONNECTIONS_MAX,
             timeout=wait_seconds,
@@ -70,7 +65,7 @@ class Pool:
     async def stream(self, sql: str, params: Params = {}, *, batch_rows: int = 1000) -> AsyncIterator[list[Row]]:
         # A connection of its own: a slow reader must not hold one that pages wait for.
         try:
-            connection = await psycopg.AsyncConnection.connect(self._url, **self._options)
+            connection = await psycopg.AsyncConnection.connect(self.url, **OPTIONS)
         except psycopg.Error as error:
             raise storage_error(error) from error
         adapt(connection.adapters)

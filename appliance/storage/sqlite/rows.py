@@ -4,7 +4,7 @@ Visits that are sealed are found like the others; when one is to be changed, its
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
@@ -123,6 +123,9 @@ class HotRows:
                 found[key] = known
         return found
 
+    def prepare(self, events: Sequence[Event]) -> Collection[tuple[int, int]]:
+        return ()  # there is one drain, and asking costs little
+
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         where = " WHERE project_id = ? AND visitor = ? AND start >= ? AND start <= ?"
         wanted = (project_id, visitor, since, until)
@@ -203,8 +206,8 @@ class HotRows:
         delete = "DELETE FROM early_engagement WHERE id = ?"
         self._connection.executemany(delete, ((number,) for number in numbers))
 
-    def add_alias(self, project_id: int, visitor: int, visit_id: int) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", (project_id, visitor, visit_id))
+    def add_alias(self, project_id: int, visitor: int, visit: Visit) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", (project_id, visitor, visit.id))
 
     def drop_alias(self, project_id: int, visitor: int) -> None:
         self._connection.execute("DELETE FROM alias WHERE project_id = ? AND visitor = ?", (project_id, visitor))

@@ -1,0 +1,82 @@
+"""The drain's side of a PostgreSQL database: a connection for its transactions, and one for what goes beside them."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+
+from appliance.model import ProjectSettings
+from appliance.storage.interface import DrainTransaction, Position
+from appliance.storage.postgresql.connection import storage_error, work_connection
+from appliance.storage.postgresql.rows import DrainRows
+
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class PostgresqlDrainStore:
+    """Implements `DrainStore` for a database that is migrated. It connects when it is asked, and again when it was cut
+    off."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connections: tuple[Connection, Connection] | None = None
+        self._rows = DrainRows()
+        self._journal_id = b""
+        self._settings: dict[int, ProjectSettings] = {}
+        self._catalogue_version: object = None  # of no database: nothing was read yet
+
+    def position(self, journal_id: bytes) -> Position | None:
+        self._journal_id = journal_id
+        select = "SELECT segment, position FROM checkpoint WHERE journal_id = %s"
+        try:
+            row = self._connected()[0].execute(select, (journal_id,)).fetchone()
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+        return Position(*row) if row else None
+
+    def settings_of(self, project_id: int) -> ProjectSettings:
+        return self._settings.get(project_id) or ProjectSettings()
+
+    def transact(self, work: Callable[[DrainTransaction], T]) -> T:
+        try:
+            connection, aside = self._connected()
+            with connection.transaction():
+                self._rows.begin(connection, aside, self._journal_id)
+                self._read_settings(connection)
+                return work(self._rows)
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+        except BaseException:
+            self._rows.forget()
+            raise
+
+    def settle(self) -> bool:
+        return True  # a commit that was answered is on the server's disk
+
+    def close(self) -> None:
+        for connection in self._connections or ():
+            connection.close()
+        self._connections = None
+
+    def _connected(self) -> tuple[Connection, Connection]:
+        if self._connections is None or any(connection.closed for connection in self._connections):
+            self.close()
+            # Who was cut off may have lost its claims with the server.
+            self._rows.forget()
+            self._connections = (work_connection(self._url), work_connection(self._url))
+        return self._connections
+
+    def _failed(self, error: psycopg.Error) -> Exception:
+        self._rows.forget()
+        return storage_error(error)
+
+    def _read_settings(self, connection: Connection) -> None:
+        version = connection.execute("SELECT value FROM meta WHERE name = 'catalogue_version'").fetchone()
+        if version != self._catalogue_version:
+            self._settings = {
+                project_id: msgspec.json.decode(settings, type=ProjectSettings)
+                for project_id, settings in connection.execute("SELECT id, settings FROM project")
+            }
+            self._catalogue_version = version

@@ -1,0 +1,183 @@
+"""The PostgreSQL engine's `QueryEngine`: the statements of a plan run in the database, in one snapshot.
+
+A step is one statement: its relations are WITH queries, which are counted once however many reports read them, and each
+report comes as the JSON of its rows. So nothing is ever written to answer a question, and a replica can do it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from appliance.clock import MICROSECONDS
+from appliance.errors import QueryTimeout, RawPurged, StorageUnavailable
+from appliance.storage.dimensions import property_column
+from appliance.storage.evaluation import BEGINNING, Answer, Plan, Rows, SampledData, Step
+from appliance.storage.postgresql.code_sets import CodeSets, matching
+from appliance.storage.postgresql.connection import OPTIONS, storage_error
+from appliance.storage.postgresql.pool import RECONNECT_SECONDS, WAIT_SECONDS
+from appliance.storage.postgresql.sources import Property, bound, bounds, select_values, value_of, written
+
+CONNECTIONS_MAX: Final = 4  # questions at a time; others wait
+WORK_MEMORY_MB: Final = 64  # for each sort and each table of groups of a statement
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_SAMPLED: Final = """
+    SELECT EXISTS (SELECT 1 FROM event e WHERE e.project_id = %(project)s AND e.rate <> 1000000
+                   AND e.time >= %(start)s AND e.time < %(end)s)
+        OR EXISTS (SELECT 1 FROM visit v WHERE v.project_id = %(project)s AND v.rate <> 1000000
+                   AND v.placed >= %(low_time)s AND v.placed < %(high_time)s
+                   AND v."end" >= %(start)s AND v.start < %(end)s)
+    """
+_FACTS: Final = (
+    "SELECT (SELECT p.raw_purged_before FROM project p WHERE p.id = %s),"
+    " (SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.name = 'hot_generation')"
+)
+_FIRST: Final = "SELECT e.time FROM event e WHERE e.project_id = %s ORDER BY e.time LIMIT 1"
+
+
+class PostgresqlEvaluator:
+    """Answers questions over the database at a URL. A question may take `timeout_seconds`, its wait for others
+    included."""
+
+    dialect: Literal["duckdb", "postgresql"] = "postgresql"
+
+    def __init__(self, url: str, *, timeout_seconds: float = 30) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._sets = CodeSets()
+        self._opened = False
+        options = f"-c jit=off -c work_mem={WORK_MEMORY_MB}MB"
+        self._pool = AsyncConnectionPool[Connection](
+            url,
+            kwargs={**OPTIONS, "options": options},
+            min_size=0,
+            max_size=CONNECTIONS_MAX,
+            timeout=min(WAIT_SECONDS, timeout_seconds),
+            reconnect_timeout=RECONNECT_SECONDS,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def ask(self, plan: Plan) -> Answer:
+        async with self._snapshot() as connection:
+            return await _Asking(connection, plan, self._sets).answer()
+
+    async def first_event(self, project_id: int) -> int | None:
+        async with self._snapshot() as connection:
+            row = await (await connection.execute(_FIRST, (project_id,))).fetchone()
+            return row[0] if row else None
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[Connection]:
+        """A connection with a transaction that sees one snapshot and writes nothing."""
+        if not self._opened:
+            self._opened = True
+            await self._pool.open(wait=False)
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._pool.connection() as connection:
+                await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+                await connection.set_read_only(True)
+                async with connection.transaction():
+                    yield connection
+        except TimeoutError:
+            raise QueryTimeout(f"the question took longer than {self._timeout_seconds:g} seconds") from None
+        except PoolTimeout as error:
+            raise StorageUnavailable("the database does not answer, or has too many questions to answer") from error
+        except psycopg.errors.QueryCanceled as error:
+            raise QueryTimeout("the question was ended by the database") from error
+        except psycopg.Error as error:
+            raise storage_error(error) from error
+
+
+class _Asking:
+    """One plan in one snapshot."""
+
+    def __init__(self, connection: Connection, plan: Plan, sets: CodeSets) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._sets = sets
+        self._properties: dict[str, Property] = {}
+
+    async def answer(self) -> Answer:
+        plan = self._plan
+        ((purged, generation),) = await self._fetch(_FACTS, (plan.project_id,))
+        self._sets.follow(generation or 0)
+        for step in plan.steps:
+            _check_purged(step, purged)
+        if not plan.weighted:
+            for span in {(step.start, step.end): step for step in plan.steps}.values():
+                if await self._is_sampled(span):
+                    raise SampledData
+        await self._number_values()
+        return [await self._run(step) for step in plan.steps]
+
+    async def _is_sampled(self, step: Step) -> bool:
+        values = {"project": self._plan.project_id, "start": step.start, "end": step.end, **bounds(step)}
+        ((found,),) = await self._fetch(_SAMPLED, values)
+        return bool(found)
+
+    async def _number_values(self) -> None:
+        """Give numbers to the values that the plan's properties have where it looks."""
+        plan = self._plan
+        for name in plan.properties:
+            column = property_column(name)
+            value = value_of(name, f"{column}_name")
+            steps = plan.steps
+            low, high = min(bounds(s)["low_time"] for s in steps), max(bounds(s)["high_time"] for s in steps)
+            values = {"project": plan.project_id, f"{column}_name": name, "low_time": low, "high_time": high}
+            found = await self._fetch(select_values(value), values)
+            self._properties[column] = Property(column, value, [text for (text,) in found if text is not None])
+
+    async def _run(self, step: Step) -> list[Rows]:
+        values: dict[str, Any] = {"project": self._plan.project_id, **step.parameters, **step.texts, **bounds(step)}
+        values |= bound(self._properties)
+        values |= {f"{property_column(name)}_name": name for name in self._plan.properties}
+        for name, wanted in step.code_sets.items():
+            if isinstance(wanted.dictionary, str):
+                numbered = enumerate(self._properties[wanted.dictionary].texts, 1)
+                values[name] = await matching(wanted, [*wanted.extra, *numbered])
+            else:
+                values[name] = await self._sets.resolve(self._fetch, self._plan.project_id, wanted)
+        text = written(_statement(step.relations, step.reports), self._properties)
+        (row,) = await self._fetch(text, values)
+        return [_rows(found) for found in row]
+
+    async def _fetch(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
+        return await (await self._connection.execute(sql, values)).fetchall()
+
+
+@lru_cache(maxsize=256)
+def _statement(relations: Sequence[tuple[str, str]], reports: Sequence[str]) -> str:
+    """One row: the rows of each report as the text of a JSON array of objects, NULL where it has none."""
+    made = ", ".join(f'"{name}" AS ({select})' for name, select in relations)
+    answers = (
+        f"(SELECT CAST(json_agg(answer_row) AS TEXT) FROM ({select}) answer_row) AS report_{index}"
+        for index, select in enumerate(reports)
+    )
+    return f"{f'WITH {made} ' if made else ''}SELECT {', '.join(answers)}"
+
+
+def _rows(found: str | None) -> Rows:
+    """Columns of a report need not have different names, so the objects are read as pairs."""
+    return _decode(found) if found is not None else []
+
+
+_decode: Final = json.JSONDecoder(object_pairs_hook=lambda pairs: tuple([value for _, value in pairs])).decode
+
+
+def _check_purged(step: Step, purged: int | None) -> None:
+    """Raises RawPurged when a step with a range needs raw data from before the time `purged`."""
+    if purged is None or step.start >= purged or step.start == BEGINNING:
+        return
+    day = f"{datetime.fromtimestamp(purged / MICROSECONDS, UTC):%Y-%m-%d %H:%M} UTC"
+    raise RawPurged(f"events from before {day} are purged: of that time only unfiltered counts are kept")

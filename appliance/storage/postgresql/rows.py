@@ -1,0 +1,478 @@
+"""The rows of events and visits as the drain writes them: PostgreSQL's side of `DrainTransaction`.
+
+Whatever a batch may ask for is fetched for all of it at once (`prepare`), and what it changes is written at its end: a
+server that is a millisecond away must not cost a millisecond an event.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+import psycopg
+from psycopg.rows import tuple_row
+
+from appliance.clock import DAY, now
+from appliance.errors import CheckpointMoved, TryAgain
+from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
+from appliance.storage.dimensions import DICTIONARIES
+from appliance.storage.event_ids import as_bytes
+from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.postgresql.claims import Claims, Visitor
+from appliance.storage.postgresql.connection import storage_error
+from appliance.storage.postgresql.dictionary import Codes
+from appliance.storage.postgresql.partitions import Partitions
+from appliance.storage.traits import merged
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# Visits that start so much before the first event of a batch, or after its last, are fetched one visitor at a time.
+AROUND: Final = 3 * DAY
+SPAN: Final = DAY  # of a visit, at most: between its `start` and where it is placed
+ROWS_MAX: Final = 5_000  # in one statement
+# What is older may be in the columnstore, where rows are found by constants alone.
+BULK_DAYS: Final = 3
+
+_EVENT_COLUMNS: Final = StoredEvent.__struct_fields__
+_VISIT_COLUMNS: Final = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
+_FIRST: Final = len(Visit.__struct_fields__) - 1
+# What a visit's next event changes nearly always, and what else may change.
+_GROWING: Final = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
+_MUTABLE: Final = (*_GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
+# What is kept of engagement that waits; each is a field of Event.
+_WAITING: Final = ("project_id", "name", "path", "time", "received", "pageview_id", "scroll_depth", "engaged_ms")
+_BIGINTS: Final = frozenset(
+    ("id", "project_id", "visit_id", "visitor", "time", "received", "engaged_ms", "revenue", "start", "end", "entry_at",
+     "exit_at", "placed")
+)  # fmt: skip
+_SMALL: Final = frozenset(("kind", "flags", "scroll_depth"))
+_TEXTS: Final = tuple((name, DICTIONARIES[name]) for name in DICTIONARIES if name not in ("user", "context"))
+_USER: Final = DICTIONARIES["user"]
+_waiting = attrgetter(*_WAITING)
+
+
+def _type(column: str) -> str:
+    if column in _BIGINTS:
+        return "bigint"
+    if column in _SMALL:
+        return "smallint"
+    return {"event_id": "bytea", "properties": "text", "session_id": "text"}.get(column, "integer")
+
+
+def _names(columns: Iterable[str], alias: str = "") -> str:
+    return ", ".join(f'{alias}"{name}"' for name in columns)
+
+
+def _copy(table: str, columns: Sequence[str]) -> str:
+    return f"COPY {table} ({_names(columns)}) FROM STDIN (FORMAT BINARY)"
+
+
+def _unnested(columns: Sequence[str]) -> str:
+    """Rows of lists, one list a column, called u."""
+    lists = ", ".join(f"CAST(%b AS {_type(name)}[])" for name in columns)
+    return f"unnest({lists}) u ({_names(columns)})"
+
+
+def _update(columns: Sequence[str]) -> str:
+    """UPDATE visits that are placed in [%b, %b]; the lists are of `columns`, the id, and the first and last place."""
+    return (
+        f"UPDATE visit v SET {', '.join(f'{chr(34)}{name}{chr(34)} = u.{chr(34)}{name}{chr(34)}' for name in columns)}"
+        f" FROM unnest({', '.join(f'CAST(%b AS {_type(name)}[])' for name in columns)}, CAST(%b AS bigint[]),"
+        f" CAST(%b AS bigint[]), CAST(%b AS bigint[])) u ({_names(columns)}, id, low, high)"
+        " WHERE v.id = u.id AND v.placed >= u.low AND v.placed <= u.high AND v.placed >= %b AND v.placed <= %b"
+    )
+
+
+_CARRIED: Final = ("visitor", *ACQUISITION_FIELDS)
+_COPY_EVENTS: Final = _copy("event", (*_EVENT_COLUMNS, *_CARRIED))
+_EVENT_TYPES: Final = [_type(name) for name in (*_EVENT_COLUMNS, *_CARRIED)]
+_COPY_VISITS: Final = _copy("visit", (*_VISIT_COLUMNS, "placed"))
+_VISIT_TYPES: Final = [_type(name) for name in (*_VISIT_COLUMNS, "placed")]
+_GROW_VISITS: Final = _update(_GROWING)
+_UPDATE_VISITS: Final = _update(_MUTABLE)
+_SELECT_VISITS: Final = f"SELECT {_names(_VISIT_COLUMNS, 'v.')} FROM visit v"
+_OF_VISITORS: Final = (
+    f"{_SELECT_VISITS} WHERE v.project_id = %b AND v.visitor = ANY(CAST(%b AS bigint[]))"
+    " AND v.placed >= %b AND v.placed <= %b"
+)
+_BY_ID: Final = f"{_SELECT_VISITS} WHERE v.id = ANY(CAST(%b AS bigint[])) AND v.placed >= %b AND v.placed <= %b"
+_KNOWN: Final = (
+    "SELECT s.project_id, s.event_id, s.received_day, s.fingerprint, s.event, s.visit_id, s.time"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[])) u (project_id, event_id)"
+    " JOIN seen s ON s.project_id = u.project_id AND s.event_id = u.event_id"
+)
+# A row that is not as it was found is somebody else's by now.
+_REMEMBER: Final = (
+    "INSERT INTO seen (project_id, event_id, received_day, fingerprint, event, visit_id, time)"
+    " SELECT u.project_id, u.event_id, u.received_day, u.fingerprint, u.event, u.visit_id, u.time"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]),"
+    " CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]))"
+    " u (project_id, event_id, received_day, fingerprint, event, visit_id, time) ORDER BY u.project_id, u.event_id"
+    " ON CONFLICT (project_id, event_id) DO UPDATE SET received_day = excluded.received_day,"
+    " fingerprint = excluded.fingerprint, event = excluded.event, visit_id = excluded.visit_id, time = excluded.time"
+    " WHERE seen.received_day = ANY(CAST(%b AS bigint[]))"
+)
+_ALIASES: Final = (
+    "SELECT a.project_id, a.visitor, a.visit_id, a.near"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[])) u (project_id, visitor)"
+    " JOIN alias a ON a.project_id = u.project_id AND a.visitor = u.visitor"
+)
+_ENGAGE: Final = (
+    "UPDATE event e SET scroll_depth = greatest(e.scroll_depth, u.scroll_depth),"
+    " engaged_ms = e.engaged_ms + u.engaged_ms"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS smallint[]),"
+    " CAST(%b AS bigint[])) u (project_id, time, id, scroll_depth, engaged_ms)"
+    " WHERE e.project_id = u.project_id AND e.time = u.time AND e.id = u.id AND e.time >= %b AND e.time <= %b"
+)
+_REKEY: Final = (
+    "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project)b AND time >= %(start)b AND time <= %(end)b"
+    " AND visit_id = %(id)b AND visitor <> %(visitor)b"
+)
+_INSERT_WAITING: Final = (
+    f"INSERT INTO early_engagement (journal_id, id, {_names(_WAITING)}) VALUES (%s, %s{', %s' * len(_WAITING)})"
+)
+
+
+class VisitGone(Exception):
+    """A visit that the drain remembers was removed meanwhile; what it stored now would belong to nothing."""
+
+
+class AnotherDrain(TryAgain):
+    """Another drain stored one of these events at the same moment; tried again, it is found."""
+
+
+class DrainRows:
+    """Implements `DrainTransaction` for the connections it was last given by `begin`.
+
+    Codes, ids and claims live on between transactions; `forget` drops them after one that was rolled back.
+    """
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self._codes = Codes()
+        self._claims = Claims()
+        self._partitions = Partitions()
+        self._visit_ids: Iterator[int] = iter(())
+        self._event_ids: Iterator[int] = iter(())
+        self._connection: Connection
+        self._aside: Connection
+        self._journal_id = b""
+        self._new_transaction()
+
+    def begin(self, connection: Connection, aside: Connection, journal_id: bytes) -> None:
+        """Work on this connection, inside the transaction that is open on it; `aside` has none, and mints codes and
+        makes partitions."""
+        self._connection, self._aside, self._journal_id = connection, aside, journal_id
+        self._new_transaction()
+        self._codes.make_room()
+        row = connection.execute("SELECT value FROM meta WHERE name = 'hot_generation'").fetchone()
+        if row and int(row[0]) != self.generation:
+            self.forget()
+            self.generation = int(row[0])
+
+    def forget(self) -> None:
+        """Drop what is remembered of the database."""
+        self._codes.forget()
+        self._claims.forget()
+        self._partitions.forget()
+
+    def _new_transaction(self) -> None:
+        self._known_days: dict[tuple[int, bytes], int] = {}
+        self._times: dict[int, int] = {}  # of events and by visit: an event of it
+        self._of_visits: dict[int, int] = {}
+        self._rows: list[StoredEvent] = []
+        self._stored: dict[int, StoredEvent] = {}
+        self._engaged: dict[int, tuple[int, int, int]] = {}  # by event: project, scroll depth, milliseconds
+        self._aliases: dict[Visitor, tuple[int, int]] = {}
+        self._asked_aliases: set[Visitor] = set()
+        self._visits: dict[Visitor, list[Visit]] = {}  # of the visitors that were fetched
+        self._by_id: dict[int, Visit] = {}
+        self._window = (0, 0)
+
+    # ------------------------------------------------------------------ what a batch asks
+
+    def known(self, ids: Sequence[tuple[int, bytes | str]]) -> dict[tuple[int, bytes | str], Known]:
+        by_key = {(project_id, as_bytes(event_id)): (project_id, event_id) for project_id, event_id in ids}
+        if not by_key:
+            return {}
+        found = {}
+        for project_id, event_id, day, fingerprint, event, visit_id, time in self._all(_KNOWN, _columns(by_key)):
+            self._known_days[project_id, event_id] = day
+            if event:
+                self._times[event] = time
+                self._of_visits[visit_id] = time
+            found[by_key[project_id, event_id]] = Known(day, fingerprint, event, visit_id)
+        return found
+
+    def prepare(self, events: Sequence[Event]) -> Collection[Visitor]:
+        self._codes.prepare(self._aside, _texts(events))
+        if not events:
+            return ()
+        times = [event.time for event in events]
+        self._window = (min(times) - AROUND, max(times) + AROUND)
+        visitors = {
+            (event.project_id, visitor)
+            for event in events
+            if event.kind != Kind.ENGAGEMENT
+            for visitor in (event.visitor, event.visitor_yesterday, event.anonymous)
+            if visitor is not None
+        }
+        at = now()
+        foreign = set(self._claims.take(self._connection, visitors, at))
+        # Visits that are engaged with, and those that others are aliases of, may be somebody else's.
+        self._fetch_aliases(visitors)
+        places = {**self._of_visits, **dict(self._aliases.values())}
+        self._fetch_by_id(places)
+        owners = {(visit.project_id, visit.visitor) for visit in self._by_id.values()} - visitors
+        if owners:
+            foreign |= set(self._claims.take(self._connection, owners, at))
+            self._fetch_by_id(places)  # as they are now that they are held
+        self._fetch_visits(foreign)
+        return foreign
+
+    def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
+        visits = self._visits.get((project_id, visitor))
+        if visits is None or since < self._window[0] or until > self._window[1]:
+            values = (project_id, [visitor], since, until + SPAN)
+            visits = list(map(_visit, self._all(_OF_VISITORS, values)))
+        return sorted((visit for visit in visits if since <= visit.start <= until), key=attrgetter("start", "id"))
+
+    def visit(self, visit_id: int) -> Visit | None:
+        return self._by_id.get(visit_id)
+
+    def alias_of(self, project_id: int, visitor: int) -> int | None:
+        key = (project_id, visitor)
+        if key not in self._asked_aliases:
+            self._fetch_aliases([key])
+            if key in self._aliases:
+                self._fetch_by_id(dict([self._aliases[key]]))
+        return self._aliases[key][0] if key in self._aliases else None
+
+    def code(self, project_id: int, dimension: int, text: str) -> int:
+        return self._codes.code(self._aside, project_id, dimension, text)
+
+    def next_visit_id(self) -> int:
+        number = next(self._visit_ids, None)
+        if number is None:
+            self._visit_ids = self._block("visit_id")
+            number = next(self._visit_ids)
+        return number
+
+    def next_event_id(self) -> int:
+        number = next(self._event_ids, None)
+        if number is None:
+            self._event_ids = self._block("event_id")
+            number = next(self._event_ids)
+        return number
+
+    # ------------------------------------------------------------------ what a batch changes
+
+    def add_events(self, rows: Sequence[StoredEvent]) -> None:
+        self._rows += rows  # with what they carry of their visits: `save_visits` has those
+        self._stored.update((row.id, row) for row in rows)
+
+    def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
+        self._copy("visit", _COPY_VISITS, _VISIT_TYPES, (_new_row(visit) for visit in new), {v.start for v in new})
+        self._update(_GROW_VISITS, _GROWING, grown)
+        self._update(_UPDATE_VISITS, _MUTABLE, changed)
+        for visit in changed:
+            values = {"visitor": visit.visitor, "project": visit.project_id, "id": visit.id}
+            self._connection.execute(_REKEY, values | {"start": visit.start, "end": visit.end})
+        carried = {visit.id: (visit.visitor, *visit.first) for visits in (new, grown, changed) for visit in visits}
+        rows = (_event_row(row, carried[row.visit_id]) for row in self._rows)
+        self._copy("event", _COPY_EVENTS, _EVENT_TYPES, rows, {row.time for row in self._rows})
+        self._rows = []
+
+    def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
+        rows = {}
+        for project_id, event_id, day, fingerprint, event in seen:
+            stored = self._stored.get(event)
+            of = (stored.visit_id, stored.time) if stored is not None else (0, 0)
+            rows[project_id, as_bytes(event_id)] = (day, fingerprint, event, *of)
+        if rows:
+            columns = _columns((*key, *rest) for key, rest in rows.items())
+            days = sorted({self._known_days[key] for key in rows if key in self._known_days})
+            if self._connection.execute(_REMEMBER, (*columns, days or [-1])).rowcount != len(rows):
+                raise AnotherDrain("another appliance stored one of these events just now")
+        self._write_engagement()
+
+    def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
+        _, depth, milliseconds = self._engaged.get(event, (project_id, 0, 0))
+        self._engaged[event] = (project_id, max(depth, scroll_depth), milliseconds + engaged_ms)
+
+    def set_aside(self, numbered: Sequence[tuple[int, Event]]) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                _INSERT_WAITING, [(self._journal_id, number, *_waiting(event)) for number, event in numbered]
+            )
+
+    def waiting(self) -> list[tuple[int, Event]]:
+        rest: dict[str, Any] = {"event_id": "", "kind": Kind.ENGAGEMENT, "visitor": 0, "salt_day": None}
+        select = f"SELECT id, {_names(_WAITING)} FROM early_engagement WHERE journal_id = %s ORDER BY id"
+        return [
+            (number, Event(**rest, **dict(zip(_WAITING, kept, strict=True))))
+            for number, *kept in self._all(select, (self._journal_id,))
+        ]
+
+    def release(self, numbers: Sequence[int]) -> None:
+        delete = "DELETE FROM early_engagement WHERE journal_id = %s AND id = ANY(CAST(%s AS bigint[]))"
+        self._connection.execute(delete, (self._journal_id, list(numbers)))
+
+    def add_alias(self, project_id: int, visitor: int, visit: Visit) -> None:
+        self._connection.execute(
+            "INSERT INTO alias (project_id, visitor, visit_id, near) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (project_id, visitor) DO UPDATE SET visit_id = excluded.visit_id, near = excluded.near",
+            (project_id, visitor, visit.id, visit.start),
+        )
+
+    def drop_alias(self, project_id: int, visitor: int) -> None:
+        self._connection.execute("DELETE FROM alias WHERE project_id = %s AND visitor = %s", (project_id, visitor))
+
+    def add_source(self, project_id: int, name: str, at: int) -> None:
+        self._connection.execute(
+            "INSERT INTO source (project_id, name, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (project_id, name, at),
+        )
+
+    def merge_traits(self, project_id: int, user: int, traits: str, at: int) -> None:
+        key = (project_id, user)
+        self._connection.execute(
+            'INSERT INTO user_trait (project_id, "user", traits, updated_at) VALUES (%s, %s, %s, 0)'
+            " ON CONFLICT DO NOTHING",
+            (*key, "{}"),
+        )
+        select = 'SELECT traits FROM user_trait WHERE project_id = %s AND "user" = %s FOR UPDATE'
+        ((before,),) = self._all(select, key)
+        update = 'UPDATE user_trait SET traits = %s, updated_at = %s WHERE project_id = %s AND "user" = %s'
+        self._connection.execute(update, (merged(before, traits), at, *key))
+
+    def add_dead_letter(self, at: int, event: Event, error: str) -> None:
+        insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (%s, %s, %s, %s)"
+        without_nul = error.replace("\0", "\\0")
+        self._connection.execute(insert, (at, event.project_id, without_nul, msgspec.msgpack.encode(event)))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        try:
+            with self._connection.transaction():
+                yield
+        except Exception as error:
+            self.forget()
+            self._new_transaction()
+            if isinstance(error, psycopg.Error):
+                raise storage_error(error) from error
+            raise
+
+    def checkpoint(self, journal_id: bytes, before: Position | None, after: Position, at: int) -> None:
+        values = {"id": journal_id, "segment": after.segment, "position": after.offset, "at": at}
+        if before is None:
+            change = (
+                "INSERT INTO checkpoint (journal_id, segment, position, at)"
+                " VALUES (%(id)s, %(segment)s, %(position)s, %(at)s) ON CONFLICT DO NOTHING"
+            )
+        else:
+            values |= {"last_segment": before.segment, "last_position": before.offset}
+            change = (
+                "UPDATE checkpoint SET segment = %(segment)s, position = %(position)s, at = %(at)s"
+                " WHERE journal_id = %(id)s AND segment = %(last_segment)s AND position = %(last_position)s"
+            )
+        if self._connection.execute(change, values).rowcount != 1:
+            raise CheckpointMoved
+
+    # ------------------------------------------------------------------ rows
+
+    def _all(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def _block(self, sequence: str) -> Iterator[int]:
+        # Not in the transaction's way: what a sequence gave is gone, whatever becomes of the transaction.
+        select = f"SELECT nextval('{sequence}'), (SELECT increment_by FROM pg_sequences WHERE sequencename = %s)"
+        row = self._connection.execute(select, (sequence,)).fetchone()
+        assert row is not None
+        return iter(range(row[0], row[0] + row[1]))
+
+    def _fetch_aliases(self, visitors: Iterable[Visitor]) -> None:
+        wanted = [key for key in visitors if key not in self._asked_aliases]
+        self._asked_aliases.update(wanted)
+        if wanted:
+            for project_id, visitor, *visit_near in self._all(_ALIASES, _columns(wanted)):
+                self._aliases[project_id, visitor] = (visit_near[0], visit_near[1])
+
+    def _fetch_by_id(self, places: dict[int, int]) -> None:
+        """Visits by id; each has a time that lies in its span."""
+        if places:
+            low, high = min(places.values()) - SPAN, max(places.values()) + SPAN
+            for row in self._all(_BY_ID, (list(places), low, high)):
+                self._by_id[row[0]] = _visit(row)
+
+    def _fetch_visits(self, visitors: Iterable[Visitor]) -> None:
+        by_project: dict[int, list[int]] = {}
+        for project_id, visitor in visitors:
+            by_project.setdefault(project_id, []).append(visitor)
+            self._visits[project_id, visitor] = []
+        low, high = self._window
+        for project_id, numbers in by_project.items():
+            for row in self._all(_OF_VISITORS, (project_id, numbers, low, high + SPAN)):
+                visit = _visit(row)
+                self._visits[project_id, visit.visitor].append(visit)
+
+    def _copy(
+        self, table: str, copy: str, types: Sequence[str], rows: Iterator[tuple[Any, ...]], times: Collection[int]
+    ) -> None:
+        if not times:
+            return
+        self._partitions.ensure(self._aside, table, times)
+        with self._connection.cursor(row_factory=tuple_row) as cursor, cursor.copy(copy) as out:
+            out.set_types(types)
+            for row in rows:
+                out.write_row(row)
+
+    def _update(self, update: str, columns: Sequence[str], visits: Sequence[Visit]) -> None:
+        """Write what changed of visits. Raises VisitGone."""
+        recent = now() - BULK_DAYS * DAY
+        old = [[visit] for visit in visits if visit.start < recent]
+        values_of = attrgetter(*columns, "id", "start", "end")
+        for some in [[visit for visit in visits if visit.start >= recent], *old]:
+            if not some:
+                continue
+            lists = _columns(map(values_of, some))
+            bounds = (min(visit.start for visit in some), max(visit.end for visit in some))
+            if self._connection.execute(update, (*lists, *bounds)).rowcount != len(some):
+                raise VisitGone
+
+    def _write_engagement(self) -> None:
+        rows = [(project, self._times[event], event, *said) for event, (project, *said) in self._engaged.items()]
+        if rows:
+            columns = _columns(rows)
+            self._connection.execute(_ENGAGE, (*columns, min(columns[1]), max(columns[1])))
+        self._engaged = {}
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as lists of their columns; there has to be a row."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _texts(events: Sequence[Event]) -> Iterator[tuple[int, int, str]]:
+    for event in events:
+        if event.user_id:
+            yield event.project_id, _USER, event.user_id
+        if event.kind in (Kind.PAGEVIEW, Kind.CUSTOM):
+            for name, dimension in _TEXTS:
+                if text := getattr(event, name):
+                    yield event.project_id, dimension, text
+
+
+def _visit(row: tuple[Any, ...]) -> Visit:
+    return Visit(*(*row[:_FIRST], row[_FIRST:]))
+
+
+def _new_row(visit: Visit) -> tuple[Any, ...]:
+    row = msgspec.structs.astuple(visit)
+    return (*row[:-1], *row[-1], visit.start)
+
+
+def _event_row(row: StoredEvent, carried: tuple[int, ...]) -> tuple[Any, ...]:
+    values = msgspec.structs.astuple(row)
+    return (*values[:2], as_bytes(row.event_id), *values[3:], *carried)
