@@ -1,7 +1,6 @@
 """The composition root: builds the parts, joins them, starts and stops them. Nothing is created on import."""
 
 import asyncio
-import os
 import secrets
 import shutil
 import time
@@ -37,9 +36,8 @@ from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
 from appliance.storage import accounts, retention
 from appliance.storage.data_folder import lock_data_folder
-from appliance.storage.open import database_path
-from appliance.storage.sqlite.database import SqliteDatabase
-from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.storage.interface import Condition
+from appliance.storage.open import database_of, database_url, query_engine_of
 from appliance.telemetry import Health
 from appliance.web.routes import build_site
 from appliance.web.site_numbers import site_numbers
@@ -57,15 +55,9 @@ class Appliance:
         self.started_at = time.monotonic()
         self.closing = asyncio.Event()  # set when the process is asked to end: open streams end by themselves
         self.setup_token = secrets.token_urlsafe(18)
-        path = database_path(settings)
-        self.database = SqliteDatabase(path)
-        self.evaluator = Evaluator(
-            path,
-            temp_directory=settings.data_dir / "tmp",
-            idle_seconds=settings.worker_idle_seconds,
-            timeout_seconds=settings.query_timeout_seconds,
-            memory_bytes=settings.query_memory_mb << 20,
-        )
+        self.database = database_of(settings)
+        self.evaluator = query_engine_of(settings)
+        self.condition = Condition("", 0, 0)
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)
         self.registry = Registry(self.database)
@@ -78,7 +70,7 @@ class Appliance:
             bytes_max=settings.journal_bytes_max,
             sync=settings.durability == "fsync",
         )
-        self.drain = DrainClient(self.journal, path, self._on_stored, settings.log_format)
+        self.drain = DrainClient(self.journal, database_url(settings), self._on_stored, settings.log_format)
         self.stored_minutes: Counter[int] = Counter()
         self.endpoint = Endpoint(
             build_site(settings, self._state(), more_routes),
@@ -107,7 +99,11 @@ class Appliance:
         await asyncio.to_thread(self.journal.open)
         self.journal.start(asyncio.get_running_loop())
         await self.presence.load(self.database, clock.now())
+        await self._look_at_database()
+        for remark in self.condition.remarks:
+            log.warning(remark, database=self.database.location)
         jobs = [
+            Job("condition", 60, self._look_at_database),
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
@@ -204,9 +200,12 @@ class Appliance:
             del self.stored_minutes[minute]
         return [self.stored_minutes[minute] for minute in range(running - 59, running + 1)]
 
+    async def _look_at_database(self) -> None:
+        self.condition = await self.database.condition()
+
     async def _seal(self) -> None:
         await self.database.seal()
-        await rollups.refresh(self.database.path)
+        await rollups.refresh(self.database)
 
     async def _forget_old_ids(self) -> None:
         """Deduplication rows older than every project's window go."""
@@ -249,16 +248,9 @@ class Appliance:
             journal_bytes=self.journal.size,
             journal_bytes_max=self.settings.journal_bytes_max,
             journal_backlog_bytes=backlog,
-            database_bytes=_file_bytes(self.database.path),
+            database_bytes=self.condition.nbytes,
+            database_software=self.condition.software,
+            database_remarks=self.condition.remarks,
             disk_free_bytes=free,
             refused=refused,
         )
-
-
-def _file_bytes(path: Path) -> int:
-    """Size of a SQLite database with its write-ahead file."""
-    total = 0
-    for name in (str(path), f"{path}-wal"):
-        with suppress(OSError):
-            total += os.stat(name).st_size
-    return total

@@ -18,18 +18,19 @@ from appliance.queries.reports import Reports
 from appliance.storage import summary
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Database, Position
-from appliance.storage.open import database_path, opened
-from appliance.storage.sqlite.drain_store import SqliteDrainStore
-from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.storage.location import drain_store_at
+from appliance.storage.open import database_url, opened, query_engine_of
 
 
 async def status(settings: Settings) -> dict[str, Any]:
     """What is stored, and how much of the journal is not drained yet."""
     async with opened(settings) as database:
-        path = database_path(settings)
+        condition = await database.condition()
         return {
-            "database": str(path),
-            "database_bytes": sum(p.stat().st_size for p in (path, Path(f"{path}-wal")) if p.exists()),
+            "database": database.location,
+            "database_software": condition.software,
+            "database_remarks": list(condition.remarks),
+            "database_bytes": condition.nbytes,
             "journal_bytes": summary.folder_bytes(_journal_folder(settings)),
             "journal_backlog_bytes": await _backlog(database, settings),
             "dead_letters": await summary.dead_letters(database),
@@ -49,7 +50,7 @@ async def drain_journal(settings: Settings, timeout_seconds: float) -> int:
             if found is None:
                 return 0
             end = Position(found.newest, found.sizes.get(found.newest, 0))
-            store = SqliteDrainStore(database_path(settings))
+            store = drain_store_at(database_url(settings))
             drain = Drain(_journal_folder(settings), found.journal_id, store)
             deadline = time.monotonic() + timeout_seconds
             while time.monotonic() < deadline and drain.step(end) is not None:
@@ -84,12 +85,7 @@ async def verify(settings: Settings, database: Database, project: Project, wante
     """Figures as they are answered and counted again; `wanted` is what `GET /api/v1/verify` takes."""
     from appliance.web.api.verify import verified
 
-    evaluator = Evaluator(
-        database_path(settings),
-        temp_directory=settings.data_dir / "tmp",
-        timeout_seconds=settings.query_timeout_seconds,
-        memory_bytes=settings.query_memory_mb << 20,
-    )
+    evaluator = query_engine_of(settings)
     try:
         reports = Reports(evaluator, Names(countries=country_names()))
         return await verified(database, reports, project, wanted, clock.now())

@@ -47,6 +47,8 @@ class Health(NamedTuple):
     journal_bytes_max: int
     journal_backlog_bytes: int
     database_bytes: int
+    database_software: str
+    database_remarks: tuple[str, ...]
     disk_free_bytes: int
     refused: dict[str, int]  # by reason, since start
 

@@ -13,8 +13,8 @@ from appliance.config import Settings
 from appliance.errors import ApplianceError, NotFound
 from appliance.model import Project
 from appliance.storage import project_fields, projects
+from appliance.storage.interface import Database
 from appliance.storage.open import opened
-from appliance.storage.sqlite.database import SqliteDatabase
 
 T = TypeVar("T")
 ACTOR = "cli"
@@ -29,7 +29,7 @@ def load_settings(**flags: Any) -> Settings:
     return config.load(**({"data_dir": data_dir} if data_dir else {}) | flags)
 
 
-def with_database(work: Callable[[SqliteDatabase], Awaitable[T]]) -> T:
+def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     """The result of `work` with the database that the settings name. Raises StorageUnavailable, DatabaseTooNew."""
 
     async def run() -> T:
@@ -39,7 +39,7 @@ def with_database(work: Callable[[SqliteDatabase], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def find_project(database: SqliteDatabase, which: str) -> Project:
+async def find_project(database: Database, which: str) -> Project:
     """A project by its id or one of its domains. Raises NotFound."""
     found = await projects.by_public_id(database, which)
     if found is None:

@@ -9,8 +9,7 @@ from appliance.cli.common import ACTOR, as_json, find_project, iso, load_setting
 from appliance.rollups import refresh as rollups
 from appliance.storage import erasures, retention
 from appliance.storage.erasures import Erasure
-from appliance.storage.interface import Purged, Sealed
-from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.interface import Database, Purged, Sealed
 
 
 @click.command()
@@ -18,7 +17,7 @@ from appliance.storage.sqlite.database import SqliteDatabase
 def seal(as_json: bool) -> None:
     """Pack the visits of days that are over; a running server does it every hour."""
 
-    async def work(database: SqliteDatabase) -> Sealed:
+    async def work(database: Database) -> Sealed:
         await database.seal()
         return await database.count_sealed()
 
@@ -35,8 +34,8 @@ def seal(as_json: bool) -> None:
 def purge(as_json: bool) -> None:
     """Remove what is not kept any longer; a running server does it every hour."""
 
-    async def work(database: SqliteDatabase) -> Purged:
-        await rollups.refresh(database.path)  # what is to be known of days that go
+    async def work(database: Database) -> Purged:
+        await rollups.refresh(database)  # what is to be known of days that go
         return await retention.purge(database, clock.now())
 
     purged = with_database(work)
@@ -61,7 +60,7 @@ def erase(which: str, user: str | None, visitor: str | None, timeout_seconds: fl
         raise click.UsageError("Give either --user or --visitor.")
     number = None if visitor is None else erasures.visitor(visitor)
 
-    async def work(database: SqliteDatabase) -> Erasure:
+    async def work(database: Database) -> Erasure:
         found = await find_project(database, which)
         await _store_what_was_sent(timeout_seconds)
         asked: dict[str, Any] = {"actor": ACTOR, "at": clock.now()}

@@ -7,7 +7,7 @@ import click
 from appliance import clock
 from appliance.cli.common import ACTOR, as_json, find_project, iso, show, with_database
 from appliance.storage import keys
-from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.interface import Database
 
 
 @click.group()
@@ -24,7 +24,7 @@ def key() -> None:
 def key_create(which: str, kind: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Mint a key for a project (id or domain). A private key is shown once."""
 
-    async def work(database: SqliteDatabase) -> keys.NewKey:
+    async def work(database: Database) -> keys.NewKey:
         found = await find_project(database, which)
         return await keys.mint(
             database,
@@ -50,7 +50,7 @@ def key_create(which: str, kind: str, name: str, scopes: tuple[str, ...], as_jso
 def key_list(which: str, as_json: bool) -> None:
     """The keys of a project (id or domain)."""
 
-    async def work(database: SqliteDatabase) -> list[dict[str, Any]]:
+    async def work(database: Database) -> list[dict[str, Any]]:
         found = await find_project(database, which)
         return [
             {
@@ -84,7 +84,7 @@ def key_list(which: str, as_json: bool) -> None:
 def key_revoke(which: str, key_id: int) -> None:
     """End a key of a project (id or domain) by the key's number."""
 
-    async def work(database: SqliteDatabase) -> str:
+    async def work(database: Database) -> str:
         found = await find_project(database, which)
         return (await keys.revoke(database, found.id, key_id, actor=ACTOR, at=clock.now())).prefix
 

@@ -10,8 +10,7 @@ import click
 from appliance import config
 from appliance.cli.common import as_json, find_project, load_settings, show, with_database
 from appliance.errors import ApplianceError
-from appliance.storage.open import database_path
-from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.interface import Database
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +42,8 @@ def status(as_json: bool) -> None:
 
     def lines() -> list[str]:
         shown = [
-            f"database  {value['database']}  {value['database_bytes']:,} bytes",
+            f"database  {value['database']}  {value['database_bytes']:,} bytes  {value['database_software']}",
+            *(f"          {remark}" for remark in value["database_remarks"]),
             f"journal   {value['journal_backlog_bytes']:,} bytes not drained yet",
         ]
         return shown + [
@@ -66,7 +66,7 @@ def verify(which: str, as_json: bool, **wanted: str) -> None:
     """Count figures again over the stored events, and show both. Exit code 1 where they differ."""
     from appliance import offline
 
-    async def work(database: SqliteDatabase) -> dict[str, Any]:
+    async def work(database: Database) -> dict[str, Any]:
         return await offline.verify(load_settings(), database, await find_project(database, which), wanted)
 
     value = with_database(work)
@@ -93,11 +93,11 @@ def verify(which: str, as_json: bool, **wanted: str) -> None:
 def migrate() -> None:
     """Bring the database to this version's schema; a copy is made before."""
 
-    async def work(database: SqliteDatabase) -> int:
-        rows = await database.read("PRAGMA user_version")
-        return int(rows[0][0])
+    async def work(database: Database) -> tuple[str, int]:
+        return database.location, (await database.condition()).schema
 
-    click.echo(f"{database_path(load_settings())} has schema version {with_database(work)}")
+    location, version = with_database(work)
+    click.echo(f"{location} has schema version {version}")
 
 
 @click.command()

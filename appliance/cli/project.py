@@ -9,7 +9,7 @@ from appliance import clock
 from appliance.cli.common import ACTOR, as_json, find_project, iso, show, with_database
 from appliance.model import Project
 from appliance.storage import keys, projects
-from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.interface import Database
 
 
 @click.group()
@@ -26,7 +26,7 @@ def project() -> None:
 def project_create(name: str, domains: tuple[str, ...], timezone: str, currency: str, as_json: bool) -> None:
     """Make a project with a public key, and a private key with all scopes, which is shown once."""
 
-    async def work(database: SqliteDatabase) -> projects.NewProject:
+    async def work(database: Database) -> projects.NewProject:
         return await projects.create(
             database,
             name=name,
@@ -69,7 +69,7 @@ def project_list(as_json: bool) -> None:
 def project_show(which: str, as_json: bool) -> None:
     """One project by id or domain, with its public keys."""
 
-    async def work(database: SqliteDatabase) -> dict[str, Any]:
+    async def work(database: Database) -> dict[str, Any]:
         found = await find_project(database, which)
         listed = await keys.list_of(database, found.id)
         return _project_json(found) | {
@@ -88,7 +88,7 @@ def project_show(which: str, as_json: bool) -> None:
 def project_set(which: str, raw_retention_days: int, as_json: bool) -> None:
     """Change what a project (id or domain) keeps."""
 
-    async def work(database: SqliteDatabase) -> Project:
+    async def work(database: Database) -> Project:
         found = await find_project(database, which)
         settings = msgspec.structs.replace(found.settings, raw_retention_days=raw_retention_days)
         return await projects.update(database, found, settings=settings, actor=ACTOR, at=clock.now())
@@ -104,7 +104,7 @@ def project_set(which: str, raw_retention_days: int, as_json: bool) -> None:
 def project_delete(which: str, yes: bool) -> None:
     """Delete a project: it is hidden at once."""
 
-    async def work(database: SqliteDatabase) -> Project:
+    async def work(database: Database) -> Project:
         found = await find_project(database, which)
         if not yes:
             click.confirm(f"Delete {found.name} ({found.public_id})?", abort=True)

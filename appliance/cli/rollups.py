@@ -26,5 +26,5 @@ def rebuild(as_json: bool) -> None:
 
 
 def _make(as_json: bool, *, rebuild: bool) -> None:
-    made = with_database(lambda database: job.refresh(database.path, rebuild=rebuild))
+    made = with_database(lambda database: job.refresh(database, rebuild=rebuild))
     show({"made": made}, as_json, lambda: [f"made the rollups of {made:,} days and months"])

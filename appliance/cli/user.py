@@ -8,7 +8,7 @@ from appliance import clock
 from appliance.cli.common import ACTOR, as_json, show, with_database
 from appliance.errors import NotFound
 from appliance.storage import accounts
-from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.interface import Database
 
 
 @click.group()
@@ -25,7 +25,7 @@ def user() -> None:
 def user_create(email: str, name: str, role: Any, password: str, as_json: bool) -> None:
     """Make an account."""
 
-    async def work(database: SqliteDatabase) -> Any:
+    async def work(database: Database) -> Any:
         return await accounts.create(
             database, email=email, password=password, name=name, role=role, actor=ACTOR, at=clock.now()
         )
@@ -56,7 +56,7 @@ def user_list(as_json: bool) -> None:
 def user_passwd(email: str, password: str) -> None:
     """Set an account's password; its login sessions end."""
 
-    async def work(database: SqliteDatabase) -> None:
+    async def work(database: Database) -> None:
         found = await accounts.by_email(database, email)
         if found is None:
             raise NotFound(f"there is no account {email!r}")

@@ -2,11 +2,11 @@
 and starts it again when it dies."""
 
 import asyncio
+import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
@@ -30,9 +30,12 @@ READ_BYTES = 1 << 18
 
 
 class DrainClient:
-    """Call `run` as a task after the journal is open; `changed` after every append."""
+    """Drains a journal into the database at a URL.
 
-    def __init__(self, journal: Journal, database: Path, on_stored: Callable[[Stored], None], log_format: str) -> None:
+    Call `run` as a task after the journal is open; `changed` after every append.
+    """
+
+    def __init__(self, journal: Journal, database: str, on_stored: Callable[[Stored], None], log_format: str) -> None:
         self._journal = journal
         self._database = database
         self._on_stored = on_stored
@@ -105,10 +108,10 @@ class DrainClient:
             "appliance.ingest.drain_worker",
             str(self._journal.folder),
             self._journal.journal_id.hex(),
-            str(self._database),
             self._log_format,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, progress.DATABASE_VARIABLE: self._database},
         )
         try:
             self._tell()

@@ -1,4 +1,6 @@
-"""The drain's own process: `python -m appliance.ingest.drain_worker JOURNAL_FOLDER JOURNAL_ID DATABASE`.
+"""The drain's own process: `python -m appliance.ingest.drain_worker JOURNAL_FOLDER JOURNAL_ID`.
+
+Where the database is says a variable (progress.py): a password must not stand in a list of processes.
 
 It has a process to itself because the serving process may not wait for the interpreter while a batch is placed into
 visits: that cost requests more than all their own work (docs/decisions/0001). It hears of new journal positions on
@@ -8,11 +10,13 @@ happens when the serving process dies, however it dies.
 
 import fcntl
 import gc
+import itertools
 import os
 import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +30,7 @@ from appliance.ingest.drain import Drain
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck
 from appliance.storage.interface import DrainStore, Position
-from appliance.storage.sqlite.drain_store import SqliteDrainStore
+from appliance.storage.location import drain_store_at
 
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 # How much may be drained before the database is made to put it on disk and the journal may let go of it.
@@ -69,6 +73,7 @@ class Worker:
             self._settle_when_due()
             if self._finishing and not busy and not self._failures:
                 self._settle()
+                self._store.close()
                 return
             self._listen(0.0 if busy else self._patience())
 
@@ -137,30 +142,42 @@ class Worker:
             self._say(Settled(position))
 
     def _say(self, report: FromDrain) -> None:
+        say(self._reports, report)
+
+
+def say(reports: IO[bytes], report: FromDrain) -> None:
+    """Tell the serving process. Raises Gone."""
+    try:
+        reports.write(frame(progress.encode(report)))
+        reports.flush()
+    except BrokenPipeError:
+        raise Gone from None
+
+
+def _start(folder: Path, journal_id: bytes, url: str) -> Worker:
+    """A worker, as soon as the database answers."""
+    for failures in itertools.count():
         try:
-            self._reports.write(frame(progress.encode(report)))
-            self._reports.flush()
-        except BrokenPipeError:
-            raise Gone from None
+            return Worker(folder, journal_id, drain_store_at(url), sys.stdin.fileno(), sys.stdout.buffer)
+        except StorageUnavailable as error:
+            say(sys.stdout.buffer, Stuck(str(error)))
+            time.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+    raise AssertionError
 
 
 def main(arguments: list[str]) -> None:
-    folder, journal_id, database = Path(arguments[0]), bytes.fromhex(arguments[1]), Path(arguments[2])
+    folder, journal_id = Path(arguments[0]), bytes.fromhex(arguments[1])
     # Asked to end, the whole group gets the signal; but the serving process decides when the drain is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICE)
     gc.set_threshold(GC_OBJECTS, 20, 100)
-    telemetry.configure_logs(arguments[3] if len(arguments) > 3 else "json")
+    telemetry.configure_logs(arguments[2] if len(arguments) > 2 else "json")
     with (folder / LOCK_FILE).open("a") as lock:
         # The drain of a serving process that was killed a moment ago may still be finishing its batch.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            store = SqliteDrainStore(database)
-            Worker(folder, journal_id, store, sys.stdin.fileno(), sys.stdout.buffer).run()
-            store.close()
-        except (Gone, CheckpointMoved):
-            pass
+        with suppress(Gone, CheckpointMoved):
+            _start(folder, journal_id, os.environ[progress.DATABASE_VARIABLE]).run()
 
 
 if __name__ == "__main__":

@@ -59,27 +59,27 @@ class Presence:
 
     async def load(self, database: Database, now: int) -> None:
         """Take up the visits that are open, after a restart."""
-        rows = await database.read(
+        rows = await database.read_recent(
             """
             SELECT v.project_id, v.visitor, v."end", coalesce(p.text, ''), coalesce(s.text, ''), coalesce(c.text, '')
             FROM visit v
             LEFT JOIN dictionary p ON p.project_id = v.project_id AND p.dimension = 4 AND p.code = v.exit_path
             LEFT JOIN dictionary s ON s.project_id = v.project_id AND s.dimension = 9 AND s.code = v.referrer_source
             LEFT JOIN dictionary c ON c.project_id = v.project_id AND c.dimension = 17 AND c.code = v.country
-            WHERE v.id > (SELECT coalesce(max(id), 0) FROM visit) - 50000 AND v."end" > :since
+            WHERE v."end" > :since
             ORDER BY v."end"
             """,
-            {"since": now - NOW},
+            now - NOW,
         )
         for project_id, visitor, end, path, source, country in rows:
             self._site(project_id).visitors[visitor] = Seen(end, path, source, country)
-        rows = await database.read(
+        rows = await database.read_recent(
             """
             SELECT e.project_id, e.time / 60000000, v.visitor
             FROM event e JOIN visit v ON v.id = e.visit_id
-            WHERE e.id > (SELECT coalesce(max(id), 0) FROM event) - 100000 AND e.time > :since
+            WHERE e.time > :since
             """,
-            {"since": now - MINUTES_KEPT * MINUTE},
+            now - MINUTES_KEPT * MINUTE,
         )
         for project_id, minute, visitor in rows:
             self._site(project_id).minutes.setdefault(minute, set()).add(visitor)

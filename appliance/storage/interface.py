@@ -59,6 +59,16 @@ class Sealed(NamedTuple):
     waiting: int
 
 
+class Condition(NamedTuple):
+    """A database's software with versions, the version of its schema, its bytes on disk (about), and what an operator
+    should know: sentences."""
+
+    software: str
+    schema: int
+    nbytes: int
+    remarks: tuple[str, ...] = ()
+
+
 class StoredEvent(msgspec.Struct, gc=False):
     """One row of `event` to insert. Text values are dictionary codes; `event_id` is packed (event_ids.py)."""
 
@@ -206,6 +216,11 @@ class DrainStore(Protocol):
 class Database(Protocol):
     """One open database, of either engine."""
 
+    @property
+    def location(self) -> str:
+        """Where it is, without a password."""
+        ...
+
     async def open(self) -> None:
         """Connect, migrate, be ready. Raises StorageUnavailable, DatabaseTooNew."""
         ...
@@ -228,6 +243,11 @@ class Database(Protocol):
         """A long result from one snapshot, in batches, in constant memory."""
         ...
 
+    async def read_recent(self, sql: str, since: int) -> list[Row]:
+        """All rows of a query over `event` and `visit`, of which it sees at least what happened in the last hour or
+        two and was stored lately; :since, in UTC microseconds, is not longer ago."""
+        ...
+
     def stream_stored(
         self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000
     ) -> AsyncIterator[list[Row]]:
@@ -236,6 +256,10 @@ class Database(Protocol):
         The statement takes :project_id, :start and :end (UTC microseconds) and looks at visits that touch [start, end)
         alone; it is answered for groups of whole visits, one after the other. Raises ChunkDamaged.
         """
+        ...
+
+    async def condition(self) -> Condition:
+        """What the database is made of, and how large it is."""
         ...
 
     async def count_stored(self, project_id: int) -> Counts:

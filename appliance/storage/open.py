@@ -1,33 +1,63 @@
-"""From settings to an open database."""
+"""From settings to the parts of the engine that they name: a file with SQLite, or a server with PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Final
 
 from appliance.config import Settings
 from appliance.errors import ConfigurationError
+from appliance.storage.evaluation import QueryEngine
+from appliance.storage.interface import Database
+from appliance.storage.location import SQLITE, sqlite_path
 from appliance.storage.sqlite.database import SqliteDatabase
+from appliance.storage.sqlite.evaluator import Evaluator
 
-DATABASE_FILE = "appliance.db"
+DATABASE_FILE: Final = "appliance.db"
+_POSTGRESQL: Final = ("postgresql://", "postgres://")
 
 
-def database_path(settings: Settings) -> Path:
-    """The SQLite file that the settings name. Raises ConfigurationError for a URL of another kind."""
-    url = settings.database_url
-    if not url:
-        return settings.data_dir / DATABASE_FILE
-    if url.startswith("sqlite:///"):
-        return Path(url.removeprefix("sqlite:///"))
-    raise ConfigurationError(
-        f"APPLIANCE_DATABASE_URL: {url.partition(':')[0]!r} is not a kind of database that this version knows"
+def database_url(settings: Settings) -> str:
+    """The URL of the database that the settings name. Raises ConfigurationError for one of another kind."""
+    url = settings.database_url or f"{SQLITE}{settings.data_dir / DATABASE_FILE}"
+    if not url.startswith((SQLITE, *_POSTGRESQL)):
+        raise ConfigurationError(
+            f"APPLIANCE_DATABASE_URL: {url.partition(':')[0]!r} is not a kind of database that this version knows;"
+            " use sqlite:///path or postgresql://user:password@host/database"
+        )
+    return url
+
+
+def database_of(settings: Settings) -> Database:
+    """The database that the settings name, not open yet. Raises ConfigurationError."""
+    url = database_url(settings)
+    if (path := sqlite_path(url)) is not None:
+        return SqliteDatabase(path, backups=settings.data_dir / "backups")
+    from appliance.storage.postgresql.database import PostgresqlDatabase  # whose driver others need not load
+
+    return PostgresqlDatabase(url)
+
+
+def query_engine_of(settings: Settings) -> QueryEngine:
+    """What answers questions about that database. Raises ConfigurationError."""
+    url = database_url(settings)
+    if (path := sqlite_path(url)) is None:
+        from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
+
+        return PostgresqlEvaluator(url, timeout_seconds=settings.query_timeout_seconds)
+    return Evaluator(
+        path,
+        temp_directory=settings.data_dir / "tmp",
+        idle_seconds=settings.worker_idle_seconds,
+        timeout_seconds=settings.query_timeout_seconds,
+        memory_bytes=settings.query_memory_mb << 20,
     )
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[SqliteDatabase]:
+async def opened(settings: Settings) -> AsyncIterator[Database]:
     """The database, open while the context lasts. Raises StorageUnavailable, DatabaseTooNew."""
-    database = SqliteDatabase(database_path(settings))
-    await database.open(backups=settings.data_dir / "backups")
+    database = database_of(settings)
+    await database.open()
     try:
         yield database
     finally:

@@ -1,16 +1,23 @@
 """What worlds stored in a SQLite file, in a PostgreSQL database as the drain would have stored it."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from appliance.model import ACQUISITION_FIELDS
+from appliance.queries.conditions import Names
+from appliance.queries.reports import Reports
 from appliance.storage.event_ids import as_bytes
+from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.dictionary import digest
+from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.partitions import Partitions
+from tests.postgresql import Server
 
 
 def move(path: Path, url: str) -> None:
@@ -36,8 +43,37 @@ def move(path: Path, url: str) -> None:
                 fill(target, table, list(rows[0]), [tuple(row.values()) for row in rows])
 
 
-def fill(target: psycopg.Connection, table: str, columns: list[str], rows: list[tuple]) -> None:
+def fill(target: psycopg.Connection[Any], table: str, columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
     names = ", ".join(f'"{name}"' for name in columns)
     with target.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as out:
         for row in rows:
             out.write_row(row)
+
+
+def compress(url: str) -> int:
+    """With TimescaleDB, move all visits and every other chunk of events into the columnstore; how many chunks."""
+    with psycopg.connect(url, autocommit=True) as target:
+        if target.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is None:
+            return 0
+        chunks = []
+        for table, step in (("visit", 1), ("event", 2)):
+            found = target.execute("SELECT CAST(c AS TEXT) FROM show_chunks(%s) c ORDER BY 1", (table,)).fetchall()
+            chunks += [chunk for (chunk,) in found[::step]]
+        for chunk in chunks:
+            target.execute("SELECT compress_chunk(CAST(%s AS regclass))", (chunk,))
+        return len(chunks)
+
+
+@asynccontextmanager
+async def asked(path: Path, server: Server, names: Names) -> AsyncIterator[tuple[Reports, PostgresqlDatabase]]:
+    """Reports over what is in a file, of which nothing is sealed, from a database of a server."""
+    url = server.new_database()
+    move(path, url)
+    compress(url)
+    database, engine = PostgresqlDatabase(url), PostgresqlEvaluator(url)
+    await database.open()
+    try:
+        yield Reports(engine, names), database
+    finally:
+        await engine.close()
+        await database.close()

@@ -12,6 +12,8 @@ from appliance.queries.reports import Reports
 from appliance.storage.sqlite.evaluator import Evaluator
 from tests import oracle
 from tests.oracle import Event, Visit
+from tests.postgresql import Server
+from tests.queries.on_postgresql import asked
 from tests.queries.sealing import Sealer
 from tests.queries.worlds import COUNTRIES, Store, instant, world
 
@@ -84,9 +86,11 @@ def is_sampled(visits: list[Visit], there: Range | None) -> bool:
 
 
 @asynccontextmanager
-async def people(folder: Path, seeds: range, visits: int = 60) -> AsyncIterator[People]:
-    """A project for each seed, in one database file, every other one sealed; its visits stand in the order in which
-    they are stored."""
+async def people(
+    folder: Path, seeds: range, visits: int = 60, *, server: Server | None = None
+) -> AsyncIterator[People]:
+    """A project for each seed, in one database file, every other one sealed, or on a server; its visits stand in the
+    order in which they are stored."""
     store = Store(folder / "appliance.db")
     places = []
     for seed in seeds:
@@ -100,8 +104,12 @@ async def people(folder: Path, seeds: range, visits: int = 60) -> AsyncIterator[
         for visit_id, user in zip(store.add([(number, visit) for visit in made]), users, strict=True):
             code = store.code(number, "user", user)
             store.connection.execute('UPDATE visit SET "user" = ? WHERE id = ?', (code, visit_id))
-        if number % 2:
+        if number % 2 and server is None:
             Sealer(store, number, zone).seal(made)
+    if server is not None:
+        async with asked(store.path, server, COUNTRIES) as (reports, _):
+            yield People(reports, places)
+        return
     evaluator = Evaluator(store.path, temp_directory=folder / "tmp", memory_bytes=1)  # what is sealed comes in parts
     yield People(Reports(evaluator, COUNTRIES), places)
     await evaluator.close()

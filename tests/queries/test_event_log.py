@@ -8,14 +8,15 @@ import pytest
 from appliance.queries import event_log, filters
 from appliance.queries.event_log import Cursor, Entry, Sent
 from appliance.storage.sqlite.database import SqliteDatabase
+from tests.postgresql import Server
 from tests.queries.people import NOW, People, is_sampled, matching, people, random_trees
 
 SEEDS = range(300, 312)
 
 
 @pytest.fixture(scope="module")
-async def worlds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    async with people(tmp_path_factory.mktemp("log"), SEEDS) as ready:
+async def worlds(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[People]:
+    async with people(tmp_path_factory.mktemp("log"), SEEDS, server=server) as ready:
         yield ready
 
 

@@ -12,6 +12,7 @@ from appliance.queries import filters, funnels
 from appliance.queries.funnels import Funnel, Passage, Step
 from appliance.queries.question import Scope
 from tests.oracle import Visit
+from tests.postgresql import Server
 from tests.queries.people import NOW, People, Stored, is_sampled, matching, people, random_trees
 
 SEEDS = range(100, 116)
@@ -27,8 +28,8 @@ STEPS: list[list[Any]] = [
 
 
 @pytest.fixture(scope="module")
-async def worlds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    async with people(tmp_path_factory.mktemp("funnels"), SEEDS, visits=120) as ready:
+async def worlds(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[People]:
+    async with people(tmp_path_factory.mktemp("funnels"), SEEDS, visits=120, server=server) as ready:
         yield ready
 
 

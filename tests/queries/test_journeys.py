@@ -11,6 +11,7 @@ from appliance.queries import filters, journeys
 from appliance.queries.journeys import Around, Distance, Journey, Place
 from appliance.queries.question import Scope
 from tests.oracle import Visit
+from tests.postgresql import Server
 from tests.queries.people import NOW, People, Stored, is_sampled, matching, people, random_trees
 
 SEEDS = range(400, 416)
@@ -23,8 +24,8 @@ CHOSEN: list[list[Any]] = [
 
 
 @pytest.fixture(scope="module")
-async def worlds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    async with people(tmp_path_factory.mktemp("journeys"), SEEDS, visits=120) as ready:
+async def worlds(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[People]:
+    async with people(tmp_path_factory.mktemp("journeys"), SEEDS, visits=120, server=server) as ready:
         yield ready
 
 

@@ -13,6 +13,7 @@ from appliance.queries import properties, question
 from appliance.queries.filters import parse
 from appliance.queries.question import Scope
 from tests import oracle
+from tests.postgresql import Server
 from tests.queries.people import NOW, People, people
 
 TREES: list[Any] = [
@@ -24,8 +25,8 @@ TREES: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    async with people(Path(tmp_path_factory.mktemp("properties")), range(20, 26)) as made:
+async def world(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[People]:
+    async with people(Path(tmp_path_factory.mktemp("properties")), range(20, 26), server=server) as made:
         yield made
 
 

@@ -29,6 +29,8 @@ from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.stored import stored_rows
 from tests import oracle
 from tests.oracle import Visit
+from tests.postgresql import Server
+from tests.queries.on_postgresql import asked
 from tests.queries.worlds import (
     COUNTRIES,
     NAMED_OF_VISIT,
@@ -114,7 +116,7 @@ class World(NamedTuple):
 
     reports: Reports
     places: list[Place]
-    stored: Stored
+    stored: Any
     store: Store
     ids: dict[int, int]
 
@@ -124,8 +126,8 @@ def project(number: int, zone: str) -> Project:
 
 
 @asynccontextmanager
-async def worlds(folder: Path, seeds: Iterable[int]) -> AsyncIterator[World]:
-    """Random projects in one file, and what asks it."""
+async def worlds(folder: Path, seeds: Iterable[int], server: Server | None = None) -> AsyncIterator[World]:
+    """Random projects in one file, or a database of a server, and what asks it."""
     store = Store(folder / "appliance.db")
     places, rows = [], []
     for seed in seeds:
@@ -136,6 +138,10 @@ async def worlds(folder: Path, seeds: Iterable[int]) -> AsyncIterator[World]:
         rows += [(seed + 1, visit) for visit in visits]
     Random(0).shuffle(rows)  # the projects' rows stand between each other
     ids = {id(visit): number for (_, visit), number in zip(rows, store.add(rows), strict=True)}
+    if server is not None:
+        async with asked(store.path, server, COUNTRIES) as (reports, database):
+            yield World(reports, places, database, store, ids)
+        return
     evaluator = Evaluator(store.path, temp_directory=folder / "tmp")
     try:
         yield World(Reports(evaluator, COUNTRIES), places, Stored(store.path), store, ids)
@@ -144,8 +150,8 @@ async def worlds(folder: Path, seeds: Iterable[int]) -> AsyncIterator[World]:
 
 
 @pytest.fixture(scope="module")
-async def reports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with worlds(tmp_path_factory.mktemp("worlds"), SEEDS) as made:
+async def reports(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[World]:
+    async with worlds(tmp_path_factory.mktemp("worlds"), SEEDS, server) as made:
         yield made
 
 
@@ -228,7 +234,7 @@ def parsed(trees: list[Any]) -> AllOf:
     return filters.parse(trees, check=checking(GOALS))
 
 
-async def compare(asked: Reports, place: Place, random: Random, questions: int, stored: Stored | None = None) -> None:
+async def compare(asked: Reports, place: Place, random: Random, questions: int, stored: Any = None) -> None:
     """Ask a project random questions, and count; half of them also by the product's own counting over `stored`."""
     for _ in range(questions):
         trees = random_filters(random)
@@ -243,7 +249,7 @@ async def compare(asked: Reports, place: Place, random: Random, questions: int, 
         assert rows_of(table) == expected, (report, trees)
         assert marks_of(table) == expected_marks(place.visits, scope.range, report.metrics)
         if stored is not None and random.random() < 0.5:
-            recounted = await recount(stored, scope, report, asked.names)  # type: ignore[arg-type]
+            recounted = await recount(stored, scope, report, asked.names)
             found = [(list(labels), list(values)) for (labels, _), values in recounted.items()]
             assert sorted(found, key=repr) == sorted(expected, key=repr), (report, trees)
 

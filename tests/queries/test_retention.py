@@ -14,6 +14,7 @@ from appliance.queries.question import Scope
 from appliance.queries.retention import Retention
 from tests import oracle
 from tests.oracle import Event, Visit
+from tests.postgresql import Server
 from tests.queries.people import NOW, People, is_sampled, matching, people, random_trees
 from tests.queries.worlds import instant
 
@@ -21,8 +22,8 @@ SEEDS = range(16)
 
 
 @pytest.fixture(scope="module")
-async def worlds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    async with people(tmp_path_factory.mktemp("retention"), SEEDS) as ready:
+async def worlds(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[People]:
+    async with people(tmp_path_factory.mktemp("retention"), SEEDS, server=server) as ready:
         yield ready
 
 

@@ -8,14 +8,15 @@ import pytest
 from appliance.queries import filters, users
 from appliance.queries.users import User
 from appliance.storage.sqlite.database import SqliteDatabase
+from tests.postgresql import Server
 from tests.queries.people import NOW, People, Place, is_sampled, matching, people, random_trees
 
 SEEDS = range(200, 212)
 
 
 @pytest.fixture(scope="module")
-async def worlds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    async with people(tmp_path_factory.mktemp("users"), SEEDS) as ready:
+async def worlds(tmp_path_factory: pytest.TempPathFactory, server: Server | None) -> AsyncIterator[People]:
+    async with people(tmp_path_factory.mktemp("users"), SEEDS, server=server) as ready:
         yield ready
 
 

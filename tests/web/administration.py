@@ -157,6 +157,8 @@ def health(folder: Path) -> Health:
         journal_bytes_max=1000 << 20,
         journal_backlog_bytes=1,
         database_bytes=5 << 20,
+        database_software="SQLite 3.40.1",
+        database_remarks=(),
         disk_free_bytes=1 << 30,
         refused={"bot": 7, "origin_not_allowed": 9},
     )

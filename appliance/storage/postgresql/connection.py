@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Loader
@@ -42,6 +43,15 @@ def _piece(found: re.Match[str]) -> str:
     if name := found[1]:
         return f"%({name})s"
     return found[0].replace("%", "%%")
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    query = "&".join(part for part in parts.query.split("&") if not part.startswith("password="))
+    server = f"{user.partition(':')[0]}{at}{host}"
+    return f"{parts.scheme}://{server}{parts.path}{'?' * bool(query)}{query}"
 
 
 def storage_error(error: psycopg.Error) -> Exception:

@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from appliance.storage.interface import Counts, Params, Row
+from appliance import clock
+from appliance.clock import HOUR
+from appliance.storage.interface import Condition, Counts, Params, Row, Sealed
+from appliance.storage.postgresql import columnstore
+from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.postgresql.rows import SPAN
@@ -14,6 +18,16 @@ _STORED: Final = """
                    WHERE x.project_id = :project_id AND x.time >= :low_time AND x.time < :high_time),
          visit AS (SELECT x.* FROM visit x
                    WHERE x.project_id = :project_id AND x.placed >= :low_time AND x.placed < :high_time)
+    """
+_RECENT: Final = """
+    WITH visit AS (SELECT x.* FROM visit x WHERE x.placed >= :low_time AND x.placed < :high_time),
+         event AS (SELECT x.* FROM event x WHERE x.time >= :low_time AND x.time < :high_time)
+    """
+_CONDITION: Final = """
+    SELECT split_part(current_setting('server_version'), ' ', 1), pg_database_size(current_database()),
+           (SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.name = 'schema_version'),
+           (SELECT e.default_version FROM pg_available_extensions e WHERE e.name = 'timescaledb'),
+           (SELECT e.installed_version FROM pg_available_extensions e WHERE e.name = 'timescaledb')
     """
 _COUNT: Final = """
     SELECT count(*), coalesce(sum(CASE WHEN e.kind = 0 THEN 1 ELSE 0 END), 0),
@@ -27,11 +41,26 @@ _COUNT: Final = """
 class PostgresqlDatabase(Pool):
     """A database at a URL."""
 
-    engine = "postgresql"
+    @property
+    def location(self) -> str:
+        return without_password(self.url)
 
     async def open(self) -> None:
         await asyncio.to_thread(migrate, self.url)
         await super().open()
+
+    async def read_recent(self, sql: str, since: int) -> list[Row]:
+        now = clock.now()
+        values = {"since": since, "low_time": min(since, now - 2 * HOUR) - SPAN, "high_time": now + SPAN}
+        return await self.read(_RECENT + sql, values)
+
+    async def condition(self) -> Condition:
+        ((version, nbytes, schema, available, installed),) = await self.read(_CONDITION)
+        if installed:
+            return Condition(f"PostgreSQL {version} with TimescaleDB {installed}", schema, nbytes)
+        missing = "is not loaded in this database" if available else "is not installed on its server"
+        remark = f"TimescaleDB {missing}: events take more room, and questions over long ranges more time"
+        return Condition(f"PostgreSQL {version}", schema, nbytes, (remark,))
 
     async def stream_stored(
         self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000
@@ -54,6 +83,12 @@ class PostgresqlDatabase(Pool):
         select = "SELECT e.received FROM event e WHERE e.project_id = :id ORDER BY e.time LIMIT 1"
         rows = await self.read(select, {"id": project_id})
         return rows[0][0] if rows else None
+
+    async def seal(self) -> None:
+        await columnstore.seal(self)
+
+    async def count_sealed(self) -> Sealed:
+        return await columnstore.count_sealed(self)
 
     async def raw_purged_before(self, project_id: int) -> int | None:
         rows = await self.read("SELECT raw_purged_before FROM project WHERE id = :id", {"id": project_id})
@@ -78,3 +113,7 @@ class PostgresqlDatabase(Pool):
                 ("DELETE FROM claim WHERE at < :before", params),
             ]
         )
+
+    async def erase(self) -> None: ...  # TEMPORARY
+
+    async def purge(self): ...  # TEMPORARY

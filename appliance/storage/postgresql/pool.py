@@ -62,6 +62,11 @@ class Pool:
         async with self._connection() as connection, connection.transaction():
             return [await _rows(await connection.execute(translated(sql), params)) for sql, params in statements]
 
+    async def call(self, procedure: str) -> None:
+        """Run a procedure that makes its own transactions."""
+        async with self._connection() as connection:
+            await connection.execute(procedure.encode())
+
     async def stream(self, sql: str, params: Params = {}, *, batch_rows: int = 1000) -> AsyncIterator[list[Row]]:
         # A connection of its own: a slow reader must not hold one that pages wait for.
         try:

@@ -12,7 +12,7 @@ import aiosqlite
 import msgspec
 
 from appliance.errors import StorageUnavailable
-from appliance.storage.interface import Counts, Params, Purged, Row, Sealed
+from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.projects import DELETED_MARK
 from appliance.storage.sqlite.aside import run_aside
 from appliance.storage.sqlite.migrate import migrate
@@ -20,6 +20,11 @@ from appliance.storage.sqlite.stored import count_stored, stored_rows
 from appliance.storage.sqlite.writer import Writer, connect, storage_error
 
 READERS = 2
+# Of the newest rows as many as an hour or two has on all but the busiest servers.
+_RECENT = """
+    WITH visit AS (SELECT r.* FROM main.visit r WHERE r.id > (SELECT coalesce(max(id), 0) FROM main.visit) - 50000),
+         event AS (SELECT r.* FROM main.event r WHERE r.id > (SELECT coalesce(max(id), 0) FROM main.event) - 100000)
+    """
 _MAINTENANCE = "appliance.storage.sqlite.maintenance"
 # Whether there may be anything to purge: most have nothing, and need no process to find that out.
 _MAY_PURGE = (
@@ -31,22 +36,22 @@ _MAY_PURGE = (
 class SqliteDatabase:
     """A database in one file. `path` is created when it does not exist; its folder too."""
 
-    engine = "sqlite"
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, backups: Path | None = None) -> None:
+        """`backups` takes a copy made before a migration; it is a folder beside the file unless given."""
         self.path = path
+        self._backups = backups or path.parent / "backups"
         self._writer = Writer(path)
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._all_readers: list[aiosqlite.Connection] = []
 
-    async def open(self, *, backups: Path | None = None) -> None:
-        """Create or migrate the file, and connect. `backups` takes a copy made before a migration.
+    @property
+    def location(self) -> str:
+        return str(self.path)
 
-        Raises StorageUnavailable, DatabaseTooNew.
-        """
+    async def open(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(migrate, self.path, backups or self.path.parent / "backups")
+            await asyncio.to_thread(migrate, self.path, self._backups)
             self._writer.start()
             for _ in range(READERS):
                 reader = await self._connect_reader()
@@ -91,6 +96,16 @@ class SqliteDatabase:
             raise storage_error(error) from error
         finally:
             await reader.close()
+
+    async def read_recent(self, sql: str, since: int) -> list[Row]:
+        return await self.read(_RECENT + sql, {"since": since})
+
+    async def condition(self) -> Condition:
+        ((schema,),) = await self.read("PRAGMA user_version")
+        files = (Path(f"{self.path}{suffix}") for suffix in ("", "-wal"))
+        return Condition(
+            f"SQLite {sqlite3.sqlite_version}", schema, sum(file.stat().st_size for file in files if file.exists())
+        )
 
     async def stream_stored(
         self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000

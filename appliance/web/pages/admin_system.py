@@ -100,7 +100,8 @@ def _facts(request: Request, parts: Parts, health: Health) -> tuple[tuple[str, s
     return (
         ("version", __version__),
         ("uptime", formats.duration(health.uptime_seconds)),
-        ("engine", "PostgreSQL" if settings.database_url.startswith("postgres") else "SQLite"),
+        ("engine", health.database_software),
+        *(("remark", remark) for remark in health.database_remarks),
         ("data_dir", str(Path(settings.data_dir).resolve())),
         ("durability", settings.durability),
         ("public_url", public_origin(request)),
