@@ -24,7 +24,7 @@ from appliance.ingest.endpoint import Endpoint
 from appliance.ingest.geo import Locator, country_names
 from appliance.ingest.journal import Journal
 from appliance.ingest.presence import Presence
-from appliance.ingest.progress import FeedItem, Stored
+from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
 from appliance.ingest.refusals import Refusal, Refusals
 from appliance.ingest.registry import Registry
 from appliance.ingest.sent import Sent
@@ -114,6 +114,7 @@ class Appliance:
         self._draining = asyncio.create_task(self.drain.run())
         self._tasks = [
             asyncio.create_task(self.registry.follow()),
+            asyncio.create_task(self._hear_others()),
             *(asyncio.create_task(repeat(job)) for job in jobs),
         ]
 
@@ -184,9 +185,19 @@ class Appliance:
         await self.endpoint.submit(project, Sent(event="pageview", url=f"https://{host}/", title="Test event"))
 
     def _on_stored(self, stored: Stored) -> None:
+        self.stored_minutes[clock.now() // clock.MINUTE] += stored.events
+        self._show(stored)
+
+    async def _hear_others(self) -> None:
+        """What other appliances on the same database store is shown here too."""
+        async for report in self.database.announcements(self.journal.journal_id):
+            stored = decode_from_drain(report)
+            if isinstance(stored, Stored):
+                self._show(stored)
+
+    def _show(self, stored: Stored) -> None:
         now = clock.now()
         self.presence.add(stored, now)
-        self.stored_minutes[now // clock.MINUTE] += stored.events
         for item in stored.feed:
             self.notices.publish(item.project_id, item)
         for refused in stored.refused:

@@ -15,9 +15,9 @@ from tests.running import Running
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
-    of_both = module in OF_BOTH and metafunc.definition.get_closest_marker("sqlite") is None
-    if of_both and "database" in metafunc.fixturenames:
-        metafunc.parametrize("database", ENGINES, indirect=True)
+    marked = metafunc.definition.get_closest_marker
+    if module in OF_BOTH and "database" in metafunc.fixturenames and not marked("sqlite"):
+        metafunc.parametrize("database", ENGINES[1:] if marked("servers") else ENGINES, indirect=True)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Server:
         return self.process.wait(30)
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self.process is not None else self.start()
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -90,10 +90,12 @@ class Batch:
             None if event.flags & _MINTED else (event.project_id, pack(event.event_id)) for event in events
         ]
         pageviews = [pageview_key(event) for event in events if event.kind == _ENGAGEMENT]
+        self._early.begin(tx)
+        if self._early.may_be_overdue(max((event.received for event in events), default=0)):
+            pageviews += self._early.by_pageview  # by now another drain may have stored them
         known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
         self._book.drop(tx.prepare(events))
         self._book.begin(tx)
-        self._early.begin(tx)
         waiting = self._early.by_pageview
         applied = Applied([], 0, 0, [])
         rows: list[StoredEvent] = []
@@ -101,7 +103,7 @@ class Batch:
         seen: list[tuple[int, bytes | str, int, int, int]] = []
         for event, key in zip(events, keys, strict=True):
             if waiting and event.received > self._early.due:
-                _refuse(self._early.overdue(event.received), applied)
+                self._give_up(tx, event.received, known, row_of, applied)
             fingerprint = 0
             if key is not None:
                 fingerprint = _fingerprint(event)
@@ -135,9 +137,30 @@ class Batch:
         """Refuse the engagement that an event received at that time (UTC microseconds) would find overdue."""
         applied = Applied([], 0, 0, [])
         self._early.begin(tx)
-        _refuse(self._early.overdue(received), applied)
+        known = tx.known(list(self._early.by_pageview))
+        self._book.drop(tx.prepare([]))
+        self._book.begin(tx)
+        self._give_up(tx, received, known, {}, applied)
+        self._book.save()
         self._early.save()
+        tx.remember([])
         return applied
+
+    def _give_up(
+        self,
+        tx: DrainTransaction,
+        received: int,
+        known: dict[IdKey, Known],
+        row_of: dict[int, StoredEvent],
+        applied: Applied,
+    ) -> None:
+        """Refuse engagement that waited too long, unless its page view was stored by another drain."""
+        for event in self._early.overdue(received):
+            if pageview_key(event) in known:
+                timeout = self._settings_of(event.project_id).visit_timeout_seconds * MICROSECONDS
+                self._engage(tx, event, known, row_of, timeout, applied)
+            else:
+                _refuse([event], applied)
 
     def _in_window(self, event: Event, before: Known) -> bool:
         days = self._settings_of(event.project_id).deduplication_days

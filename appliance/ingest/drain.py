@@ -13,6 +13,7 @@ import structlog
 
 from appliance.clock import now
 from appliance.errors import StorageUnavailable, TryAgain
+from appliance.ingest import progress
 from appliance.ingest.batch import Applied, Batch
 from appliance.ingest.journal_reader import JournalReader
 from appliance.ingest.segment import Damage
@@ -122,6 +123,7 @@ class Drain:
     def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         self._unsure = None
         applied = self._batch.apply(tx, events)
+        tx.announce(lambda: progress.encode(progress.stored(applied, position)))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, applied)
         return applied
@@ -142,6 +144,7 @@ class Drain:
                 total.refused.append((event, "dead_letter"))
             else:
                 total.add(applied)
+        tx.announce(lambda: progress.encode(progress.stored(total, position)))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, total)
         return total

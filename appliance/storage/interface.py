@@ -181,6 +181,11 @@ class DrainTransaction(Protocol):
 
     def add_dead_letter(self, at: int, event: Event, error: str) -> None: ...
 
+    def announce(self, report: Callable[[], bytes]) -> None:
+        """Let other appliances know what this transaction stored, once it is committed; `report` is asked only where
+        there are any."""
+        ...
+
     def savepoint(self) -> AbstractContextManager[None]:
         """What happens inside is undone alone when it raises."""
         ...
@@ -260,6 +265,10 @@ class Database(Protocol):
 
     async def condition(self) -> Condition:
         """What the database is made of, and how large it is."""
+        ...
+
+    def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
+        """What drains of other journals announce from now on, for ever. A database that is away is waited for."""
         ...
 
     async def count_stored(self, project_id: int) -> Counts:

@@ -20,10 +20,15 @@ class Load(Client):
 
     def __init__(self, port: int, key: str, number: int, seed: int) -> None:
         super().__init__(port, key, number, seed)
+        self.crowd = f"user-{number}"  # whose events it sends
         self.acknowledged: set[str] = set()
         self.minted = 0  # acknowledged events without an id of ours
         self.uncertain = 0  # events without an id whose answer never came
         self.refused: list[tuple[int, bytes]] = []
+
+    def next_port(self) -> int:
+        """Where to connect."""
+        return self.port
 
     def run(self) -> None:
         connection: http.client.HTTPConnection | None = None
@@ -38,14 +43,14 @@ class Load(Client):
                     event: dict[str, object] = {
                         "event": self.chance.choice(("pageview", "pageview", "click")),
                         "url": f"https://example.com/page/{self.chance.randrange(50)}",
-                        "user_id": f"user-{self.number}-{self.chance.randrange(30)}",
+                        "user_id": f"{self.crowd}-{self.chance.randrange(30)}",
                     }
                     if self.chance.random() < 0.8:
                         event["event_id"] = f"{self.number}-{sequence}"
                     events.append(event)
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                    connection = http.client.HTTPConnection("127.0.0.1", self.next_port(), timeout=10)
                 body = json.dumps({"events": events})
                 connection.request("POST", "/api/v1/events/ingest", body, {"X-API-Key": self.key})
                 answer = connection.getresponse()

@@ -153,6 +153,7 @@ async def test_a_damaged_record_is_left_out_and_the_rest_is_stored(tmp_path: Pat
         assert await one.paths() == ["/0", "/2"]
 
 
+@pytest.mark.sqlite
 async def test_two_drains_of_one_journal_never_count_twice(tmp_path: Path, database: AnyDatabase) -> None:
     async with line(tmp_path, database) as one:
         second = drain_store(database)
@@ -163,6 +164,17 @@ async def test_two_drains_of_one_journal_never_count_twice(tmp_path: Path, datab
             other.step(one.journal.end)
         second.close()
         assert await one.paths() == ["/a"]
+
+
+@pytest.mark.servers
+async def test_a_server_lets_one_drain_of_a_journal_in(tmp_path: Path, database: AnyDatabase) -> None:
+    async with line(tmp_path, database) as one:
+        second = drain_store(database)
+        with pytest.raises(StorageUnavailable, match="was its folder copied"):
+            second.position(one.journal.journal_id)
+        one.store.close()
+        assert second.position(one.journal.journal_id) == one.drain.position
+        second.close()
 
 
 async def test_segments_go_once_the_database_has_their_events_on_disk(tmp_path: Path, database: AnyDatabase) -> None:
@@ -267,6 +279,7 @@ async def test_what_waits_too_long_while_the_database_is_locked_is_refused_later
         assert [reason for _, reason in applied.refused] == ["no_pageview"]
 
 
+@pytest.mark.sqlite
 async def test_a_drain_that_was_overtaken_refuses_nothing(tmp_path: Path, database: AnyDatabase) -> None:
     page = pageview(0)
     early = engagement(0.1, page, 40, 5000)

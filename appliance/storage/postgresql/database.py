@@ -8,6 +8,7 @@ from appliance import clock
 from appliance.clock import HOUR
 from appliance.storage.interface import Condition, Counts, Params, Row, Sealed
 from appliance.storage.postgresql import columnstore
+from appliance.storage.postgresql.announcements import announcements
 from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
@@ -84,6 +85,9 @@ class PostgresqlDatabase(Pool):
         rows = await self.read(select, {"id": project_id})
         return rows[0][0] if rows else None
 
+    def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
+        return announcements(self.url, journal_id)
+
     async def seal(self) -> None:
         await columnstore.seal(self)
 
@@ -111,6 +115,8 @@ class PostgresqlDatabase(Pool):
             [
                 ("DELETE FROM alias WHERE near < :before", params),
                 ("DELETE FROM claim WHERE at < :before", params),
+                ("DELETE FROM early_engagement WHERE received < :before", params),
+                ("DELETE FROM appliance WHERE seen_at < :before", params),
             ]
         )
 

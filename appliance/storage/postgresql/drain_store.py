@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 
+from appliance.errors import StorageUnavailable
 from appliance.model import ProjectSettings
 from appliance.storage.interface import DrainTransaction, Position
 from appliance.storage.postgresql.connection import storage_error, work_connection
@@ -24,6 +25,7 @@ class PostgresqlDrainStore:
         self._connections: tuple[Connection, Connection] | None = None
         self._rows = DrainRows()
         self._journal_id = b""
+        self._locked = False
         self._settings: dict[int, ProjectSettings] = {}
         self._catalogue_version: object = None  # of no database: nothing was read yet
 
@@ -59,6 +61,7 @@ class PostgresqlDrainStore:
         for connection in self._connections or ():
             connection.close()
         self._connections = None
+        self._locked = False
 
     def _connected(self) -> tuple[Connection, Connection]:
         if self._connections is None or any(connection.closed for connection in self._connections):
@@ -66,7 +69,17 @@ class PostgresqlDrainStore:
             # Who was cut off may have lost its claims with the server.
             self._rows.forget()
             self._connections = (work_connection(self._url), work_connection(self._url))
+        if self._journal_id and not self._locked:
+            self._lock(self._connections[1])
         return self._connections
+
+    def _lock(self, connection: Connection) -> None:
+        """Keep others from draining this journal: two folders with one id, as when a volume was cloned, would each skip
+        what the other has drained. The lock lasts as long as the connection. Raises StorageUnavailable."""
+        number = int.from_bytes(self._journal_id[:8], "big", signed=True)
+        if connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone() != (True,):
+            raise StorageUnavailable("another appliance drains a journal of this id: was its folder copied?")
+        self._locked = True
 
     def _failed(self, error: psycopg.Error) -> Exception:
         self._rows.forget()

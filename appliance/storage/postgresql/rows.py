@@ -4,7 +4,7 @@ Whatever a batch may ask for is fetched for all of it at once (`prepare`), and w
 server that is a millisecond away must not cost a millisecond an event.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, Final
@@ -19,6 +19,7 @@ from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.postgresql.announcements import announce
 from appliance.storage.postgresql.claims import Claims, Visitor
 from appliance.storage.postgresql.connection import storage_error
 from appliance.storage.postgresql.dictionary import Codes
@@ -206,10 +207,10 @@ class DrainRows:
         return found
 
     def prepare(self, events: Sequence[Event]) -> Collection[Visitor]:
-        self._codes.prepare(self._aside, _texts(events))
-        if not events:
+        if not events and not self._of_visits:
             return ()
-        times = [event.time for event in events]
+        self._codes.prepare(self._aside, _texts(events))
+        times = [event.time for event in events] or list(self._of_visits.values())
         self._window = (min(times) - AROUND, max(times) + AROUND)
         visitors = {
             (event.project_id, visitor)
@@ -351,6 +352,9 @@ class DrainRows:
         insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (%s, %s, %s, %s)"
         without_nul = error.replace("\0", "\\0")
         self._connection.execute(insert, (at, event.project_id, without_nul, msgspec.msgpack.encode(event)))
+
+    def announce(self, report: Callable[[], bytes]) -> None:
+        announce(self._connection, self._journal_id, report)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -125,6 +125,10 @@ class SqliteDatabase:
             with_thread.submit(connection.close)
             with_thread.shutdown(wait=False)
 
+    async def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()  # a file has one drain
+        yield b""
+
     async def count_stored(self, project_id: int) -> Counts:
         def count() -> Counts:
             with closing(connect(self.path, read_only=True)) as connection:

@@ -4,7 +4,7 @@ Visits that are sealed are found like the others; when one is to be changed, its
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
@@ -229,6 +229,9 @@ class HotRows:
     def add_dead_letter(self, at: int, event: Event, error: str) -> None:
         insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (?, ?, ?, ?)"
         self._connection.execute(insert, (at, event.project_id, error, msgspec.msgpack.encode(event)))
+
+    def announce(self, report: Callable[[], bytes]) -> None:
+        pass  # nobody else is there
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

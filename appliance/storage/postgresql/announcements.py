@@ -1,0 +1,76 @@
+"""What drains tell the other appliances on a database: by NOTIFY, in the transaction that stored it.
+
+A notification is the sender's journal id and the report, in base 64; one that is too large for that stands in table
+`notice`, and the notification has its number. Where one appliance runs alone, nothing is sent.
+"""
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from appliance.clock import MICROSECONDS, MINUTE, now
+from appliance.storage.postgresql.connection import OPTIONS
+
+log = structlog.get_logger(__name__)
+
+CHANNEL: Final = "appliance_stored"
+PAYLOAD_MAX: Final = 7_900  # PostgreSQL takes less than 8,000 bytes
+SEEN_SECONDS: Final = 5
+GONE: Final = 30 * MICROSECONDS  # who was not seen for so long runs no more
+NOTICES_KEPT: Final = 10 * MINUTE
+RETRY_SECONDS: Final = 2
+
+_SEEN: Final = (
+    "INSERT INTO appliance (journal_id, seen_at) VALUES (%s, %s)"
+    " ON CONFLICT (journal_id) DO UPDATE SET seen_at = excluded.seen_at"
+)
+_OTHERS: Final = "SELECT 1 FROM appliance a WHERE a.journal_id <> %s AND a.seen_at > %s LIMIT 1"
+_KEEP: Final = "INSERT INTO notice (at, report) VALUES (%s, %s) RETURNING id"
+_CLEAN: Final = "DELETE FROM notice WHERE at < %s"
+
+
+def announce(connection: psycopg.Connection[tuple[Any, ...]], journal_id: bytes, report: Callable[[], bytes]) -> None:
+    """Tell other appliances, if there are any, when the transaction that is open commits."""
+    at = now()
+    if connection.execute(_OTHERS, (journal_id, at - GONE)).fetchone() is None:
+        return
+    told = report()
+    payload = f"{journal_id.hex()}:{b64encode(told).decode()}"
+    if len(payload) > PAYLOAD_MAX:
+        row = connection.execute(_KEEP, (at, told)).fetchone()
+        assert row is not None
+        payload = f"{journal_id.hex()}#{row[0]}"
+    connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+
+
+async def announcements(url: str, journal_id: bytes) -> AsyncIterator[bytes]:
+    """What drains of other journals announce from now on, for ever. Says meanwhile that this appliance is there."""
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(url, **OPTIONS) as connection:
+                await connection.execute(f"LISTEN {CHANNEL}".encode())
+                while True:
+                    await connection.execute(_SEEN, (journal_id, now()))
+                    await connection.execute(_CLEAN, (now() - NOTICES_KEPT,))
+                    async for notification in connection.notifies(timeout=SEEN_SECONDS):
+                        report = await _report(connection, notification.payload, journal_id.hex())
+                        if report is not None:
+                            yield report
+        except psycopg.Error as error:
+            log.warning("other appliances are not heard", error=str(error).strip())
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _report(connection: psycopg.AsyncConnection[Any], payload: str, own: str) -> bytes | None:
+    """None for what is our own, or was kept too long ago."""
+    sender, mark, rest = payload.partition(":") if ":" in payload else payload.partition("#")
+    if sender == own:
+        return None
+    if mark == ":":
+        return b64decode(rest)
+    row = await (await connection.execute("SELECT report FROM notice WHERE id = %s", (int(rest),))).fetchone()
+    return None if row is None else bytes(row[0])

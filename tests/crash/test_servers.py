@@ -1,0 +1,159 @@
+"""PostgreSQL goes away, and several appliances share one: every acknowledged event is stored exactly once."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from appliance.storage.event_ids import unpack
+from tests import postgresql
+from tests.crash.test_kill import Load
+from tests.postgresql import Server as Postgres
+from tests.process import Server
+
+WRONG = """
+    SELECT v.id FROM visit v LEFT JOIN (
+        SELECT e.visit_id, count(*) AS events, sum(CASE WHEN e.kind = 0 THEN 1 ELSE 0 END) AS pageviews,
+               min(e.time) AS first, max(e.time) AS last, min(e.visitor) AS low, max(e.visitor) AS high
+        FROM event e GROUP BY e.visit_id
+    ) n ON n.visit_id = v.id
+    WHERE (v.events, v.pageviews, v.start, v."end", v.visitor, v.visitor)
+          IS DISTINCT FROM (n.events, n.pageviews, n.first, n.last, n.low, n.high)
+    """
+OVERLAPPING = """
+    SELECT a.id, b.id FROM visit a JOIN visit b
+    ON a.project_id = b.project_id AND a.visitor = b.visitor AND a.id < b.id
+    AND a.start <= b."end" AND b.start <= a."end"
+    """
+
+
+class Roamer(Load):
+    """Sends now to one appliance and now to another, events of the same people as the others do."""
+
+    def __init__(self, ports: list[int], key: str, number: int, seed: int) -> None:
+        super().__init__(ports[0], key, number, seed)
+        self.ports = ports
+        self.crowd = "user"
+
+    def next_port(self) -> int:
+        return self.chance.choice(self.ports)
+
+
+@contextmanager
+def sending(ports: list[int], key: str, seed: int, clients: int = 4) -> Iterator[list[Roamer]]:
+    """Clients that send meanwhile."""
+    loads = [Roamer(ports, key, number, seed) for number in range(clients)]
+    for load in loads:
+        load.start()
+    try:
+        yield loads
+    finally:
+        for load in loads:
+            load.stopping.set()
+        for load in loads:
+            load.join(20)
+
+
+def check(url: str, loads: list[Roamer], events_min: int) -> None:
+    """Once everything is drained: what was acknowledged is there once, and visits agree with their events."""
+    acknowledged = set().union(*(load.acknowledged for load in loads))
+    minted, uncertain = sum(load.minted for load in loads), sum(load.uncertain for load in loads)
+    assert len(acknowledged) > events_min, "the load was too small to show anything"
+    with psycopg.connect(url) as connection:
+        stored = [unpack(event_id) for (event_id,) in connection.execute("SELECT event_id FROM event")]
+        sent = Counter(event_id for event_id in stored if "-" in event_id)
+        assert acknowledged - sent.keys() == set(), "acknowledged and lost"
+        assert [event_id for event_id, times in sent.items() if times > 1] == [], "stored twice"
+        own = len(stored) - sum(sent.values())
+        assert minted <= own <= minted + uncertain, "events without an id: each acknowledged one once"
+        assert connection.execute(WRONG).fetchall() == [], "visits that do not agree with their events"
+        assert connection.execute(OVERLAPPING).fetchall() == [], "one visitor in two visits at once"
+        assert connection.execute("SELECT count(*) FROM dead_letter").fetchone() == (0,)
+    assert {status for load in loads for status, _ in load.refused} <= {503}
+
+
+@pytest.fixture(params=["postgresql", "timescaledb"])
+def own_server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A server that may be stopped."""
+    if postgresql.programs() is None:
+        pytest.skip("PostgreSQL not installed")
+    if request.param == "timescaledb" and not postgresql.has_timescaledb():
+        pytest.skip("TimescaleDB not installed")
+    with postgresql.server(timescaledb=request.param == "timescaledb") as started:
+        yield started
+
+
+def cut(url: str, chance: Random) -> None:
+    """End some of the appliance's connections, whatever they are doing."""
+    with psycopg.connect(url) as connection:
+        select = (
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'analytics-appliance'"
+            " AND datname = current_database()"
+        )
+        for (pid,) in connection.execute(select).fetchall():
+            if chance.random() < 0.5:
+                connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+
+def go_away(folder: Path, own: Postgres, *, seconds: float, cuts: int, seed: int) -> None:
+    url, chance = own.new_database(), Random(seed)
+    with Server(folder, database_url=url) as server:
+        key = server.project()["public_key"]
+        with sending([server.port], key, seed) as loads:
+            for _ in range(cuts):
+                time.sleep(chance.uniform(0.1, 0.4))
+                cut(url, chance)
+            before = sum(len(load.acknowledged) for load in loads)
+            own.stop()
+            time.sleep(seconds)
+            assert sum(len(load.acknowledged) for load in loads) > before, "events are taken all the while"
+            status, said = server.get("/readyz")
+            assert status == 503
+            assert b"database" in said
+            own.start()
+            time.sleep(0.5)
+            for _ in range(cuts):
+                time.sleep(chance.uniform(0.1, 0.4))
+                cut(url, chance)
+        assert server.cli("drain").strip() == "the journal is empty"
+        deadline = time.monotonic() + 20
+        while server.get("/readyz")[0] != 200:
+            assert time.monotonic() < deadline, "it is ready again"
+            time.sleep(0.1)
+        check(url, loads, 100)
+
+
+def test_the_database_goes_away_under_load(tmp_path: Path, own_server: Postgres) -> None:
+    go_away(tmp_path / "data", own_server, seconds=4, cuts=4, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_database_is_away_for_half_a_minute(tmp_path: Path, own_server: Postgres) -> None:
+    go_away(tmp_path / "data", own_server, seconds=30, cuts=60, seed=2)
+
+
+def test_two_appliances_share_a_database(tmp_path: Path, own_server: Postgres) -> None:
+    url = own_server.new_database()
+    first, second = (Server(tmp_path / name, database_url=url) for name in ("first", "second"))
+    starting = threading.Thread(target=first.start)  # at once, so that both find an empty database
+    starting.start()
+    second.start()
+    starting.join()
+    with first, second:
+        key = first.project()["public_key"]
+        with sending([first.port, second.port], key, seed=3) as loads:
+            time.sleep(2)
+            second.kill()
+            time.sleep(1)
+            second.start()
+            time.sleep(2)
+        for server in (first, second):
+            assert server.cli("drain").strip() == "the journal is empty"
+        check(url, loads, 200)
