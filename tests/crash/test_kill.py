@@ -30,6 +30,9 @@ class Load(Client):
         """Where to connect."""
         return self.port
 
+    def taken(self, events: list[dict[str, object]]) -> None:
+        """These were acknowledged."""
+
     def run(self) -> None:
         connection: http.client.HTTPConnection | None = None
         sequence = 0
@@ -65,6 +68,7 @@ class Load(Client):
                 self.acknowledged |= {str(event["event_id"]) for event in events if "event_id" in event}
                 self.minted += sum("event_id" not in event for event in events)
                 retry = None
+                self.taken(events)
             else:
                 self.refused.append((answer.status, content))
                 retry = events if answer.status == 503 else None

@@ -1,10 +1,14 @@
 """PostgreSQL goes away, and several appliances share one: every acknowledged event is stored exactly once."""
 
+import http.client
+import json
 import threading
 import time
+import urllib.parse
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -43,6 +47,16 @@ class Roamer(Load):
 
     def next_port(self) -> int:
         return self.chance.choice(self.ports)
+
+    def taken(self, events: list[dict[str, object]]) -> None:
+        """Now and then send the same at once to another appliance, as a client does that did not hear the answer."""
+        again = [event for event in events if "event_id" in event]
+        if len(self.ports) < 2 or not again or self.chance.random() > 0.3:
+            return
+        with suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", self.chance.choice(self.ports), timeout=10)
+            connection.request("POST", "/api/v1/events/ingest", json.dumps({"events": again}), {"X-API-Key": self.key})
+            connection.getresponse().read()
 
 
 @contextmanager
@@ -157,3 +171,51 @@ def test_two_appliances_share_a_database(tmp_path: Path, own_server: Postgres) -
         for server in (first, second):
             assert server.cli("drain").strip() == "the journal is empty"
         check(url, loads, 200)
+
+
+class Feed(threading.Thread):
+    """Somebody who watches a site's live page on one appliance; `told` is what came."""
+
+    def __init__(self, server: Server, site: str) -> None:
+        super().__init__(daemon=True)
+        jar = urllib.request.HTTPCookieProcessor()
+        opener = urllib.request.build_opener(jar)
+        form = urllib.parse.urlencode({"email": "ada@example.com", "password": PASSWORD}).encode()
+        opener.open(urllib.request.Request(f"{server.url}/login", form, {"Origin": server.url}), timeout=10).close()
+        self._answer = opener.open(f"{server.url}/sites/{site}/stream", timeout=20)
+        self.told = ""
+
+    def run(self) -> None:
+        with suppress(OSError, ValueError):
+            for line in self._answer:
+                self.told += line.decode()
+
+    def has(self, wanted: str) -> bool:
+        return wanted in self.told
+
+
+PASSWORD = "correct horse battery staple"
+
+
+def test_live_pages_of_both_appliances_show_everything(tmp_path: Path, own_server: Postgres) -> None:
+    url = own_server.new_database()
+    both = [Server(tmp_path / name, database_url=url) for name in ("first", "second")]
+    with both[0], both[1]:
+        key = both[0].project()["public_key"]
+        both[1].cli("user", "create", "ada@example.com", "--password", PASSWORD)
+        feeds = [Feed(server, "example.com") for server in both]
+        for feed in feeds:
+            feed.start()
+        pages = []
+        for number in range(12):
+            pages.append(f"/page-{number}" + "x" * 900 * (number % 3))  # some are too large for a notification
+            view = {"event": "pageview", "url": f"https://example.com{pages[-1]}"}
+            sent = [view | {"user_id": f"u{n}"} for n in range(9)]
+            assert both[number % 2].ingest(key, {"events": sent})[0] == 202
+            time.sleep(0.1)
+        deadline = time.monotonic() + 15
+        for feed in feeds:
+            for page in pages:
+                while not feed.has(page[:30]):
+                    assert time.monotonic() < deadline, (page, feed.told[-500:])
+                    time.sleep(0.05)

@@ -53,10 +53,15 @@ async def announcements(url: str, journal_id: bytes) -> AsyncIterator[bytes]:
         try:
             async with await psycopg.AsyncConnection.connect(url, **OPTIONS) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
+                seen_at = 0
                 while True:
-                    await connection.execute(_SEEN, (journal_id, now()))
-                    await connection.execute(_CLEAN, (now() - NOTICES_KEPT,))
-                    async for notification in connection.notifies(timeout=SEEN_SECONDS):
+                    if seen_at < now() - SEEN_SECONDS * MICROSECONDS:
+                        seen_at = now()
+                        await connection.execute(_SEEN, (journal_id, seen_at))
+                        await connection.execute(_CLEAN, (seen_at - NOTICES_KEPT,))
+                    # The connection is free for the report of a large one only when nobody listens on it.
+                    heard = [told async for told in connection.notifies(timeout=SEEN_SECONDS, stop_after=1)]
+                    for notification in heard:
                         report = await _report(connection, notification.payload, journal_id.hex())
                         if report is not None:
                             yield report
