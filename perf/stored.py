@@ -73,16 +73,17 @@ def _write(path: Path, data: Dataset) -> None:
     visit = dict.fromkeys(ACQUISITION_FIELDS, 0) | {"project_id": PROJECT, "rate": 1_000_000}
     salt = _or_null(data.visit["salt_day"])
     _insert(database, "visit", data.visit | {"salt_day": salt}, visit)
-    objects = np.array([*(_properties(number) for number in range(PROPERTIES)), None], object)
+    objects = np.array([*(properties_of(number) for number in range(PROPERTIES)), None], object)
     event = {name: values for name, values in data.event.items() if name not in ("visitor", "chance")}
-    event |= {"properties": objects[event["properties"]], "revenue": _or_null(event["revenue"]), "event_id": _ids(data)}
+    event |= {"properties": objects[event["properties"]], "revenue": _or_null(event["revenue"]), "event_id": ids(data)}
     _insert(database, "event", event, {"flags": 0, "project_id": PROJECT, "rate": 1_000_000})
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
 
 
-def _properties(number: int) -> str:
+def properties_of(number: int) -> str:
+    """One of PROPERTIES objects of custom events, as JSON."""
     return f'{{"plan":"plan {number % 7}","button":"the {number}th button of {NAMES}"}}'
 
 
@@ -92,8 +93,8 @@ def _or_null(values: Ints) -> Any:
     return found
 
 
-def _ids(data: Dataset) -> Any:
-    """Ids of our own form: six bytes of milliseconds, four of chance."""
+def ids(data: Dataset) -> Any:
+    """Event ids of our own form: six bytes of milliseconds, four of chance."""
     milliseconds = (data.event["time"] // 1000).astype(">u8").view(np.uint8).reshape(-1, 8)[:, 2:]
     chance = data.event["chance"].astype(">u4").view(np.uint8).reshape(-1, 4)
     return np.ascontiguousarray(np.hstack((milliseconds, chance))).view("V10").ravel()

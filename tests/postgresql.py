@@ -5,7 +5,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -39,12 +39,14 @@ def has_timescaledb() -> bool:
 class Server:
     """A server in a folder, which has TimescaleDB loaded or not."""
 
-    def __init__(self, programs: Path, folder: Path, user: str | None, *, timescaledb: bool) -> None:
+    def __init__(
+        self, programs: Path, folder: Path, user: str | None, *, timescaledb: bool, settings: Mapping[str, str]
+    ) -> None:
         self._programs = programs
         self._folder = folder
         self._user = user
         self._numbers = count(1)
-        self._settings = dict(_SETTINGS)
+        self._settings = {**_SETTINGS, **settings}
         if timescaledb:
             self._settings |= {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
         data = ["-U", "appliance", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
@@ -79,8 +81,11 @@ class Server:
 
 
 @contextmanager
-def server(*, timescaledb: bool = False) -> Iterator[Server]:
-    """Start a server and stop it at the end. There has to be one (`programs`, `has_timescaledb`)."""
+def server(*, timescaledb: bool = False, **settings: str) -> Iterator[Server]:
+    """Start a server, with these settings beside those for tests, and stop it at the end.
+
+    There has to be one (`programs`, `has_timescaledb`).
+    """
     found = programs()
     assert found is not None
     # A socket's path may have a hundred characters, which pytest's folders nearly have.
@@ -90,7 +95,7 @@ def server(*, timescaledb: bool = False) -> Iterator[Server]:
         user = "postgres"
         os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
     try:
-        started = Server(found, folder, user, timescaledb=timescaledb)
+        started = Server(found, folder, user, timescaledb=timescaledb, settings=settings)
         try:
             yield started
         finally:
