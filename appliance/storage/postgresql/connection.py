@@ -66,9 +66,12 @@ def storage_error(error: psycopg.Error) -> Exception:
     return error
 
 
-def work_connection(url: str) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection for a process that works by itself. Raises psycopg.Error."""
-    connection = psycopg.connect(url, **OPTIONS)
+def work_connection(url: str, options: str = "") -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection for a process that works by itself; `options` as a server takes them (`-c name=value`).
+
+    Raises psycopg.Error.
+    """
+    connection = psycopg.connect(url, **(OPTIONS | {"options": options} if options else OPTIONS))
     adapt(connection.adapters)
     return connection
 

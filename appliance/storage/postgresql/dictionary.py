@@ -40,7 +40,9 @@ def digest(text: str) -> bytes:
 
 
 class Codes:
-    """The codes that one drain knows."""
+    """The codes that one drain knows. `connection` mints: it is in no transaction."""
+
+    connection: Connection
 
     def __init__(self) -> None:
         self._codes: dict[Dictionary, dict[str, int]] = {}
@@ -56,24 +58,27 @@ class Codes:
         if self._cached > CODES_CACHED_MAX:
             self.forget()
 
-    def code(self, connection: Connection, project_id: int, dimension: int, text: str) -> int:
+    def code(self, project_id: int, dimension: int, text: str) -> int:
         """The code of a text, minted where it is new; 0 for what is missing."""
-        if is_missing(dimension, text):
-            return 0
-        known = self._codes.get((project_id, dimension))
+        where = (project_id, dimension)
+        known = self._codes.get(where)
         code = known.get(text) if known is not None else None
-        return code or self._look_up(connection, (project_id, dimension), {text})[text]
+        if code is None:
+            code = 0 if is_missing(dimension, text) else self._look_up(where, {text})[text]
+            self._codes.setdefault(where, {})[text] = code
+        return code
 
-    def prepare(self, connection: Connection, texts: Iterable[tuple[int, int, str]]) -> None:
+    def prepare(self, texts: Iterable[tuple[int, int, str]]) -> None:
         """Find or mint the codes of all these (project, dimension, text) at once."""
         wanted: dict[Dictionary, set[str]] = {}
         for project_id, dimension, text in texts:
             if text not in self._codes.get((project_id, dimension), ()) and not is_missing(dimension, text):
                 wanted.setdefault((project_id, dimension), set()).add(text)
         for where, missing in wanted.items():
-            self._look_up(connection, where, missing)
+            self._look_up(where, missing)
 
-    def _look_up(self, connection: Connection, where: Dictionary, texts: Collection[str]) -> dict[str, int]:
+    def _look_up(self, where: Dictionary, texts: Collection[str]) -> dict[str, int]:
+        connection = self.connection
         by_digest = {digest(text): text for text in texts}
         found: dict[str, int] = dict(connection.execute(_FIND, (*where, list(by_digest))).fetchall())
         if len(found) < len(texts):

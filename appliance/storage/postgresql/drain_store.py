@@ -13,6 +13,9 @@ from appliance.storage.postgresql.connection import storage_error, work_connecti
 from appliance.storage.postgresql.rows import DrainRows
 
 T = TypeVar("T")
+# All that a drain looks for has an index. Of a table that has just been filled the planner knows nothing, and would
+# read all of it for each batch.
+_BY_INDEX = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -68,7 +71,7 @@ class PostgresqlDrainStore:
             self.close()
             # Who was cut off may have lost its claims with the server.
             self._rows.forget()
-            self._connections = (work_connection(self._url), work_connection(self._url))
+            self._connections = (work_connection(self._url, _BY_INDEX), work_connection(self._url, _BY_INDEX))
         if self._journal_id and not self._locked:
             self._lock(self._connections[1])
         return self._connections

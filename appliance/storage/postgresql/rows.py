@@ -4,7 +4,7 @@ Whatever a batch may ask for is fetched for all of it at once (`prepare`), and w
 server that is a millisecond away must not cost a millisecond an event.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, Final
@@ -48,7 +48,16 @@ _BIGINTS: Final = frozenset(
      "exit_at", "placed")
 )  # fmt: skip
 _SMALL: Final = frozenset(("kind", "flags", "scroll_depth"))
-_TEXTS: Final = tuple((name, DICTIONARIES[name]) for name in DICTIONARIES if name not in ("user", "context"))
+# Texts that repeat together: of the page, of whoever comes, and what is like neither.
+_TOGETHER: Final = (
+    ("hostname", "path", "title", "name", "source", "currency"),
+    tuple(name for name in ACQUISITION_FIELDS if name not in ("referrer", "click_id")),
+    ("referrer",),
+    ("click_id",),
+)
+_GROUPS: Final = tuple(
+    (tuple(DICTIONARIES[name] for name in names), attrgetter("project_id", *names)) for names in _TOGETHER
+)
 _USER: Final = DICTIONARIES["user"]
 _waiting = attrgetter(*_WAITING)
 
@@ -93,9 +102,11 @@ _VISIT_TYPES: Final = [_type(name) for name in (*_VISIT_COLUMNS, "placed")]
 _GROW_VISITS: Final = _update(_GROWING)
 _UPDATE_VISITS: Final = _update(_MUTABLE)
 _SELECT_VISITS: Final = f"SELECT {_names(_VISIT_COLUMNS, 'v.')} FROM visit v"
+# One look into the index for each visitor, however few the planner believes there are.
 _OF_VISITORS: Final = (
-    f"{_SELECT_VISITS} WHERE v.project_id = %b AND v.visitor = ANY(CAST(%b AS bigint[]))"
-    " AND v.placed >= %b AND v.placed <= %b"
+    f"SELECT {_names(_VISIT_COLUMNS, 'f.')} FROM unnest(CAST(%(visitors)b AS bigint[])) u (visitor)"
+    f" CROSS JOIN LATERAL ({_SELECT_VISITS} WHERE v.project_id = %(project)b AND v.visitor = u.visitor"
+    " AND v.placed >= %(low)b AND v.placed <= %(high)b OFFSET 0) f"
 )
 _BY_ID: Final = f"{_SELECT_VISITS} WHERE v.id = ANY(CAST(%b AS bigint[])) AND v.placed >= %b AND v.placed <= %b"
 _KNOWN: Final = (
@@ -103,16 +114,13 @@ _KNOWN: Final = (
     " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[])) u (project_id, event_id)"
     " JOIN seen s ON s.project_id = u.project_id AND s.event_id = u.event_id"
 )
-# A row that is not as it was found is somebody else's by now.
-_REMEMBER: Final = (
-    "INSERT INTO seen (project_id, event_id, received_day, fingerprint, event, visit_id, time)"
-    " SELECT u.project_id, u.event_id, u.received_day, u.fingerprint, u.event, u.visit_id, u.time"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]),"
-    " CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]))"
-    " u (project_id, event_id, received_day, fingerprint, event, visit_id, time) ORDER BY u.project_id, u.event_id"
-    " ON CONFLICT (project_id, event_id) DO UPDATE SET received_day = excluded.received_day,"
-    " fingerprint = excluded.fingerprint, event = excluded.event, visit_id = excluded.visit_id, time = excluded.time"
-    " WHERE seen.received_day = ANY(CAST(%b AS bigint[]))"
+_SEEN_COLUMNS: Final = ("project_id", "event_id", "received_day", "fingerprint", "event", "visit_id", "time")
+_SEEN_TYPES: Final = ["bytea" if name == "event_id" else "bigint" for name in _SEEN_COLUMNS]
+_COPY_SEEN: Final = _copy("seen", _SEEN_COLUMNS)
+# One whose window is over; a row that is not as it was found is somebody else's by now.
+_SEE_AGAIN: Final = (
+    "UPDATE seen SET received_day = %s, fingerprint = %s, event = %s, visit_id = %s, time = %s"
+    " WHERE project_id = %s AND event_id = %s AND received_day = %s"
 )
 _ALIASES: Final = (
     "SELECT a.project_id, a.visitor, a.visit_id, a.near"
@@ -152,6 +160,7 @@ class DrainRows:
     def __init__(self) -> None:
         self.generation = 0
         self._codes = Codes()
+        self.code = self._codes.code  # called ten times an event: without a step in between
         self._claims = Claims()
         self._partitions = Partitions()
         self._visit_ids: Iterator[int] = iter(())
@@ -165,6 +174,7 @@ class DrainRows:
         """Work on this connection, inside the transaction that is open on it; `aside` has none, and mints codes and
         makes partitions."""
         self._connection, self._aside, self._journal_id = connection, aside, journal_id
+        self._codes.connection = aside
         self._new_transaction()
         self._codes.make_room()
         row = connection.execute("SELECT value FROM meta WHERE name = 'hot_generation'").fetchone()
@@ -209,7 +219,7 @@ class DrainRows:
     def prepare(self, events: Sequence[Event]) -> Collection[Visitor]:
         if not events and not self._of_visits:
             return ()
-        self._codes.prepare(self._aside, _texts(events))
+        self._codes.prepare(_texts(events))
         times = [event.time for event in events] or list(self._of_visits.values())
         self._window = (min(times) - AROUND, max(times) + AROUND)
         visitors = {
@@ -235,8 +245,7 @@ class DrainRows:
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         visits = self._visits.get((project_id, visitor))
         if visits is None or since < self._window[0] or until > self._window[1]:
-            values = (project_id, [visitor], since, until + SPAN)
-            visits = list(map(_visit, self._all(_OF_VISITORS, values)))
+            visits = list(map(_visit, self._all(_OF_VISITORS, _around(project_id, [visitor], since, until + SPAN))))
         return sorted((visit for visit in visits if since <= visit.start <= until), key=attrgetter("start", "id"))
 
     def visit(self, visit_id: int) -> Visit | None:
@@ -249,9 +258,6 @@ class DrainRows:
             if key in self._aliases:
                 self._fetch_by_id(dict([self._aliases[key]]))
         return self._aliases[key][0] if key in self._aliases else None
-
-    def code(self, project_id: int, dimension: int, text: str) -> int:
-        return self._codes.code(self._aside, project_id, dimension, text)
 
     def next_visit_id(self) -> int:
         number = next(self._visit_ids, None)
@@ -291,11 +297,17 @@ class DrainRows:
             stored = self._stored.get(event)
             of = (stored.visit_id, stored.time) if stored is not None else (0, 0)
             rows[project_id, as_bytes(event_id)] = (day, fingerprint, event, *of)
-        if rows:
-            columns = _columns((*key, *rest) for key, rest in rows.items())
-            days = sorted({self._known_days[key] for key in rows if key in self._known_days})
-            if self._connection.execute(_REMEMBER, (*columns, days or [-1])).rowcount != len(rows):
+        again = [(key, rows.pop(key)) for key in [key for key in rows if key in self._known_days]]
+        for key, rest in again:
+            if self._connection.execute(_SEE_AGAIN, (*rest, *key, self._known_days[key])).rowcount != 1:
                 raise AnotherDrain("another appliance stored one of these events just now")
+        if rows:
+            # In order, which spares the index pages; where another drain has just stored one, the copy fails.
+            try:
+                self._write(_COPY_SEEN, _SEEN_TYPES, ((*key, *rest) for key, rest in sorted(rows.items())))
+            except psycopg.errors.UniqueViolation as error:
+                raise AnotherDrain("another appliance stored one of these events just now") from error
+        self._known_days |= {key: rest[0] for key, rest in (*rows.items(), *again)}
         self._write_engagement()
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
@@ -386,7 +398,7 @@ class DrainRows:
 
     # ------------------------------------------------------------------ rows
 
-    def _all(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, values).fetchall()
 
     def _block(self, sequence: str) -> Iterator[int]:
@@ -417,16 +429,18 @@ class DrainRows:
             self._visits[project_id, visitor] = []
         low, high = self._window
         for project_id, numbers in by_project.items():
-            for row in self._all(_OF_VISITORS, (project_id, numbers, low, high + SPAN)):
+            for row in self._all(_OF_VISITORS, _around(project_id, numbers, low, high + SPAN)):
                 visit = _visit(row)
                 self._visits[project_id, visit.visitor].append(visit)
 
     def _copy(
         self, table: str, copy: str, types: Sequence[str], rows: Iterator[tuple[Any, ...]], times: Collection[int]
     ) -> None:
-        if not times:
-            return
-        self._partitions.ensure(self._aside, table, times)
+        if times:
+            self._partitions.ensure(self._aside, table, times)
+            self._write(copy, types, rows)
+
+    def _write(self, copy: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
         with self._connection.cursor(row_factory=tuple_row) as cursor, cursor.copy(copy) as out:
             out.set_types(types)
             for row in rows:
@@ -453,19 +467,24 @@ class DrainRows:
         self._engaged = {}
 
 
+def _around(project_id: int, visitors: list[int], low: int, high: int) -> dict[str, Any]:
+    return {"project": project_id, "visitors": visitors, "low": low, "high": high}
+
+
 def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Rows as lists of their columns; there has to be a row."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _texts(events: Sequence[Event]) -> Iterator[tuple[int, int, str]]:
-    for event in events:
-        if event.user_id:
-            yield event.project_id, _USER, event.user_id
-        if event.kind in (Kind.PAGEVIEW, Kind.CUSTOM):
-            for name, dimension in _TEXTS:
-                if text := getattr(event, name):
-                    yield event.project_id, dimension, text
+    for project_id, user in {(event.project_id, event.user_id) for event in events if event.user_id}:
+        yield project_id, _USER, user
+    stored = [event for event in events if event.kind <= Kind.CUSTOM]
+    for dimensions, texts_of in _GROUPS:
+        for project_id, *texts in set(map(texts_of, stored)):
+            for dimension, text in zip(dimensions, texts, strict=True):
+                if text:
+                    yield project_id, dimension, text
 
 
 def _visit(row: tuple[Any, ...]) -> Visit:

@@ -149,6 +149,7 @@ CREATE UNLOGGED TABLE claim (
   project_id  BIGINT  NOT NULL,
   visitor     BIGINT  NOT NULL,
   holder      BIGINT  NOT NULL,
+  before      BIGINT,                             -- who held it before; NULL: nobody
   at          BIGINT  NOT NULL,
   PRIMARY KEY (project_id, visitor)
 ) WITH (fillfactor = 80);
@@ -272,7 +273,6 @@ CREATE TABLE visit (
 ) PARTITION BY RANGE (placed);
 CREATE INDEX visit_id_placed ON visit (id, placed);
 CREATE INDEX visit_visitor ON visit (project_id, visitor, placed);
-CREATE INDEX visit_placed ON visit (project_id, placed);
 CREATE INDEX visit_sampled ON visit (project_id, placed) WHERE rate <> 1000000;
 
 CREATE TABLE event (
