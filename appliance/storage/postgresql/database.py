@@ -119,7 +119,3 @@ class PostgresqlDatabase(Pool):
                 ("DELETE FROM appliance WHERE seen_at < :before", params),
             ]
         )
-
-    async def erase(self) -> None: ...  # TEMPORARY
-
-    async def purge(self): ...  # TEMPORARY
