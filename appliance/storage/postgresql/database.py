@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from appliance.storage.interface import Counts, Params, Row
+from appliance.storage.interface import Counts, Params, Purged, Row
+from appliance.storage.postgresql import maintenance
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.postgresql.rows import SPAN
@@ -54,6 +55,13 @@ class PostgresqlDatabase(Pool):
         select = "SELECT e.received FROM event e WHERE e.project_id = :id ORDER BY e.time LIMIT 1"
         rows = await self.read(select, {"id": project_id})
         return rows[0][0] if rows else None
+
+    async def erase(self) -> None:
+        if await self.read("SELECT 1 FROM erasure WHERE wiped_at IS NULL LIMIT 1"):
+            await maintenance.erase(self.url)
+
+    async def purge(self) -> Purged:
+        return await maintenance.purge(self.url)
 
     async def raw_purged_before(self, project_id: int) -> int | None:
         rows = await self.read("SELECT raw_purged_before FROM project WHERE id = :id", {"id": project_id})

@@ -22,6 +22,7 @@ from appliance.storage.interface import Known, Position, StoredEvent
 from appliance.storage.postgresql.claims import Claims, Visitor
 from appliance.storage.postgresql.connection import storage_error
 from appliance.storage.postgresql.dictionary import Codes
+from appliance.storage.postgresql.exclusion import enter
 from appliance.storage.postgresql.partitions import Partitions
 from appliance.storage.traits import merged
 
@@ -134,8 +135,8 @@ _INSERT_WAITING: Final = (
 )
 
 
-class VisitGone(Exception):
-    """A visit that the drain remembers was removed meanwhile; what it stored now would belong to nothing."""
+class VisitGone(TryAgain):
+    """A visit that the drain remembers was removed just now; what it stored now would belong to nothing."""
 
 
 class AnotherDrain(TryAgain):
@@ -166,10 +167,10 @@ class DrainRows:
         self._connection, self._aside, self._journal_id = connection, aside, journal_id
         self._new_transaction()
         self._codes.make_room()
-        row = connection.execute("SELECT value FROM meta WHERE name = 'hot_generation'").fetchone()
-        if row and int(row[0]) != self.generation:
+        generation = enter(connection)
+        if generation != self.generation:
             self.forget()
-            self.generation = int(row[0])
+            self.generation = generation
 
     def forget(self) -> None:
         """Drop what is remembered of the database."""
