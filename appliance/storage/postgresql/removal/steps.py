@@ -1,10 +1,11 @@
 """The connection of who removes, and its steps: each a transaction of bounded size."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from appliance.errors import TryAgain
 from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error
@@ -32,7 +33,7 @@ async def removing(url: str) -> AsyncIterator[Connection | None]:
         try:
             yield connection if await _is_alone(connection) else None
         finally:
-            await connection.close()
+            await _leave(connection)
     except psycopg.Error as error:
         raise storage_error(error) from error
 
@@ -56,6 +57,14 @@ async def fetch(connection: Connection, sql: str, values: Any = None) -> list[tu
 
 async def has_timescaledb(connection: Connection) -> bool:
     return bool(await fetch(connection, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"))
+
+
+async def _leave(connection: Connection) -> None:
+    # Closing alone would free the lock a moment later, in which the next job would find it held.
+    if connection.info.transaction_status == TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            await connection.execute("SELECT pg_advisory_unlock_all()")
+    await connection.close()
 
 
 async def _is_alone(connection: Connection) -> bool:

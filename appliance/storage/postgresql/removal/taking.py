@@ -4,7 +4,7 @@ Each function works inside the transaction that is open. A drain that is about t
 then finds no visit, and does its batch again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from appliance.storage.postgresql.removal.steps import Connection, fetch
@@ -64,8 +64,8 @@ def steps_of(found: Iterable[Found]) -> Iterator[list[Found]]:
         yield some
 
 
-async def take_out(connection: Connection, project_id: int, found: Iterable[Found]) -> Removed:
-    """Delete these visits, where they still are those visitors', with their events."""
+async def take_out(connection: Connection, project_id: int, found: Sequence[Found]) -> Removed:
+    """Delete these visits, where they still are those visitors', with their events and who else is alias of them."""
     visits = events = 0
     for visit_id, visitor, low, high, _ in found:
         values = {"project": project_id, "visitor": visitor, "visit": visit_id, "low": low, "high": high}
@@ -77,6 +77,9 @@ async def take_out(connection: Connection, project_id: int, found: Iterable[Foun
         ((count,),) = await fetch(connection, _DELETE_EVENTS, values)
         visits += len(spans)
         events += count
+    ids = [one.visit_id for one in found]
+    delete = "DELETE FROM alias WHERE project_id = %s AND visit_id = ANY(CAST(%s AS BIGINT[]))"
+    await connection.execute(delete, (project_id, ids))
     await tell(connection)
     return Removed(visits, events)
 
