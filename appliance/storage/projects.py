@@ -172,11 +172,10 @@ async def restore(db: Database, public_id: str, *, actor: str, at: int) -> Proje
         raise NotFound("There is no deleted project of this id.")
     project = from_row(rows[0])
     conflict, taken = _owned_elsewhere(project.domains, project.id)
-    # A project whose removal has begun has no public id any more.
+    # A project whose removal has begun meanwhile has another public id.
+    there = "EXISTS (SELECT 1 FROM project WHERE id = :id AND public_id = :public_id)"
     unmark: Statement = (
-        "DELETE FROM meta WHERE name = :name"
-        " AND EXISTS (SELECT 1 FROM project WHERE id = :id AND public_id = :public_id)"
-        f" AND NOT EXISTS ({conflict}) RETURNING name",
+        f"DELETE FROM meta WHERE name = :name AND {there} AND NOT EXISTS ({conflict}) RETURNING name",
         {**taken, "name": f"{DELETED_MARK}{project.id}", "id": project.id, "public_id": public_id},
     )
     note: Statement = (

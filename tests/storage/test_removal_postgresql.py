@@ -4,7 +4,7 @@ sooner, and everybody else's rows stay as they were."""
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from appliance.model import Event, Project, ProjectSettings
 from appliance.storage import audit, erasures, projects
 from appliance.storage.calendar import day_start
 from appliance.storage.dimensions import DICTIONARIES
-from appliance.storage.interface import Purged
+from appliance.storage.interface import Params, Purged, Row
 from appliance.storage.postgresql import maintenance
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
@@ -796,6 +796,37 @@ async def test_a_project_of_which_a_part_is_gone_cannot_come_back(
     assert (await place.database.purge()).projects == 1
     assert sum((await tables_with(place, 2)).values()) == 0
     assert await place.count("project") == 1
+
+
+class SeizedMeanwhile:
+    """A database whose projects' removal begins just after the first question."""
+
+    def __init__(self, database: PostgresqlDatabase, seize: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
+        self._seize = [seize]
+
+    async def read(self, sql: str, params: Params = {}) -> list[Row]:
+        rows = await self._database.read(sql, params)
+        while self._seize:
+            await self._seize.pop()()
+        return rows
+
+    async def write_all(self, statements: Sequence[tuple[str, Params]]) -> list[list[Row]]:
+        return await self._database.write_all(statements)
+
+
+async def test_a_project_whose_removal_begins_while_it_is_brought_back_goes(place: Place, no_pauses: None) -> None:
+    project = await two_projects(place)
+    await projects.delete(place.database, project, actor="test", at=START)
+
+    async def seize() -> None:
+        async with removing(place.database.url) as connection:
+            assert connection is not None
+            assert await step(connection, partial(removing_projects._seize, project_id=project.id))
+
+    with pytest.raises(NotFound):
+        await projects.restore(SeizedMeanwhile(place.database, seize), project.public_id, actor="test", at=START)  # type: ignore[arg-type]
+    assert (await place.database.purge()).projects == 1
 
 
 async def test_what_comes_at_the_last_moment_does_not_outlive_its_project(place: Place, small_steps: None) -> None:

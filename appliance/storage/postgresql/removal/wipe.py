@@ -1,7 +1,7 @@
 """Wiping what was erased from the tables' files: PostgreSQL keeps rows that are deleted, as dead ones, until a VACUUM.
 
 It keeps them as long as any transaction may still see them. So first those have to end that were under way when the
-last row was deleted; then every table that people are in is vacuumed, with its indexes, partitions and compressed chunks.
+last row was deleted; then every table that people are in is vacuumed, with indexes, partitions and compressed chunks.
 
 What a VACUUM removes is free space, which no query reaches and which is overwritten as new rows come; until then bytes
 of it may be in the file. The write-ahead log has them until it is recycled, a replica until it has replayed the same,
