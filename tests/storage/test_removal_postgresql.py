@@ -334,6 +334,22 @@ async def test_what_the_drain_remembers_of_them_is_dropped(place: Place) -> None
     assert len(events) == 6
 
 
+async def test_every_step_tells_those_who_remember_rows(place: Place, small_steps: None) -> None:
+    place.apply(*(pageview(day * 1440) for day in range(10)), *(pageview(day * 1440, visitor=BOB) for day in range(10)))
+    await place.ask(visitors=(ANN,))
+    await place.keep(7)
+    generations = []
+    async with removing(place.database.url) as connection:
+        assert connection is not None
+        transact = partial(step, connection)
+        for steps in (erase_all(transact), purge_all(transact, START + 60 * DAY)):
+            async for _ in steps:
+                ((told,),) = await fetch(connection, "SELECT value FROM meta WHERE name = 'hot_generation'")
+                generations.append(int(told))
+    assert len(generations) > 8
+    assert all(before < after for before, after in itertools.pairwise(generations))
+
+
 # ---------------------------------------------------------------------- what comes meanwhile
 
 
