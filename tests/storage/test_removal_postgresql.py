@@ -453,6 +453,33 @@ async def test_what_the_drain_stores_while_somebody_is_erased_goes_too(place: Pl
     assert 0 < new_people < 4
 
 
+async def test_what_a_visitor_without_a_name_does_until_they_are_forgotten_goes(
+    place: Place, small_steps: None
+) -> None:
+    outcomes = []
+    for steps in itertools.count():
+        project = steps + 1
+        place.apply(*(pageview(day * 1440, project_id=project) for day in range(3)))
+        await place.ask(visitors=(ANN,), project=project)
+        forgotten: list[bool] = []
+
+        def come(project: int = project, forgotten: list[bool] = forgotten) -> None:
+            if not forgotten:
+                with psycopg.connect(place.database.url) as other:
+                    select = "SELECT visitors FROM erasure WHERE project_id = %s"
+                    forgotten.append(other.execute(select, (project,)).fetchone() == ("[]",))
+                place.apply(pageview(20_000, project_id=project))
+
+        async with removing(place.database.url) as connection:
+            assert connection is not None
+            _ = [one async for one in erase_all(interrupted(partial(step, connection), iter([1] * steps), come))]
+        if not forgotten:
+            break
+        assert len((await place.stored(project))[0]) == int(forgotten[0])
+        outcomes += forgotten
+    assert set(outcomes) == {False, True}
+
+
 async def test_a_drain_in_the_middle_of_something_is_waited_for(place: Place) -> None:
     place.apply(user_event(0, "ann"))
     stored, go_on = threading.Event(), threading.Event()
