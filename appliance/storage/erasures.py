@@ -18,7 +18,8 @@ _VISITOR_DIGITS = 16
 class Erasure(msgspec.Struct, frozen=True):
     """`visits` and `events` were taken out so far. Times are UTC microseconds, None while it is not done.
 
-    From `erased_at` on nothing of them is stored; from `wiped_at` on no byte of theirs is left in the database's files.
+    From `erased_at` on nothing of them is stored; from `wiped_at` on no byte of theirs is left in the files of a SQLite
+    database, and no dead row in a PostgreSQL database (its log, replicas and backups are its operator's).
     """
 
     id: int

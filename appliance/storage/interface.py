@@ -289,7 +289,8 @@ class Database(Protocol):
 
     async def erase(self) -> None:
         """Carry out the erasures that were asked for (storage/erasures.py) and are not done, until nothing is left of
-        those people in any row and, unless a reader is in the way, in any byte of the database.
+        those people in any row and, unless a reader is in the way, in any byte that the engine can reach: in the files
+        of a SQLite database, and in the dead rows of a PostgreSQL database. Of several appliances one does it.
 
         May be ended at any instant and called again. Ids of their events are still recognised, so that a retry does not
         bring one back. Raises StorageUnavailable.

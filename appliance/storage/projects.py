@@ -172,9 +172,11 @@ async def restore(db: Database, public_id: str, *, actor: str, at: int) -> Proje
         raise NotFound("There is no deleted project of this id.")
     project = from_row(rows[0])
     conflict, taken = _owned_elsewhere(project.domains, project.id)
+    # A project whose removal has begun meanwhile has another public id.
+    there = "EXISTS (SELECT 1 FROM project WHERE id = :id AND public_id = :public_id)"
     unmark: Statement = (
-        f"DELETE FROM meta WHERE name = :name AND NOT EXISTS ({conflict}) RETURNING name",
-        {**taken, "name": f"{DELETED_MARK}{project.id}"},
+        f"DELETE FROM meta WHERE name = :name AND {there} AND NOT EXISTS ({conflict}) RETURNING name",
+        {**taken, "name": f"{DELETED_MARK}{project.id}", "id": project.id, "public_id": public_id},
     )
     note: Statement = (
         f"""
@@ -185,6 +187,8 @@ async def restore(db: Database, public_id: str, *, actor: str, at: int) -> Proje
     )
     written = await db.write_all([BUMP, unmark, note])
     if not written[1]:
+        if not await db.read("SELECT 1 FROM project WHERE public_id = :public_id", {"public_id": public_id}):
+            raise NotFound("There is no deleted project of this id.")
         raise await _taken(db, project.domains, project.id)
     return project
 

@@ -6,13 +6,13 @@ from typing import Final
 
 from appliance import clock
 from appliance.clock import HOUR
-from appliance.storage.interface import Condition, Counts, Params, Row, Sealed
-from appliance.storage.postgresql import columnstore
+from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
+from appliance.storage.postgresql import columnstore, maintenance
 from appliance.storage.postgresql.announcements import announcements
 from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
-from appliance.storage.postgresql.rows import SPAN
+from appliance.storage.postgresql.statements import SPAN
 
 _STORED: Final = """
     WITH event AS (SELECT x.* FROM event x
@@ -93,6 +93,13 @@ class PostgresqlDatabase(Pool):
 
     async def count_sealed(self) -> Sealed:
         return await columnstore.count_sealed(self)
+
+    async def erase(self) -> None:
+        if await self.read("SELECT 1 FROM erasure WHERE wiped_at IS NULL LIMIT 1"):
+            await maintenance.erase(self.url)
+
+    async def purge(self) -> Purged:
+        return await maintenance.purge(self.url)
 
     async def raw_purged_before(self, project_id: int) -> int | None:
         rows = await self.read("SELECT raw_purged_before FROM project WHERE id = :id", {"id": project_id})

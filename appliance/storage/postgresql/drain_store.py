@@ -1,5 +1,6 @@
 """The drain's side of a PostgreSQL database: a connection for its transactions, and one for what goes beside them."""
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from appliance.storage.postgresql.connection import storage_error, work_connecti
 from appliance.storage.postgresql.rows import DrainRows
 
 T = TypeVar("T")
+LOCK_SECONDS = 1.0  # in which the connection of a drain that has ended is gone
 # All that a drain looks for has an index. Of a table that has just been filled the planner knows nothing, and would
 # read all of it for each batch.
 _BY_INDEX = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
@@ -80,8 +82,11 @@ class PostgresqlDrainStore:
         """Keep others from draining this journal: two folders with one id, as when a volume was cloned, would each skip
         what the other has drained. The lock lasts as long as the connection. Raises StorageUnavailable."""
         number = int.from_bytes(self._journal_id[:8], "big", signed=True)
-        if connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone() != (True,):
-            raise StorageUnavailable("another appliance drains a journal of this id: was its folder copied?")
+        deadline = time.monotonic() + LOCK_SECONDS
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                raise StorageUnavailable("another appliance drains a journal of this id: was its folder copied?")
+            time.sleep(LOCK_SECONDS / 20)
         self._locked = True
 
     def _failed(self, error: psycopg.Error) -> Exception:

@@ -19,10 +19,12 @@ from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.announcements import announce
 from appliance.storage.postgresql.claims import Claims, Visitor
 from appliance.storage.postgresql.connection import storage_error
 from appliance.storage.postgresql.dictionary import Codes
+from appliance.storage.postgresql.exclusion import enter
 from appliance.storage.postgresql.partitions import Partitions
 from appliance.storage.traits import merged
 
@@ -30,24 +32,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # Visits that start so much before the first event of a batch, or after its last, are fetched one visitor at a time.
 AROUND: Final = 3 * DAY
-SPAN: Final = DAY  # of a visit, at most: between its `start` and where it is placed
-ROWS_MAX: Final = 5_000  # in one statement
 # What is older may be in the columnstore, where rows are found by constants alone.
 BULK_DAYS: Final = 3
 
-_EVENT_COLUMNS: Final = StoredEvent.__struct_fields__
-_VISIT_COLUMNS: Final = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
-_FIRST: Final = len(Visit.__struct_fields__) - 1
-# What a visit's next event changes nearly always, and what else may change.
-_GROWING: Final = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
-_MUTABLE: Final = (*_GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
-# What is kept of engagement that waits; each is a field of Event.
-_WAITING: Final = ("project_id", "name", "path", "time", "received", "pageview_id", "scroll_depth", "engaged_ms")
-_BIGINTS: Final = frozenset(
-    ("id", "project_id", "visit_id", "visitor", "time", "received", "engaged_ms", "revenue", "start", "end", "entry_at",
-     "exit_at", "placed")
-)  # fmt: skip
-_SMALL: Final = frozenset(("kind", "flags", "scroll_depth"))
 # Texts that repeat together: of the page, of whoever comes, and what is like neither.
 _TOGETHER: Final = (
     ("hostname", "path", "title", "name", "source", "currency"),
@@ -59,92 +46,11 @@ _GROUPS: Final = tuple(
     (tuple(DICTIONARIES[name] for name in names), attrgetter("project_id", *names)) for names in _TOGETHER
 )
 _USER: Final = DICTIONARIES["user"]
-_waiting = attrgetter(*_WAITING)
+_waiting = attrgetter(*sql.WAITING)
 
 
-def _type(column: str) -> str:
-    if column in _BIGINTS:
-        return "bigint"
-    if column in _SMALL:
-        return "smallint"
-    return {"event_id": "bytea", "properties": "text", "session_id": "text"}.get(column, "integer")
-
-
-def _names(columns: Iterable[str], alias: str = "") -> str:
-    return ", ".join(f'{alias}"{name}"' for name in columns)
-
-
-def _copy(table: str, columns: Sequence[str]) -> str:
-    return f"COPY {table} ({_names(columns)}) FROM STDIN (FORMAT BINARY)"
-
-
-def _unnested(columns: Sequence[str]) -> str:
-    """Rows of lists, one list a column, called u."""
-    lists = ", ".join(f"CAST(%b AS {_type(name)}[])" for name in columns)
-    return f"unnest({lists}) u ({_names(columns)})"
-
-
-def _update(columns: Sequence[str]) -> str:
-    """UPDATE visits that are placed in [%b, %b]; the lists are of `columns`, the id, and the first and last place."""
-    return (
-        f"UPDATE visit v SET {', '.join(f'{chr(34)}{name}{chr(34)} = u.{chr(34)}{name}{chr(34)}' for name in columns)}"
-        f" FROM unnest({', '.join(f'CAST(%b AS {_type(name)}[])' for name in columns)}, CAST(%b AS bigint[]),"
-        f" CAST(%b AS bigint[]), CAST(%b AS bigint[])) u ({_names(columns)}, id, low, high)"
-        " WHERE v.id = u.id AND v.placed >= u.low AND v.placed <= u.high AND v.placed >= %b AND v.placed <= %b"
-    )
-
-
-_CARRIED: Final = ("visitor", *ACQUISITION_FIELDS)
-_COPY_EVENTS: Final = _copy("event", (*_EVENT_COLUMNS, *_CARRIED))
-_EVENT_TYPES: Final = [_type(name) for name in (*_EVENT_COLUMNS, *_CARRIED)]
-_COPY_VISITS: Final = _copy("visit", (*_VISIT_COLUMNS, "placed"))
-_VISIT_TYPES: Final = [_type(name) for name in (*_VISIT_COLUMNS, "placed")]
-_GROW_VISITS: Final = _update(_GROWING)
-_UPDATE_VISITS: Final = _update(_MUTABLE)
-_SELECT_VISITS: Final = f"SELECT {_names(_VISIT_COLUMNS, 'v.')} FROM visit v"
-# One look into the index for each visitor, however few the planner believes there are.
-_OF_VISITORS: Final = (
-    f"SELECT {_names(_VISIT_COLUMNS, 'f.')} FROM unnest(CAST(%(visitors)b AS bigint[])) u (visitor)"
-    f" CROSS JOIN LATERAL ({_SELECT_VISITS} WHERE v.project_id = %(project)b AND v.visitor = u.visitor"
-    " AND v.placed >= %(low)b AND v.placed <= %(high)b OFFSET 0) f"
-)
-_BY_ID: Final = f"{_SELECT_VISITS} WHERE v.id = ANY(CAST(%b AS bigint[])) AND v.placed >= %b AND v.placed <= %b"
-_KNOWN: Final = (
-    "SELECT s.project_id, s.event_id, s.received_day, s.fingerprint, s.event, s.visit_id, s.time"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[])) u (project_id, event_id)"
-    " JOIN seen s ON s.project_id = u.project_id AND s.event_id = u.event_id"
-)
-_SEEN_COLUMNS: Final = ("project_id", "event_id", "received_day", "fingerprint", "event", "visit_id", "time")
-_SEEN_TYPES: Final = ["bytea" if name == "event_id" else "bigint" for name in _SEEN_COLUMNS]
-_COPY_SEEN: Final = _copy("seen", _SEEN_COLUMNS)
-# One whose window is over; a row that is not as it was found is somebody else's by now.
-_SEE_AGAIN: Final = (
-    "UPDATE seen SET received_day = %s, fingerprint = %s, event = %s, visit_id = %s, time = %s"
-    " WHERE project_id = %s AND event_id = %s AND received_day = %s"
-)
-_ALIASES: Final = (
-    "SELECT a.project_id, a.visitor, a.visit_id, a.near"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[])) u (project_id, visitor)"
-    " JOIN alias a ON a.project_id = u.project_id AND a.visitor = u.visitor"
-)
-_ENGAGE: Final = (
-    "UPDATE event e SET scroll_depth = greatest(e.scroll_depth, u.scroll_depth),"
-    " engaged_ms = e.engaged_ms + u.engaged_ms"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS smallint[]),"
-    " CAST(%b AS bigint[])) u (project_id, time, id, scroll_depth, engaged_ms)"
-    " WHERE e.project_id = u.project_id AND e.time = u.time AND e.id = u.id AND e.time >= %b AND e.time <= %b"
-)
-_REKEY: Final = (
-    "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project)b AND time >= %(start)b AND time <= %(end)b"
-    " AND visit_id = %(id)b AND visitor <> %(visitor)b"
-)
-_INSERT_WAITING: Final = (
-    f"INSERT INTO early_engagement (journal_id, id, {_names(_WAITING)}) VALUES (%s, %s{', %s' * len(_WAITING)})"
-)
-
-
-class VisitGone(Exception):
-    """A visit that the drain remembers was removed meanwhile; what it stored now would belong to nothing."""
+class VisitGone(TryAgain):
+    """A visit that the drain remembers was removed just now; what it stored now would belong to nothing."""
 
 
 class AnotherDrain(TryAgain):
@@ -177,10 +83,10 @@ class DrainRows:
         self._codes.connection = aside
         self._new_transaction()
         self._codes.make_room()
-        row = connection.execute("SELECT value FROM meta WHERE name = 'hot_generation'").fetchone()
-        if row and int(row[0]) != self.generation:
+        generation = enter(connection)
+        if generation != self.generation:
             self.forget()
-            self.generation = int(row[0])
+            self.generation = generation
 
     def forget(self) -> None:
         """Drop what is remembered of the database."""
@@ -208,7 +114,8 @@ class DrainRows:
         if not by_key:
             return {}
         found = {}
-        for project_id, event_id, day, fingerprint, event, visit_id, time in self._all(_KNOWN, _columns(by_key)):
+        rows = self._all(sql.KNOWN, sql.columns_of(by_key))
+        for project_id, event_id, day, fingerprint, event, visit_id, time in rows:
             self._known_days[project_id, event_id] = day
             if event:
                 self._times[event] = time
@@ -245,7 +152,8 @@ class DrainRows:
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         visits = self._visits.get((project_id, visitor))
         if visits is None or since < self._window[0] or until > self._window[1]:
-            visits = list(map(_visit, self._all(_OF_VISITORS, _around(project_id, [visitor], since, until + SPAN))))
+            values = sql.around(project_id, [visitor], since, until + sql.SPAN)
+            visits = list(map(sql.visit_of, self._all(sql.OF_VISITORS, values)))
         return sorted((visit for visit in visits if since <= visit.start <= until), key=attrgetter("start", "id"))
 
     def visit(self, visit_id: int) -> Visit | None:
@@ -280,15 +188,16 @@ class DrainRows:
         self._stored.update((row.id, row) for row in rows)
 
     def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
-        self._copy("visit", _COPY_VISITS, _VISIT_TYPES, (_new_row(visit) for visit in new), {v.start for v in new})
-        self._update(_GROW_VISITS, _GROWING, grown)
-        self._update(_UPDATE_VISITS, _MUTABLE, changed)
+        starts = {visit.start for visit in new}
+        self._copy("visit", sql.COPY_VISITS, sql.VISIT_TYPES, map(sql.row_of_visit, new), starts)
+        self._update(sql.GROW_VISITS, sql.GROWING, grown)
+        self._update(sql.UPDATE_VISITS, sql.MUTABLE, changed)
         for visit in changed:
             values = {"visitor": visit.visitor, "project": visit.project_id, "id": visit.id}
-            self._connection.execute(_REKEY, values | {"start": visit.start, "end": visit.end})
+            self._connection.execute(sql.REKEY, values | {"start": visit.start, "end": visit.end})
         carried = {visit.id: (visit.visitor, *visit.first) for visits in (new, grown, changed) for visit in visits}
-        rows = (_event_row(row, carried[row.visit_id]) for row in self._rows)
-        self._copy("event", _COPY_EVENTS, _EVENT_TYPES, rows, {row.time for row in self._rows})
+        rows = (sql.row_of_event(row, carried[row.visit_id]) for row in self._rows)
+        self._copy("event", sql.COPY_EVENTS, sql.EVENT_TYPES, rows, {row.time for row in self._rows})
         self._rows = []
 
     def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
@@ -299,12 +208,12 @@ class DrainRows:
             rows[project_id, as_bytes(event_id)] = (day, fingerprint, event, *of)
         again = [(key, rows.pop(key)) for key in [key for key in rows if key in self._known_days]]
         for key, rest in again:
-            if self._connection.execute(_SEE_AGAIN, (*rest, *key, self._known_days[key])).rowcount != 1:
+            if self._connection.execute(sql.SEE_AGAIN, (*rest, *key, self._known_days[key])).rowcount != 1:
                 raise AnotherDrain("another appliance stored one of these events just now")
         if rows:
             # In order, which spares the index pages; where another drain has just stored one, the copy fails.
             try:
-                self._write(_COPY_SEEN, _SEEN_TYPES, ((*key, *rest) for key, rest in sorted(rows.items())))
+                self._write(sql.COPY_SEEN, sql.SEEN_TYPES, ((*key, *rest) for key, rest in sorted(rows.items())))
             except psycopg.errors.UniqueViolation as error:
                 raise AnotherDrain("another appliance stored one of these events just now") from error
         self._known_days |= {key: rest[0] for key, rest in (*rows.items(), *again)}
@@ -317,14 +226,14 @@ class DrainRows:
     def set_aside(self, numbered: Sequence[tuple[int, Event]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(
-                _INSERT_WAITING, [(self._journal_id, number, *_waiting(event)) for number, event in numbered]
+                sql.INSERT_WAITING, [(self._journal_id, number, *_waiting(event)) for number, event in numbered]
             )
 
     def waiting(self) -> list[tuple[int, Event]]:
         rest: dict[str, Any] = {"event_id": "", "kind": Kind.ENGAGEMENT, "visitor": 0, "salt_day": None}
-        select = f"SELECT id, {_names(_WAITING)} FROM early_engagement WHERE journal_id = %s ORDER BY id"
+        select = f"SELECT id, {sql.names(sql.WAITING)} FROM early_engagement WHERE journal_id = %s ORDER BY id"
         return [
-            (number, Event(**rest, **dict(zip(_WAITING, kept, strict=True))))
+            (number, Event(**rest, **dict(zip(sql.WAITING, kept, strict=True))))
             for number, *kept in self._all(select, (self._journal_id,))
         ]
 
@@ -412,15 +321,15 @@ class DrainRows:
         wanted = [key for key in visitors if key not in self._asked_aliases]
         self._asked_aliases.update(wanted)
         if wanted:
-            for project_id, visitor, *visit_near in self._all(_ALIASES, _columns(wanted)):
+            for project_id, visitor, *visit_near in self._all(sql.ALIASES, sql.columns_of(wanted)):
                 self._aliases[project_id, visitor] = (visit_near[0], visit_near[1])
 
     def _fetch_by_id(self, places: dict[int, int]) -> None:
         """Visits by id; each has a time that lies in its span."""
         if places:
-            low, high = min(places.values()) - SPAN, max(places.values()) + SPAN
-            for row in self._all(_BY_ID, (list(places), low, high)):
-                self._by_id[row[0]] = _visit(row)
+            low, high = min(places.values()) - sql.SPAN, max(places.values()) + sql.SPAN
+            for row in self._all(sql.BY_ID, (list(places), low, high)):
+                self._by_id[row[0]] = sql.visit_of(row)
 
     def _fetch_visits(self, visitors: Iterable[Visitor]) -> None:
         by_project: dict[int, list[int]] = {}
@@ -429,8 +338,8 @@ class DrainRows:
             self._visits[project_id, visitor] = []
         low, high = self._window
         for project_id, numbers in by_project.items():
-            for row in self._all(_OF_VISITORS, _around(project_id, numbers, low, high + SPAN)):
-                visit = _visit(row)
+            for row in self._all(sql.OF_VISITORS, sql.around(project_id, numbers, low, high + sql.SPAN)):
+                visit = sql.visit_of(row)
                 self._visits[project_id, visit.visitor].append(visit)
 
     def _copy(
@@ -454,7 +363,7 @@ class DrainRows:
         for some in [[visit for visit in visits if visit.start >= recent], *old]:
             if not some:
                 continue
-            lists = _columns(map(values_of, some))
+            lists = sql.columns_of(map(values_of, some))
             bounds = (min(visit.start for visit in some), max(visit.end for visit in some))
             if self._connection.execute(update, (*lists, *bounds)).rowcount != len(some):
                 raise VisitGone
@@ -462,18 +371,9 @@ class DrainRows:
     def _write_engagement(self) -> None:
         rows = [(project, self._times[event], event, *said) for event, (project, *said) in self._engaged.items()]
         if rows:
-            columns = _columns(rows)
-            self._connection.execute(_ENGAGE, (*columns, min(columns[1]), max(columns[1])))
+            columns = sql.columns_of(rows)
+            self._connection.execute(sql.ENGAGE, (*columns, min(columns[1]), max(columns[1])))
         self._engaged = {}
-
-
-def _around(project_id: int, visitors: list[int], low: int, high: int) -> dict[str, Any]:
-    return {"project": project_id, "visitors": visitors, "low": low, "high": high}
-
-
-def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows as lists of their columns; there has to be a row."""
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _texts(events: Sequence[Event]) -> Iterator[tuple[int, int, str]]:
@@ -485,17 +385,3 @@ def _texts(events: Sequence[Event]) -> Iterator[tuple[int, int, str]]:
             for dimension, text in zip(dimensions, texts, strict=True):
                 if text:
                     yield project_id, dimension, text
-
-
-def _visit(row: tuple[Any, ...]) -> Visit:
-    return Visit(*(*row[:_FIRST], row[_FIRST:]))
-
-
-def _new_row(visit: Visit) -> tuple[Any, ...]:
-    row = msgspec.structs.astuple(visit)
-    return (*row[:-1], *row[-1], visit.start)
-
-
-def _event_row(row: StoredEvent, carried: tuple[int, ...]) -> tuple[Any, ...]:
-    values = msgspec.structs.astuple(row)
-    return (*values[:2], as_bytes(row.event_id), *values[3:], *carried)

@@ -191,7 +191,7 @@ CREATE TABLE erasure (                            -- people who were asked to be
   asked_at    BIGINT  NOT NULL,
   users       TEXT    NOT NULL DEFAULT '[]',      -- JSON list of user ids; emptied once nothing is left of them
   visitors    TEXT    NOT NULL DEFAULT '[]',      -- JSON list of visitors; emptied then too
-  found_out   BIGINT  NOT NULL DEFAULT 0,         -- 1: these are all users and visitors that the person is
+  found_out   BIGINT  NOT NULL DEFAULT 0,         -- 1: these are all users and visitors that the person is; 2: forgotten
   visits      BIGINT  NOT NULL DEFAULT 0,         -- taken out so far
   events      BIGINT  NOT NULL DEFAULT 0,
   erased_at   BIGINT,                             -- when nothing of them was stored any more

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance.storage.dimensions import NONE, is_property
 from appliance.storage.evaluation import BEGINNING, END, Step
-from appliance.storage.postgresql.rows import SPAN
+from appliance.storage.postgresql.statements import SPAN
 from appliance.storage.rollup import EVENT_COUNTS, MEASURES
 
 _MARK: Final = re.compile(r"\{(\w+)\}")

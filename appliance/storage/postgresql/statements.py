@@ -1,0 +1,130 @@
+"""The statements with which the drain reads and writes events and visits, and their rows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from appliance.clock import DAY
+from appliance.model import ACQUISITION_FIELDS, Visit
+from appliance.storage.event_ids import as_bytes
+from appliance.storage.interface import StoredEvent
+
+SPAN: Final = DAY  # of a visit, at most: between its `start` and where it is placed
+
+_EVENT_COLUMNS: Final = StoredEvent.__struct_fields__
+_VISIT_COLUMNS: Final = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
+_FIRST: Final = len(Visit.__struct_fields__) - 1
+# What a visit's next event changes nearly always, and what else may change.
+GROWING: Final = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
+MUTABLE: Final = (*GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
+# What is kept of engagement that waits; each is a field of Event.
+WAITING: Final = ("project_id", "name", "path", "time", "received", "pageview_id", "scroll_depth", "engaged_ms")
+_BIGINTS: Final = frozenset(
+    ("id", "project_id", "visit_id", "visitor", "time", "received", "engaged_ms", "revenue", "start", "end", "entry_at",
+     "exit_at", "placed")
+)  # fmt: skip
+_SMALL: Final = frozenset(("kind", "flags", "scroll_depth"))
+
+
+def _type(column: str) -> str:
+    if column in _BIGINTS:
+        return "bigint"
+    if column in _SMALL:
+        return "smallint"
+    return {"event_id": "bytea", "properties": "text", "session_id": "text"}.get(column, "integer")
+
+
+def names(columns: Iterable[str], alias: str = "") -> str:
+    """Columns as SQL lists them."""
+    return ", ".join(f'{alias}"{name}"' for name in columns)
+
+
+def _copy(table: str, columns: Sequence[str]) -> str:
+    return f"COPY {table} ({names(columns)}) FROM STDIN (FORMAT BINARY)"
+
+
+def _update(columns: Sequence[str]) -> str:
+    """UPDATE visits that are placed in [%b, %b]; the lists are of `columns`, the id, and the first and last place."""
+    return (
+        f"UPDATE visit v SET {', '.join(f'{chr(34)}{name}{chr(34)} = u.{chr(34)}{name}{chr(34)}' for name in columns)}"
+        f" FROM unnest({', '.join(f'CAST(%b AS {_type(name)}[])' for name in columns)}, CAST(%b AS bigint[]),"
+        f" CAST(%b AS bigint[]), CAST(%b AS bigint[])) u ({names(columns)}, id, low, high)"
+        " WHERE v.id = u.id AND v.placed >= u.low AND v.placed <= u.high AND v.placed >= %b AND v.placed <= %b"
+    )
+
+
+_CARRIED: Final = ("visitor", *ACQUISITION_FIELDS)
+COPY_EVENTS: Final = _copy("event", (*_EVENT_COLUMNS, *_CARRIED))
+EVENT_TYPES: Final = [_type(name) for name in (*_EVENT_COLUMNS, *_CARRIED)]
+COPY_VISITS: Final = _copy("visit", (*_VISIT_COLUMNS, "placed"))
+VISIT_TYPES: Final = [_type(name) for name in (*_VISIT_COLUMNS, "placed")]
+GROW_VISITS: Final = _update(GROWING)
+UPDATE_VISITS: Final = _update(MUTABLE)
+_SELECT_VISITS: Final = f"SELECT {names(_VISIT_COLUMNS, 'v.')} FROM visit v"
+# One look into the index for each visitor, however few the planner believes there are.
+OF_VISITORS: Final = (
+    f"SELECT {names(_VISIT_COLUMNS, 'f.')} FROM unnest(CAST(%(visitors)b AS bigint[])) u (visitor)"
+    f" CROSS JOIN LATERAL ({_SELECT_VISITS} WHERE v.project_id = %(project)b AND v.visitor = u.visitor"
+    " AND v.placed >= %(low)b AND v.placed <= %(high)b OFFSET 0) f"
+)
+BY_ID: Final = f"{_SELECT_VISITS} WHERE v.id = ANY(CAST(%b AS bigint[])) AND v.placed >= %b AND v.placed <= %b"
+KNOWN: Final = (
+    "SELECT s.project_id, s.event_id, s.received_day, s.fingerprint, s.event, s.visit_id, s.time"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[])) u (project_id, event_id)"
+    " JOIN seen s ON s.project_id = u.project_id AND s.event_id = u.event_id"
+)
+_SEEN_COLUMNS: Final = ("project_id", "event_id", "received_day", "fingerprint", "event", "visit_id", "time")
+SEEN_TYPES: Final = ["bytea" if name == "event_id" else "bigint" for name in _SEEN_COLUMNS]
+COPY_SEEN: Final = _copy("seen", _SEEN_COLUMNS)
+# One whose window is over; a row that is not as it was found is somebody else's by now.
+SEE_AGAIN: Final = (
+    "UPDATE seen SET received_day = %s, fingerprint = %s, event = %s, visit_id = %s, time = %s"
+    " WHERE project_id = %s AND event_id = %s AND received_day = %s"
+)
+ALIASES: Final = (
+    "SELECT a.project_id, a.visitor, a.visit_id, a.near"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[])) u (project_id, visitor)"
+    " JOIN alias a ON a.project_id = u.project_id AND a.visitor = u.visitor"
+)
+ENGAGE: Final = (
+    "UPDATE event e SET scroll_depth = greatest(e.scroll_depth, u.scroll_depth),"
+    " engaged_ms = e.engaged_ms + u.engaged_ms"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS smallint[]),"
+    " CAST(%b AS bigint[])) u (project_id, time, id, scroll_depth, engaged_ms)"
+    " WHERE e.project_id = u.project_id AND e.time = u.time AND e.id = u.id AND e.time >= %b AND e.time <= %b"
+)
+REKEY: Final = (
+    "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project)b AND time >= %(start)b AND time <= %(end)b"
+    " AND visit_id = %(id)b AND visitor <> %(visitor)b"
+)
+INSERT_WAITING: Final = (
+    f"INSERT INTO early_engagement (journal_id, id, {names(WAITING)}) VALUES (%s, %s{', %s' * len(WAITING)})"
+)
+
+
+def around(project_id: int, visitors: list[int], low: int, high: int) -> dict[str, Any]:
+    """The values of OF_VISITORS."""
+    return {"project": project_id, "visitors": visitors, "low": low, "high": high}
+
+
+def columns_of(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as lists of their columns; there has to be a row."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def visit_of(row: tuple[Any, ...]) -> Visit:
+    """A visit from its row."""
+    return Visit(*(*row[:_FIRST], row[_FIRST:]))
+
+
+def row_of_visit(visit: Visit) -> tuple[Any, ...]:
+    """The row of a visit that is stored for the first time: it is placed where it starts now."""
+    row = msgspec.structs.astuple(visit)
+    return (*row[:-1], *row[-1], visit.start)
+
+
+def row_of_event(row: StoredEvent, carried: tuple[int, ...]) -> tuple[Any, ...]:
+    """The row of an event, with what it carries of its visit."""
+    values = msgspec.structs.astuple(row)
+    return (*values[:2], as_bytes(row.event_id), *values[3:], *carried)
