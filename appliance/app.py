@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from appliance import clock
 from appliance.broadcast import Broadcast
 from appliance.config import Settings
-from appliance.errors import ConfigurationError, Invalid
+from appliance.errors import ConfigurationError, Invalid, StorageUnavailable
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
@@ -37,6 +37,7 @@ from appliance.scheduler import Job, repeat
 from appliance.storage import accounts, retention
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Condition
+from appliance.storage.location import sqlite_path
 from appliance.storage.open import database_of, database_url, query_engine_of
 from appliance.telemetry import Health
 from appliance.web.routes import build_site
@@ -45,6 +46,7 @@ from appliance.web.site_numbers import site_numbers
 log = structlog.get_logger(__name__)
 
 DISK_FREE_BYTES_MIN = 100 << 20
+DATABASE_SECONDS_MAX = 60  # at start
 
 
 class Appliance:
@@ -92,7 +94,7 @@ class Appliance:
     async def start(self) -> None:
         """Take the data folder, bring everything up. Raises DataFolderLocked, StorageUnavailable, DatabaseTooNew."""
         self._lock = lock_data_folder(self.settings.data_dir)
-        await self.database.open()
+        await self._open_database()
         await self._first_account()
         await self.registry.refresh()
         await self.salts.refresh(self.database, clock.now())
@@ -117,6 +119,19 @@ class Appliance:
             asyncio.create_task(self._hear_others()),
             *(asyncio.create_task(repeat(job)) for job in jobs),
         ]
+
+    async def _open_database(self) -> None:
+        """Connect; a server that is not there yet, as when both start together, is waited for."""
+        is_server = sqlite_path(database_url(self.settings)) is None
+        deadline = time.monotonic() + DATABASE_SECONDS_MAX
+        while True:
+            try:
+                return await self.database.open()
+            except StorageUnavailable as error:
+                if not is_server or time.monotonic() > deadline:
+                    raise
+                log.warning("the database is waited for", database=self.database.location, error=str(error))
+                await asyncio.sleep(1)
 
     async def stop(self) -> None:
         """Write what waits, empty the journal as far as time allows, close."""

@@ -18,7 +18,7 @@ PREFIX = "APPLIANCE_"
 
 _HELP = {
     "data_dir": "Folder of the database, journal, archive and backups.",
-    "database_url": "Where events are stored: empty for SQLite in the data folder, or sqlite:///path.",
+    "database_url": "Where events are stored: empty for SQLite in the data folder, sqlite:///path, or postgresql://...",
     "host": "Address to listen on.",
     "port": "Port to listen on.",
     "public_url": "How browsers reach the appliance, for snippets, links and cookies; empty: as the request says.",

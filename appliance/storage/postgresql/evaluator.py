@@ -30,9 +30,9 @@ WORK_MEMORY_MB: Final = 64  # for each sort and each table of groups of a statem
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 _SAMPLED: Final = """
-    SELECT EXISTS (SELECT 1 FROM event e WHERE e.project_id = %(project)s AND e.rate <> 1000000
+    SELECT EXISTS (SELECT 1 FROM event e WHERE e.project_id = %(project)s AND e.rate < 1000000
                    AND e.time >= %(start)s AND e.time < %(end)s)
-        OR EXISTS (SELECT 1 FROM visit v WHERE v.project_id = %(project)s AND v.rate <> 1000000
+        OR EXISTS (SELECT 1 FROM visit v WHERE v.project_id = %(project)s AND v.rate < 1000000
                    AND v.placed >= %(low_time)s AND v.placed < %(high_time)s
                    AND v."end" >= %(start)s AND v.start < %(end)s)
     """

@@ -16,6 +16,11 @@ from appliance.clock import DAY
 FILL: Final = {"visit": 70, "event": 95}
 COLUMNS: Final = {"event": "time", "visit": "placed"}
 CHUNK: Final = 7 * DAY
+# What tells that none of a thousand rows can be meant, so that they are not unpacked.
+SPARSE: Final = {
+    "visit": 'minmax(rate), minmax(start), minmax("end"), bloom(id)',
+    "event": 'minmax(rate), bloom(path), bloom(name), bloom("user"), bloom(visit_id)',
+}
 # So long after a chunk's end its rows become columns: hardly anything changes them any more.
 SETTLED: Final = 3 * DAY
 PARTITION: Final = 28 * DAY  # without columns there is less to gain from small ones, and planning takes longer
@@ -79,7 +84,7 @@ def make_hypertables(connection: Connection) -> None:
         connection.execute("SELECT set_integer_now_func(CAST(%s AS regclass), 'appliance_now')", (table,))
         connection.execute(
             f"ALTER TABLE {table} SET (timescaledb.enable_columnstore, timescaledb.segmentby = 'project_id',"
-            f" timescaledb.orderby = 'visitor, {column}')"
+            f" timescaledb.orderby = 'visitor, {column}', timescaledb.sparse_index = '{SPARSE[table]}')"
         )
         connection.execute(f"CALL add_columnstore_policy('{table}', after => CAST({SETTLED:d} AS BIGINT))")
 

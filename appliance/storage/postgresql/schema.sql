@@ -273,7 +273,7 @@ CREATE TABLE visit (
 ) PARTITION BY RANGE (placed);
 CREATE INDEX visit_id_placed ON visit (id, placed);
 CREATE INDEX visit_visitor ON visit (project_id, visitor, placed);
-CREATE INDEX visit_sampled ON visit (project_id, placed) WHERE rate <> 1000000;
+CREATE INDEX visit_sampled ON visit (project_id, placed) WHERE rate < 1000000;
 
 CREATE TABLE event (
   id              BIGINT  NOT NULL,
@@ -319,4 +319,4 @@ CREATE TABLE event (
   screen          INTEGER NOT NULL
 ) PARTITION BY RANGE (time);
 CREATE INDEX event_time ON event (project_id, time);
-CREATE INDEX event_sampled ON event (project_id, time) WHERE rate <> 1000000;
+CREATE INDEX event_sampled ON event (project_id, time) WHERE rate < 1000000;
