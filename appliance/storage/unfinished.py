@@ -3,7 +3,8 @@
 A row of `meta`, so that it comes and goes in transactions of the copy; its value is what the copy is of.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from appliance.errors import ConfigurationError
 
@@ -11,9 +12,9 @@ MARK: Final = "copy_from"
 SELECT_MARK: Final = f"SELECT value FROM meta WHERE name = '{MARK}'"
 
 
-def refuse(found: tuple[str, ...] | None) -> None:
+def refuse(found: Sequence[tuple[Any, ...]]) -> None:
     """Raises ConfigurationError when SELECT_MARK found a row."""
-    if found is not None:
+    for (source,) in found:
         raise ConfigurationError(
-            f"the database is an unfinished copy of {found[0]}: run `appliance copy` again, which goes on where it was"
+            f"the database is an unfinished copy of {source}: run `appliance copy` again, which goes on where it was"
         )

@@ -1,7 +1,7 @@
 """The copy itself: may be killed at any instant and run again, and the end is the same.
 
-Every slice is noted in the target together with its rows, with a digest of what the source had. Run again, the source is
-another snapshot, perhaps: slices that differ from it by now are removed first, all of them, because a visit may have
+Every slice is noted in the target together with its rows, with a digest of what the source had. Run again, the source
+may have changed meanwhile: slices that differ from it by now are removed first, all of them, because a visit may have
 moved from one to another; then what is missing is copied. Management tables are small beside that: they are copied
 whole, in one transaction, each time.
 """
@@ -109,7 +109,7 @@ class _Progress:
 
     def add(self, doing: str, events: int) -> None:
         self.events += events
-        self._tell(doing, self.events, self._total)
+        self._tell(doing, min(self.events, self._total), self._total)
 
 
 def _drop_changed(source: Source, target: Target, progress: _Progress) -> None:

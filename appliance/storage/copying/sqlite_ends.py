@@ -42,7 +42,9 @@ def newest_ids(connection: sqlite3.Connection) -> dict[str, int]:
     given = dict(connection.execute("SELECT s.name, s.seq FROM sqlite_sequence s"))
     given |= {
         name.removeprefix("newest_"): int(value)
-        for name, value in connection.execute("SELECT m.name, m.value FROM meta m WHERE m.name LIKE 'newest\\_%' ESCAPE '\\'")
+        for name, value in connection.execute(
+            "SELECT m.name, m.value FROM meta m WHERE m.name LIKE 'newest\\_%' ESCAPE '\\'"
+        )
     }
     newest = {}
     for table in (*NUMBERED, *_TABLES):

@@ -21,6 +21,7 @@ _SEALED: Final = (
     " ORDER BY 1"
 )
 COLUMNS: Final = ("project_id", "event_id", "received_day", "fingerprint", "event", "visit_id", "time")
+_RECEIVED_DAY, _EVENT, _VISIT_ID = map(COLUMNS.index, ("received_day", "event", "visit_id"))
 
 
 def places_of_seen(
@@ -47,12 +48,10 @@ def places_of_seen(
     cursor = connection.execute(_HOT)
     while rows := cursor.fetchmany(batch_rows):
         found = []
-        for *key, event, visit, time in rows:
-            if visit is None:
-                place = int(np.searchsorted(events, event)) if event else 0
-                visit, time = (int(visits[place]), int(times[place])) if event else (0, 0)
-            if event and not visit:
-                time = key[2] * DAY
-            row = (*key, event, visit, time)
-            found.append(tuple([row[place] for place in wanted]))
+        for row in rows:
+            if row[_VISIT_ID] is None and row[_EVENT]:
+                place = int(np.searchsorted(events, row[_EVENT]))
+                time = int(times[place]) if visits[place] else row[_RECEIVED_DAY] * DAY
+                row = (*row[:_VISIT_ID], int(visits[place]), time)  # noqa: PLW2901
+            found.append(tuple([row[place] or 0 if place >= _VISIT_ID else row[place] for place in wanted]))
         yield found

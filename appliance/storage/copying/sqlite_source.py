@@ -24,8 +24,7 @@ from appliance.storage.unfinished import SELECT_MARK, refuse
 # Floor division: that of SQL goes towards zero.
 _DAY_OF_START: Final = f"CASE WHEN v.start < 0 THEN (v.start + 1) / {DAY} - 1 ELSE v.start / {DAY} END"
 _LAY_OUT: Final = (
-    "CREATE TEMP TABLE hot_visit (project_id INTEGER, day INTEGER, id INTEGER, PRIMARY KEY (project_id, day, id))"
-    " WITHOUT ROWID",
+    "CREATE TEMP TABLE hot_visit (project_id INT, day INT, id INT, PRIMARY KEY (project_id, day, id)) WITHOUT ROWID",
     f"INSERT INTO temp.hot_visit SELECT v.project_id, {_DAY_OF_START}, v.id FROM visit v ORDER BY 1, 2, 3",
     "CREATE TEMP TABLE hot_event (visit_id INTEGER, id INTEGER, PRIMARY KEY (visit_id, id)) WITHOUT ROWID",
     "INSERT INTO temp.hot_event SELECT e.visit_id, e.id FROM event e ORDER BY 1, 2",
@@ -65,7 +64,7 @@ class SqliteSource:
             self._connection.execute("PRAGMA temp_store=FILE")
             self._connection.execute("BEGIN")
             check_version(self._connection, path)
-            refuse(self._connection.execute(SELECT_MARK).fetchone())
+            refuse(self._connection.execute(SELECT_MARK).fetchall())
             self._chunks = chunks(self._connection, "1", ())
             for statement in _LAY_OUT:
                 self._connection.execute(statement)

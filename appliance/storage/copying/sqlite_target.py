@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from appliance.errors import ConfigurationError, StorageUnavailable
-from appliance.storage.copying.ends import EVENT, SPAN, VISIT, Row, Slice, Totals
+from appliance.errors import ConfigurationError
+from appliance.storage.copying.ends import EVENT, VISIT, Row, Slice, Totals
 from appliance.storage.copying.sqlite_ends import count_carried, identity_of, totals
-from appliance.storage.copying.tables import SLICE_NOTE, TABLES, carried
+from appliance.storage.copying.tables import SLICE_NOTE, carried
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.writer import WriteConnection, connect
 from appliance.storage.unfinished import MARK, SELECT_MARK
@@ -17,7 +17,6 @@ from appliance.storage.unfinished import MARK, SELECT_MARK
 T = TypeVar("T")
 
 _NOTES: Final = f"SELECT m.name, m.value FROM meta m WHERE substr(m.name, 1, {len(SLICE_NOTE)}) = '{SLICE_NOTE}'"
-# What PostgreSQL has beside.
 _GONE: Final = "SELECT g.id FROM temp.gone g"
 
 
@@ -46,6 +45,7 @@ class SqliteTarget:
         self._reader = connect(path)
         self._connection: sqlite3.Connection  # inside a transaction
         self._columns: dict[str, list[str]] = {}
+        self._waiting = 0
 
     def unfinished(self) -> str | None:
         row = self._reader.execute(SELECT_MARK).fetchone()

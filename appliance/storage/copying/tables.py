@@ -1,8 +1,8 @@
 """Which tables a copy carries whole, and which rows of them.
 
 Not carried is what an engine keeps for itself and makes anew: `claim` (which drain holds whom), `change` (for readers
-that keep rows in memory), `blank` (scratch of wiping), `chunk` and `chunk_column` (visits and events are carried as rows
-and sealed again), and most of `rollup`.
+that keep rows in memory), `blank` (scratch of wiping), `chunk` and `chunk_column` (visits and events are carried as
+rows, and sealed again), and most of `rollup`.
 """
 
 from typing import Final

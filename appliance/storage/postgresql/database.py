@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from appliance.errors import ConfigurationError
 from appliance.storage.interface import Counts, Params, Row
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.postgresql.rows import SPAN
+from appliance.storage.unfinished import SELECT_MARK, refuse
 
 _STORED: Final = """
     WITH event AS (SELECT x.* FROM event x
@@ -32,6 +34,11 @@ class PostgresqlDatabase(Pool):
     async def open(self) -> None:
         await asyncio.to_thread(migrate, self.url)
         await super().open()
+        try:
+            refuse(await self.read(SELECT_MARK))
+        except ConfigurationError:
+            await self.close()
+            raise
 
     async def stream_stored(
         self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000
