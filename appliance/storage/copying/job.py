@@ -116,6 +116,7 @@ def _drop_changed(source: Source, target: Target, progress: _Progress) -> None:
     """Remove slices that are no longer what the source has."""
     changed = []
     for slice_, noted in target.done().items():
+        progress.add("comparing", 0)
         digest = Digest()
         for rows in source.visits_of(slice_):
             digest.add(rows)
@@ -130,6 +131,7 @@ def _drop_changed(source: Source, target: Target, progress: _Progress) -> None:
 
 def _copy_missing(source: Source, target: Target, progress: _Progress) -> None:
     done = target.done()
+    progress.add("copying", 0)
     missing = deque(slice_ for slice_ in source.slices() if slice_ not in done)
 
     def some() -> None:
