@@ -40,6 +40,14 @@ class Slice(NamedTuple):
         return self.start + DAY
 
 
+class Piece(NamedTuple):
+    """Some visits, as rows of VISIT, and some events, of whichever visits, as rows of EVENT and CARRIED with their ids
+    packed (storage/event_ids.py)."""
+
+    visits: Sequence[Row]
+    events: Sequence[Row]
+
+
 class Totals(NamedTuple):
     """What plain counting says of a project; revenue is summed over currencies, as a check and no more."""
 
@@ -68,12 +76,8 @@ class Source(Protocol):
         """All that may have visits, in order."""
         ...
 
-    def visits_of(self, slice_: Slice) -> Iterator[Sequence[Row]]:
-        """Rows of VISIT."""
-        ...
-
-    def events_of(self, slice_: Slice) -> Iterator[Sequence[Row]]:
-        """Rows of EVENT and CARRIED. Event ids are packed (storage/event_ids.py)."""
+    def rows_of(self, slice_: Slice) -> Iterator[Piece]:
+        """All of a slice, in whatever order."""
         ...
 
     def table(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Row]]:

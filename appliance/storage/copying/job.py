@@ -9,12 +9,13 @@ whole, in one transaction, each time.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
 
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import NOTHING, Row, Slice, Source, Target, Totals
+from appliance.storage.copying.ends import NOTHING, Piece, Slice, Source, Target, Totals
 from appliance.storage.copying.tables import tables_of
 
 TRANSACTION_ROWS: Final = 50_000  # a transaction takes slices until it has so many; one slice may have more
@@ -118,11 +119,9 @@ def _drop_changed(source: Source, target: Target, progress: _Progress) -> None:
     for slice_, noted in target.done().items():
         progress.add("comparing", 0)
         digest = Digest()
-        for rows in source.visits_of(slice_):
-            digest.add(rows)
-        for rows in source.events_of(slice_):
-            digest.add(rows)
-            progress.add("comparing", len(rows))
+        for piece in source.rows_of(slice_):
+            digest.add(piece)
+            progress.add("comparing", len(piece.events))
         if str(digest) != noted:
             changed.append(slice_)
     if changed:
@@ -146,13 +145,11 @@ def _copy_missing(source: Source, target: Target, progress: _Progress) -> None:
 def _copy_slice(source: Source, target: Target, slice_: Slice, progress: _Progress) -> int:
     """Gives how many rows it has."""
     digest = Digest()
-    for rows in source.visits_of(slice_):
-        target.add_visits(rows)
-        digest.add(rows)
-    for rows in source.events_of(slice_):
-        target.add_events(rows)
-        digest.add(rows)
-        progress.add("copying", len(rows))
+    for piece in source.rows_of(slice_):
+        target.add_visits(piece.visits)
+        target.add_events(piece.events)
+        digest.add(piece)
+        progress.add("copying", len(piece.events))
     if digest.rows:
         target.note(slice_, str(digest))
     return digest.rows
@@ -173,10 +170,10 @@ class Digest:
         self.rows = 0
         self._sum = 0
 
-    def add(self, rows: Sequence[Row]) -> None:
-        self.rows += len(rows)
+    def add(self, piece: Piece) -> None:
         encode = msgspec.msgpack.Encoder().encode
-        for row in rows:
+        for row in chain(piece.visits, piece.events):
+            self.rows += 1
             self._sum += int.from_bytes(blake2b(encode(row), digest_size=16).digest(), "big")
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from appliance.clock import DAY
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import BATCH_ROWS, EVENT_ID, SPAN, Row, Slice, Totals
+from appliance.storage.copying.ends import BATCH_ROWS, EVENT_ID, SPAN, Piece, Row, Slice, Totals
 from appliance.storage.copying.postgresql_ends import (
     EVENTS,
     VISITS,
@@ -73,12 +73,11 @@ class PostgresqlSource:
     def slices(self) -> list[Slice]:
         return [Slice(*row) for row in self._connection.execute(_SLICES)]
 
-    def visits_of(self, slice_: Slice) -> Iterator[Sequence[Row]]:
-        return self._batches(_VISITS.format(slice_), self._types["visit"])
-
-    def events_of(self, slice_: Slice) -> Iterator[Sequence[Row]]:
+    def rows_of(self, slice_: Slice) -> Iterator[Piece]:
+        for rows in self._batches(_VISITS.format(slice_), self._types["visit"]):
+            yield Piece(rows, ())
         for rows in self._batches(_EVENTS.format(slice_), self._types["event"]):
-            yield [_packed(row, EVENT_ID) for row in rows]
+            yield Piece((), [_packed(row, EVENT_ID) for row in rows])
 
     def table(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Row]]:
         # In journal order, for an engine that numbers what waits anew.

@@ -147,6 +147,8 @@ class PostgresqlTarget:
         return self._columns[table]
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         types = self._types(table)
         statement = f"COPY {table} ({names(columns)}) FROM STDIN (FORMAT BINARY)"
         with self._connection.cursor() as cursor, cursor.copy(statement.encode()) as out:

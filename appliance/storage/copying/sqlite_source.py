@@ -11,7 +11,7 @@ from typing import Final
 
 from appliance.clock import DAY, now
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import BATCH_ROWS, CARRIED, EVENT, VISIT, Row, Slice, Totals
+from appliance.storage.copying.ends import BATCH_ROWS, CARRIED, EVENT, VISIT, Piece, Row, Slice, Totals
 from appliance.storage.copying.sqlite_ends import check_version, count_carried, identity_of, newest_ids, totals
 from appliance.storage.copying.sqlite_seen import places_of_seen
 from appliance.storage.copying.tables import carried
@@ -45,7 +45,7 @@ _EVENTS: Final = (
     " WHERE h.project_id = ? AND h.day = ?"
 )
 _START, *_OF_VISIT = (VISIT_COLUMNS.index(name) for name in ("start", *CARRIED))
-_CHUNKS_KEPT: Final = 2  # as rows; 50 MB each when full. Those of neighbouring days share the one that reaches over.
+_CHUNKS_KEPT: Final = 2  # as rows; 50 MB each when full. Neighbouring days may share one.
 _VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
 
 
@@ -85,19 +85,14 @@ class SqliteSource:
         hot = self._connection.execute("SELECT DISTINCT h.project_id, h.day FROM temp.hot_visit h")
         return sorted({*self._by_slice, *(Slice(*row) for row in hot)})
 
-    def visits_of(self, slice_: Slice) -> Iterator[Sequence[Row]]:
+    def rows_of(self, slice_: Slice) -> Iterator[Piece]:
         for chunk in self._by_slice.get(slice_, ()):
-            visits, _ = self._rows_of(chunk)
-            if there := visits.get(slice_.day):
-                yield there
-        yield from self._batches(_VISITS, slice_)
-
-    def events_of(self, slice_: Slice) -> Iterator[Sequence[Row]]:
-        for chunk in self._by_slice.get(slice_, ()):
-            _, events = self._rows_of(chunk)
-            if there := events.get(slice_.day):
-                yield there
-        yield from self._batches(_EVENTS, slice_)
+            visits, events = self._rows_of(chunk)
+            yield Piece(visits.get(slice_.day, ()), events.get(slice_.day, ()))
+        for rows in self._batches(_VISITS, slice_):
+            yield Piece(rows, ())
+        for rows in self._batches(_EVENTS, slice_):
+            yield Piece((), rows)
 
     def table(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Row]]:
         if table == "seen" and "visit_id" in columns:
