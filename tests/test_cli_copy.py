@@ -108,6 +108,21 @@ def test_killed_and_run_again(tmp_path: Path, postgresql: servers.Server) -> Non
     assert "ok   project 1 events: 500 copied 500" in done.stdout or "already" in done.stderr
 
 
+@pytest.mark.parametrize("target", ["postgresql://ann:secret@127.0.0.1:1/nowhere", "nothing://here", "text.db"])
+def test_what_cannot_be_used_is_one_line(tmp_path: Path, target: str) -> None:
+    (tmp_path / "text.db").write_text("no database\n" * 1000)
+    assert run("--from", "a.db", "--to", "b.db", cwd=tmp_path).stderr == "appliance: there is no database a.db\n"
+    made = subprocess.run(
+        [sys.executable, "-m", "appliance", "--data-dir", tmp_path, "project", "create", "Site"], capture_output=True
+    )
+    assert made.returncode == 0
+    done = run("--from", "appliance.db", "--to", target, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("appliance: ")
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [("--from", "a.db"), ("--to", "a.db")])
 def test_both_ends_have_to_be_named(arguments: tuple[str, ...]) -> None:
     assert "Missing option" in run(*arguments).stderr

@@ -229,6 +229,49 @@ def _purge(connection: Any) -> None:
     connection.execute("INSERT INTO wanderer VALUES (1, 11, 5)")
 
 
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_a_visit_that_grew_into_the_day_before_its_place(place: Place, new: Callable[[str], str], engine: str) -> None:
+    first, late = pageview(12 * 60 + 5), pageview(11 * 60 + 50)  # after midnight and before
+    url, back, again = new(engine), new("sqlite"), new(engine)
+    copied(url_of(place), url)
+    for one in (first, late, pageview(12 * 60 + 30)):
+        applied(url, one)
+    with psycopg.connect(url) as connection:
+        placed = connection.execute("SELECT start, placed, events FROM visit").fetchall()
+    assert placed == [(late.time, first.time, 3)]
+    for target in (back, again):
+        assert copied(url, target).equal
+        assert all_rows(target, url_of(place)) == all_rows(url, url_of(place))
+
+
+@pytest.mark.usefixtures("small_steps")
+@pytest.mark.parametrize("engine", ["sqlite", "timescaledb"])
+def test_what_is_written_meanwhile_is_not_seen(place: Place, new: Callable[[str], str], engine: str) -> None:
+    fill(place)
+    there, calm, busy = url_of(place), new("sqlite"), new("sqlite")
+    if engine != "sqlite":
+        there = new(engine)
+        copied(url_of(place), there)
+    copied(there, calm)
+    minutes = itertools.count(2000)
+
+    def meanwhile(target: Target) -> None:
+        real = target.note
+
+        def note(slice_: Any, digest: str) -> None:
+            applied(there, pageview(next(minutes), f"/{next(minutes)}"), pageview(-next(minutes), visitor=88))
+            if engine == "sqlite":
+                place.unseal_all()
+            real(slice_, digest)
+
+        target.note = note  # type: ignore[method-assign]
+
+    assert copied(there, busy, meddle=meanwhile).equal
+    assert next(minutes) > 2020
+    assert all_rows(busy, url_of(place)) == all_rows(calm, url_of(place))
+    assert all_rows(there, url_of(place)) != all_rows(calm, url_of(place))
+
+
 # ---------------------------------------------------------------- killed, and run again
 
 
