@@ -60,6 +60,7 @@ class Appliance:
         self.database = database_of(settings)
         self.evaluator = query_engine_of(settings)
         self.condition = Condition("", 0, 0)
+        self.database_error: str | None = None
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)
         self.registry = Registry(self.database)
@@ -105,7 +106,7 @@ class Appliance:
         for remark in self.condition.remarks:
             log.warning(remark, database=self.database.location)
         jobs = [
-            Job("condition", 60, self._look_at_database),
+            Job("condition", 10, self._look_at_database),
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
@@ -227,7 +228,12 @@ class Appliance:
         return [self.stored_minutes[minute] for minute in range(running - 59, running + 1)]
 
     async def _look_at_database(self) -> None:
-        self.condition = await self.database.condition()
+        try:
+            self.condition = await self.database.condition()
+            self.database_error = None
+        except StorageUnavailable as error:
+            self.database_error = str(error)
+            raise
 
     async def _seal(self) -> None:
         await self.database.seal()
@@ -246,6 +252,8 @@ class Appliance:
         problems = []
         if self.journal.failure is not None:
             problems.append(f"the journal cannot be written: {self.journal.failure}")
+        if self.database_error is not None:
+            problems.append(f"the database cannot be read: {self.database_error}")
         if self.drain.error is not None:
             problems.append(f"the database takes no events: {self.drain.error}")
         if self.drain.lag_seconds > self.settings.lag_seconds_max:

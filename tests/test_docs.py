@@ -69,7 +69,8 @@ def test_documented_commands_and_options_exist() -> None:
     known = commands(cli)
     for path in PAGES:
         for line in re.findall(
-            r"\bappliance ((?:project|key|user|serve|demo|status|drain|migrate|seal|purge|erase|rollups)\b[^`\n#|&]*)",
+            r"\bappliance ((?:project|key|user|serve|demo|status|drain|migrate|seal|purge|erase|copy|rollups)\b"
+            r"[^`\n#|&]*)",
             path.read_text("utf-8"),
         ):
             words = line.split()

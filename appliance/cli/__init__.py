@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from appliance import __version__
+from appliance.cli.copy import copy
 from appliance.cli.data import erase, purge, seal
 from appliance.cli.key import key
 from appliance.cli.operation import drain, migrate, serve, status, verify
@@ -34,5 +35,5 @@ def cli(context: click.Context, data_dir: Path | None) -> None:
     context.obj = data_dir
 
 
-for command in (serve, project, key, user, status, verify, migrate, drain, seal, rollups, purge, erase, demo):
+for command in (serve, project, key, user, status, verify, migrate, drain, seal, rollups, purge, erase, copy, demo):
     cli.add_command(command)

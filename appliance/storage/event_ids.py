@@ -65,3 +65,10 @@ def as_bytes(packed: bytes | str) -> bytes:
         return packed
     text = packed.encode() + b"\0"
     return text + b"\0" if len(text) in (10, 16) else text
+
+
+def from_bytes(stored: bytes) -> bytes | str:
+    """What `pack` gave, from what `as_bytes` made of it."""
+    if len(stored) in (10, 16) or not stored:
+        return stored
+    return stored.rstrip(b"\0").decode()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.storage.event_ids import mint, pack, unpack
+from appliance.storage.event_ids import as_bytes, from_bytes, mint, pack, unpack
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,12 @@ def test_minted_ids_are_own_unique_and_ordered_by_time() -> None:
     assert all(len(pack(i)) == 10 for i in ids)
     assert len({mint(1_700_000_000_000) for _ in range(2000)}) == 2000
     assert uuid.UUID(unpack(pack(str(uuid.uuid4()))))
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+    | st.uuids().map(str)
+    | st.from_regex(r"[0-9a-z]{14}", fullmatch=True)
+)
+def test_what_a_column_of_bytes_holds_becomes_the_packed_form_again(event_id: str) -> None:
+    assert from_bytes(as_bytes(pack(event_id))) == pack(event_id)

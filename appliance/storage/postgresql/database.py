@@ -6,6 +6,7 @@ from typing import Final
 
 from appliance import clock
 from appliance.clock import HOUR
+from appliance.errors import ConfigurationError
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.postgresql import columnstore, maintenance
 from appliance.storage.postgresql.announcements import announcements
@@ -13,6 +14,7 @@ from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.postgresql.statements import SPAN
+from appliance.storage.unfinished import SELECT_MARK, refuse
 
 _STORED: Final = """
     WITH event AS (SELECT x.* FROM event x
@@ -49,6 +51,11 @@ class PostgresqlDatabase(Pool):
     async def open(self) -> None:
         await asyncio.to_thread(migrate, self.url)
         await super().open()
+        try:
+            refuse(await self.read(SELECT_MARK))
+        except ConfigurationError:
+            await self.close()
+            raise
 
     async def read_recent(self, sql: str, since: int) -> list[Row]:
         now = clock.now()

@@ -13,6 +13,8 @@ from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_erro
 
 CONNECTIONS_MAX: Final = 6
 WAIT_SECONDS: Final = 5.0
+# Once nobody got a connection in that time, the next need not wait as long to hear the same.
+WAIT_SECONDS_AWAY: Final = 1.0
 # Then the pool gives up, and tries again for the next who asks: its pauses double, so it would come back as late again
 # as the database was away.
 RECONNECT_SECONDS: Final = 2.0
@@ -27,6 +29,7 @@ class Pool:
         """`wait_seconds`: for a connection, before the database is said to be unavailable."""
         self.url = url
         self._wait_seconds = wait_seconds
+        self._is_away = False
         self._pool = AsyncConnectionPool[Connection](
             url,
             kwargs=OPTIONS,
@@ -88,9 +91,12 @@ class Pool:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            async with self._pool.connection() as connection:
+            timeout = min(WAIT_SECONDS_AWAY, self._wait_seconds) if self._is_away else self._wait_seconds
+            async with self._pool.connection(timeout=timeout) as connection:
+                self._is_away = False
                 yield connection
         except PoolTimeout as error:
+            self._is_away = True
             raise StorageUnavailable("the database does not answer, or has too much to do") from error
         except psycopg.Error as error:
             raise storage_error(error) from error

@@ -11,13 +11,14 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
-from appliance.errors import StorageUnavailable
+from appliance.errors import ConfigurationError, StorageUnavailable
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.projects import DELETED_MARK
 from appliance.storage.sqlite.aside import run_aside
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.stored import count_stored, stored_rows
 from appliance.storage.sqlite.writer import Writer, connect, storage_error
+from appliance.storage.unfinished import SELECT_MARK, refuse
 
 READERS = 2
 # Of the newest rows as many as an hour or two has on all but the busiest servers.
@@ -61,6 +62,11 @@ class SqliteDatabase:
             raise storage_error(error) from error
         except OSError as error:
             raise StorageUnavailable(f"cannot use {self.path}: {error}") from error
+        try:
+            refuse(await self.read(SELECT_MARK))
+        except ConfigurationError:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         for reader in self._all_readers:
