@@ -19,6 +19,7 @@ from appliance.queries.filters import AllOf, Leaf
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
 from appliance.queries.reports import Reports
+from appliance.storage.evaluation import QueryEngine
 from appliance.storage.sqlite.evaluator import Evaluator
 from perf.dataset import DAY, DAYS, START, Dataset, make
 from perf.figures import table
@@ -51,13 +52,13 @@ async def _measure(path: Path, data: Dataset, others: Sequence[Peer]) -> None:
     ours = Ours(path)
     for name, days in (("30 days", 30), ("12 months", 365)):
         began = time.perf_counter()
-        await ours.ask(_question(data, name, (), days, 0))
+        await ours.ask(question_of(data, name, (), days, 0))
         print(f"the worker's very first question, {name}: {time.perf_counter() - began:.2f} s")
         print(f"the query worker's memory: {ours.memory()}")
         await ours.restart()
     rows = []
     for name, filters, days in QUESTIONS:
-        asked = [_question(data, name, filters, days, turn) for turn in range(TIMES)]
+        asked = [question_of(data, name, filters, days, turn) for turn in range(TIMES)]
         first, again = await ours.times(asked)
         beside = []
         for peer in others:
@@ -91,7 +92,7 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], int], ...] = (
 )
 
 
-def _question(data: Dataset, name: str, filters: Sequence[str], days: int, turn: int) -> Question:
+def question_of(data: Dataset, name: str, filters: Sequence[str], days: int, turn: int) -> Question:
     """The turn-th of such questions: other days, other values."""
     if days < DAYS:
         last = data.end - turn * DAY
@@ -100,22 +101,17 @@ def _question(data: Dataset, name: str, filters: Sequence[str], days: int, turn:
     return Question(f"{name} {turn}", START, START + MONTH_ENDS[-1 - turn] * DAY, dict.fromkeys(filters, 2 + turn))
 
 
-class Ours:
-    """The appliance's own engine, asked as a page asks it."""
+class Asked:
+    """An engine of the appliance, asked as a page asks it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._start()
+    def __init__(self, engine: QueryEngine) -> None:
         self.answers: dict[str, Answer] = {}
+        self.use(engine)
 
-    def _start(self) -> None:
-        self._engine = Evaluator(self._path, temp_directory=self._path.parent / "tmp", timeout_seconds=600)
-        self._reports = Reports(self._engine)
-
-    async def restart(self) -> None:
-        """Begin with a worker that knows nothing."""
-        await self._engine.close()
-        self._start()
+    def use(self, engine: QueryEngine) -> None:
+        """Ask this one from now on."""
+        self.engine = engine
+        self._reports = Reports(engine)
 
     async def times(self, asked: Sequence[Question]) -> tuple[float, float]:
         """Seconds of a question's first and second time; what only the very first question costs is left out."""
@@ -141,14 +137,31 @@ class Ours:
             name: [row.values[0] for row in found.rows] for name, found in zip(PANELS, tables, strict=True)
         }
 
+    async def close(self) -> None:
+        await self.engine.close()
+
+
+class Ours(Asked):
+    """The engine of a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        super().__init__(self._fresh())
+
+    def _fresh(self) -> Evaluator:
+        self._evaluator = Evaluator(self._path, temp_directory=self._path.parent / "tmp", timeout_seconds=600)
+        return self._evaluator
+
+    async def restart(self) -> None:
+        """Begin with a worker that knows nothing."""
+        await self.close()
+        self.use(self._fresh())
+
     def memory(self) -> str:
-        assert self._engine.worker_pid is not None
-        status = Path(f"/proc/{self._engine.worker_pid}/status").read_text()
+        assert self._evaluator.worker_pid is not None
+        status = Path(f"/proc/{self._evaluator.worker_pid}/status").read_text()
         mb = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in status.splitlines() if line.endswith(" kB")}
         return f"{mb['RssAnon']} MB of its own, {mb['RssFile']} MB of the file; at most {mb['VmHWM']} MB together"
-
-    async def close(self) -> None:
-        await self._engine.close()
 
 
 def _same(ours: Answer, theirs: Answer, where: str) -> None:

@@ -1,0 +1,94 @@
+"""Measures dashboards on TimescaleDB and on plain PostgreSQL beside SQLite: `python -m perf.servers --events 1000000`.
+
+The servers are Debian's, started by this run, with TimescaleDB where it is installed; on plain PostgreSQL the events
+stand in partitions, as rows, with the product's indexes. All engines answer the same dashboards (queries.py), and have
+to agree.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+
+from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
+from perf.dataset import Dataset, make
+from perf.figures import table
+from perf.on_servers import compress, fill
+from perf.queries import QUESTIONS, TIMES, Asked, Ours, question_of
+from perf.stored import make_file
+from tests.postgresql import has_timescaledb, programs, server
+
+SETTINGS = {"shared_buffers": "2GB", "effective_cache_size": "8GB", "max_wal_size": "8GB", "random_page_cost": "1.1"}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m perf.servers", description=__doc__)
+    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--keep", type=Path, metavar="FOLDER", help="a file of perf.queries, made where there is none")
+    chosen = options.parse_args()
+    if programs() is None:
+        raise SystemExit("PostgreSQL is not installed")
+    data = make(chosen.events, chosen.seed)
+    print(f"{len(data.event['id']):,} events, {len(data.visit['id']):,} visits, load {os.getloadavg()[0]:.2f}")
+    with ExitStack() as stack:
+        folder = chosen.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-perf-")))
+        if not (folder / "appliance.db").exists():
+            folder.mkdir(exist_ok=True)
+            make_file(folder / "appliance.db", data)
+        urls = {}
+        if has_timescaledb():
+            urls["TimescaleDB"] = stack.enter_context(_filled(data, timescaledb=True))
+        urls["PostgreSQL"] = stack.enter_context(_filled(data, timescaledb=False))
+        asyncio.run(_measure(folder / "appliance.db", urls, data))
+
+
+@contextmanager
+def _filled(data: Dataset, *, timescaledb: bool) -> Iterator[str]:
+    """The URL of a database with the dataset, of which all that is over is in the columnstore."""
+    with server(timescaledb=timescaledb, **SETTINGS) as started:
+        url = started.new_database()
+        began = time.perf_counter()
+        fill(url, data)
+        filled = time.perf_counter()
+        if timescaledb:
+            compress(url)
+        with psycopg.connect(url) as connection:
+            (nbytes,) = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        print(
+            f"{'TimescaleDB' if timescaledb else 'PostgreSQL'}: filled in {filled - began:.0f} s, moved to columns in"
+            f" {time.perf_counter() - filled:.0f} s, {nbytes / len(data.event['id']):.1f} bytes an event"
+        )
+        yield url
+
+
+async def _measure(path: Path, urls: dict[str, str], data: Dataset) -> None:
+    engines: dict[str, Asked] = {"SQLite": Ours(path)}
+    engines |= {name: Asked(PostgresqlEvaluator(url, timeout_seconds=600)) for name, url in urls.items()}
+    rows = []
+    for name, filters, days in QUESTIONS:
+        asked = [question_of(data, name, filters, days, turn) for turn in range(TIMES)]
+        times = {engine: await one.times(asked) for engine, one in engines.items()}
+        answers = {repr(one.answers[asked[0].name]) for one in engines.values()}
+        if len(answers) != 1:
+            raise SystemExit(f"{name}: the engines do not agree: {answers}")
+        cells = [f"{1000 * seconds:.0f}" for first_again in times.values() for seconds in first_again]
+        ratio = times["TimescaleDB"][0] / times["PostgreSQL"][0] if "TimescaleDB" in times else float("nan")
+        rows.append((name, *cells, f"{ratio:.2f}"))
+        print(rows[-1], flush=True)
+    head = ["dashboard, ms"]
+    for engine in engines:
+        head += [f"{engine}, first", "again"]
+    print(table([*head, "TimescaleDB ÷ PostgreSQL"], rows))
+    for one in engines.values():
+        await one.close()
+
+
+if __name__ == "__main__":
+    main()
