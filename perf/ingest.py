@@ -153,9 +153,9 @@ def _main_run(bare: Bare, ours: Appliance, lengths: Lengths, rate: int) -> list[
     key = ours.project.public_key
     began = ours.counters()
     limit = _limit(bare, key, lengths)
-    single, single_lag = _loaded(ours, MAIN, lengths.main)
-    ids, _ = _loaded(ours, Load("ids", 64), max(2, lengths.main // 3))
-    batch, batch_lag = _loaded(ours, BATCH, max(2, lengths.main // 3))
+    single, single_lag = loaded(ours, MAIN, lengths.main)
+    ids, _ = loaded(ours, Load("ids", 64), max(2, lengths.main // 3))
+    batch, batch_lag = loaded(ours, BATCH, max(2, lengths.main // 3))
     limit = (limit + _limit(bare, key, lengths)) / 2
     quiet = open_loop.run(
         ours.port, open_loop.single_requests(key), rate=rate, seconds=lengths.open_loop, connections=64
@@ -177,7 +177,7 @@ def _main_run(bare: Bare, ours: Appliance, lengths: Lengths, rate: int) -> list[
         ("the same, ids of the client's", f"{ids.per_second / limit:.2f}", ""),
         (
             "stored events/s in batches of 100 ÷ bare",
-            f"{_stored_rate(batch, batch_lag) / limit:.2f}",
+            f"{stored_rate(batch, batch_lag) / limit:.2f}",
             "must 1.2, goal 1.6",
         ),
         ("CPU µs a single, by process", _cpu(single.cpu_us), "<= 30 in serving"),
@@ -200,14 +200,14 @@ def _limit(bare: Bare, key: str, lengths: Lengths) -> float:
     return closed_loop.run(bare, MAIN, key, max(2, lengths.main // 4)).per_second
 
 
-def _loaded(ours: Appliance, load: Load, seconds: int) -> tuple[Rate, float]:
+def loaded(ours: Appliance, load: Load, seconds: int) -> tuple[Rate, float]:
     """The rate, and how long the database took to catch up."""
     found = closed_loop.run(ours, load, ours.project.public_key, seconds)
     _warn_of_errors(found, load.kind)
     return found, ours.wait_until_drained()
 
 
-def _stored_rate(rate: Rate, lag_seconds: float) -> float:
+def stored_rate(rate: Rate, lag_seconds: float) -> float:
     """Events a second until the last one was in the database."""
     return rate.requests * BATCH.events / (rate.seconds + lag_seconds)
 

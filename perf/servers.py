@@ -1,4 +1,6 @@
-"""Measures dashboards on TimescaleDB and on plain PostgreSQL beside SQLite: `python -m perf.servers --events 1000000`.
+"""Measures TimescaleDB and plain PostgreSQL beside SQLite: `python -m perf.servers --events 1000000`.
+
+With `--stored` instead how many events a second are stored in batches, beside requests of bare uvicorn.
 
 The servers are Debian's, started by this run, with TimescaleDB where it is installed; on plain PostgreSQL the events
 stand in partitions, as rows, with the product's indexes. All engines answer the same dashboards (queries.py), and have
@@ -17,9 +19,13 @@ from pathlib import Path
 import psycopg
 
 from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
+from perf import closed_loop
+from perf.closed_loop import Load
 from perf.dataset import Dataset, make
 from perf.figures import table
+from perf.ingest import MAIN, loaded, stored_rate
 from perf.on_servers import compress, fill
+from perf.processes import Appliance, Bare
 from perf.queries import QUESTIONS, TIMES, Asked, Ours, question_of
 from perf.stored import make_file
 from tests.postgresql import has_timescaledb, programs, server
@@ -32,9 +38,14 @@ def main() -> None:
     options.add_argument("--events", type=int, default=1_000_000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--keep", type=Path, metavar="FOLDER", help="a file of perf.queries, made where there is none")
+    options.add_argument("--stored", action="store_true", help="measure storing instead of dashboards")
+    options.add_argument("--seconds", type=int, default=20, help="of each load that is stored")
     chosen = options.parse_args()
     if programs() is None:
         raise SystemExit("PostgreSQL is not installed")
+    if chosen.stored:
+        _measure_storing(chosen.seconds)
+        return
     data = make(chosen.events, chosen.seed)
     print(f"{len(data.event['id']):,} events, {len(data.visit['id']):,} visits, load {os.getloadavg()[0]:.2f}")
     with ExitStack() as stack:
@@ -66,6 +77,34 @@ def _filled(data: Dataset, *, timescaledb: bool) -> Iterator[str]:
             f" {time.perf_counter() - filled:.0f} s, {nbytes / len(data.event['id']):.1f} bytes an event"
         )
         yield url
+
+
+def _measure_storing(seconds: int) -> None:
+    """Batches of 100 events over 64 connections, without and with ids of the client's."""
+    closed_loop.check()
+    engines = {"SQLite": None, **({"TimescaleDB": True} if has_timescaledb() else {}), "PostgreSQL": False}
+    rows = []
+    for kind in ("batch", "batchids"):
+        load = Load(kind, 64)
+        for name, timescaledb in engines.items():
+            with ExitStack() as stack:
+                settings = {}
+                if timescaledb is not None:
+                    # As an operator runs it: a commit that was answered is on the disk.
+                    durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+                    started = stack.enter_context(server(timescaledb=timescaledb, **SETTINGS, **durable))
+                    settings["database_url"] = started.new_database()
+                bare, ours = stack.enter_context(Bare()), stack.enter_context(Appliance(**settings))
+                limit = closed_loop.run(bare, MAIN, ours.project.public_key, max(2, seconds // 4)).per_second
+                found, lag = loaded(ours, load, seconds)
+                stored = stored_rate(found, lag)
+                cpu = found.cpu_us.get("drain", 0.0) / load.events
+                rows.append(
+                    (name, kind, f"{stored:,.0f}", f"{lag:.1f}", f"{limit:,.0f}", f"{stored / limit:.2f}", f"{cpu:.1f}")
+                )
+                print(rows[-1], flush=True)
+    head = ("engine", "load", "stored events/s", "lag, s", "bare requests/s", "ratio")
+    print(table(head, rows))
 
 
 async def _measure(path: Path, urls: dict[str, str], data: Dataset) -> None:
