@@ -19,6 +19,7 @@ PREFIX = "APPLIANCE_"
 _HELP = {
     "data_dir": "Folder of the database, journal, archive and backups.",
     "database_url": "Where events are stored: empty for SQLite in the data folder, sqlite:///path, or postgresql://...",
+    "database_read_url": "A PostgreSQL replica that answers questions; empty: the database itself does.",
     "host": "Address to listen on.",
     "port": "Port to listen on.",
     "public_url": "How browsers reach the appliance, for snippets, links and cookies; empty: as the request says.",
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     data_dir: Path = Path("data")
     database_url: str = ""
+    database_read_url: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = ""

@@ -84,13 +84,16 @@ async def ask(
     return Log(entries, entries[-1].cursor if len(found) > rows else None, sampled)
 
 
-async def sent(database: Database, project_id: int, ids: Sequence[int]) -> dict[int, Sent]:
-    """What was sent with events of a project, by id; without those that are sealed. Raises StorageUnavailable."""
-    if not ids:
+async def sent(database: Database, project_id: int, entries: Sequence[Entry]) -> dict[int, Sent]:
+    """What was sent with events of a project, by id; without those that are sealed in a file. Raises
+    StorageUnavailable."""
+    if not entries:
         return {}
-    names = {f"id_{index}": id_ for index, id_ in enumerate(ids)}
+    names = {f"id_{index}": entry.id for index, entry in enumerate(entries)}
+    times = {"first": min(entry.time for entry in entries), "last": max(entry.time for entry in entries)}
     rows = await database.read(
-        f"{_SENT} AND e.id IN ({', '.join(f':{name}' for name in names)})", {"project_id": project_id, **names}
+        f"{_SENT} AND e.id IN ({', '.join(f':{name}' for name in names)}) AND e.time BETWEEN :first AND :last",
+        {"project_id": project_id, **names, **times},
     )
     return dict(map(_sent, rows))
 

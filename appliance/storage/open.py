@@ -43,7 +43,7 @@ def query_engine_of(settings: Settings) -> QueryEngine:
     if (path := sqlite_path(url)) is None:
         from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
 
-        return PostgresqlEvaluator(url, timeout_seconds=settings.query_timeout_seconds)
+        return PostgresqlEvaluator(settings.database_read_url or url, timeout_seconds=settings.query_timeout_seconds)
     return Evaluator(
         path,
         temp_directory=settings.data_dir / "tmp",

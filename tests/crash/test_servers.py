@@ -141,6 +141,7 @@ def go_away(folder: Path, own: Postgres, *, seconds: float, cuts: int, seed: int
             assert time.monotonic() < deadline, "it is ready again"
             time.sleep(0.1)
         check(url, loads, 100)
+        assert server.cli("verify", "example.com", "--date-range", "day", "--json")["equal"]
 
 
 def test_the_database_goes_away_under_load(tmp_path: Path, own_server: Postgres) -> None:
@@ -219,3 +220,19 @@ def test_live_pages_of_both_appliances_show_everything(tmp_path: Path, own_serve
                 while not feed.has(page[:30]):
                     assert time.monotonic() < deadline, (page, feed.told[-500:])
                     time.sleep(0.05)
+
+
+def test_keys_and_sites_of_one_appliance_hold_on_the_other(tmp_path: Path, own_server: Postgres) -> None:
+    url = own_server.new_database()
+    both = [Server(tmp_path / name, database_url=url) for name in ("first", "second")]
+    event = {"events": [{"event": "pageview", "url": "https://example.com/"}]}
+    with both[0], both[1]:
+        made = both[0].project()
+        assert both[1].ingest(made["public_key"], event)[0] == 202, "a new key is valid at once"
+        keys = both[0].cli("key", "list", made["id"], "--json")
+        (number,) = [key["id"] for key in keys if key["kind"] == "public"]
+        both[0].cli("key", "revoke", made["id"], str(number))
+        deadline = time.monotonic() + 2.5
+        while (status := both[1].ingest(made["public_key"], event)[0]) != 401:
+            assert time.monotonic() < deadline, status
+            time.sleep(0.1)

@@ -85,7 +85,8 @@ async def test_what_was_sent_is_read_by_id(database: SqliteDatabase) -> None:
     for row in rows:
         await database.write(f"INSERT INTO event ({columns}) VALUES ({row})")
     await database.write("INSERT INTO dictionary VALUES (1, 2, 1, 'web'), (1, 7, 1, 'EUR')")
-    assert await event_log.sent(database, 1, [1, 2, 3, 4]) == {
+    entries = [Entry(number, 0, 1, False, *[""] * 10) for number in (1, 2, 3, 4)]
+    assert await event_log.sent(database, 1, entries) == {
         1: Sent("web", 1999, "EUR", 80, 1500, {"plan": [1, "é"]}),
         2: Sent("", None, "", 0, 0, {}),
     }

@@ -48,7 +48,7 @@ async def show(request: Request) -> Response:
         log = await event_log.ask(reports_of(request), state.scope, before=before)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    sent = await event_log.sent(state_of(request).db, state.project.id, [entry.id for entry in log.entries])
+    sent = await event_log.sent(state_of(request).db, state.project.id, log.entries)
     frame = await report_page.frame(request, access, state, csv=bool(log.entries), sampled=log.sampled)
     view = EventsView(
         shell=frame.shell,

@@ -97,7 +97,7 @@ async def show_user(request: Request) -> Response:
         log = await event_log.ask(reports, state.scope, before=before, user=name)
     except Invalid as error:
         raise dashboard_state.bad(error) from None
-    sent = await event_log.sent(database, state.project.id, [entry.id for entry in log.entries])
+    sent = await event_log.sent(database, state.project.id, log.entries)
     stated = await users.traits(database, state.project.id, [name])
     user = found.users[0] if found.users else None
     frame = await report_page.frame(request, access, state, sampled=found.sampled)
