@@ -1,0 +1,80 @@
+"""Visits in TimescaleDB's columnstore: sealing moves what is over there, and what comes late still changes them."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from appliance.clock import DAY, MINUTE, now
+from appliance.ingest.batch import Applied, Batch
+from appliance.model import Event, ProjectSettings
+from appliance.storage.postgresql.database import PostgresqlDatabase
+from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
+from tests.builders import START, engagement, event, pageview, user_event
+from tests.postgresql import Server
+
+
+@pytest.fixture
+async def database(timescaledb: Server) -> AsyncIterator[PostgresqlDatabase]:
+    opened = PostgresqlDatabase(timescaledb.new_database())
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+class Drain:
+    """Applies events to a database as the drain does."""
+
+    def __init__(self, database: PostgresqlDatabase) -> None:
+        self.store = PostgresqlDrainStore(database.url)
+        self.batch = Batch(lambda _: ProjectSettings(deduplication_days=10_000))
+
+    def apply(self, *events: Event) -> Applied:
+        return self.store.transact(lambda tx: self.batch.apply(tx, events))
+
+
+@pytest.fixture
+def drain(database: PostgresqlDatabase) -> Iterator[Drain]:
+    opened = Drain(database)
+    yield opened
+    opened.store.close()
+
+
+async def test_what_is_over_is_moved_and_what_is_not_stays(database: PostgresqlDatabase, drain: Drain) -> None:
+    assert now() - START > 20 * DAY, "the builders' events are over"
+    drain.apply(pageview(0), event(1), pageview(2, visitor=5))
+    recent = (now() - START) / MINUTE
+    drain.apply(pageview(recent, visitor=6))
+    before = await database.count_stored(1)
+    assert (await database.count_sealed()).events == 0
+    await database.seal()
+    assert tuple(await database.count_sealed()) == (3, 1)
+    assert await database.count_stored(1) == before
+    await database.seal()
+    assert tuple(await database.count_sealed()) == (3, 1)
+
+
+async def test_late_events_change_visits_that_were_moved(database: PostgresqlDatabase, drain: Drain) -> None:
+    first = pageview(10, "/first")
+    drain.apply(first, pageview(12, "/other", visitor=5))
+    await database.seal()
+    assert (await database.count_sealed()).waiting == 0
+    drain.batch.forget()
+    drain.apply(pageview(8, "/late"), event(20))
+    drain.apply(engagement(10.5, first, 80, 7000))
+    visits = await database.read('SELECT start, "end", pageviews, events FROM visit ORDER BY start')
+    assert [(start - START, end - START, *counts) for start, end, *counts in visits] == [
+        (8 * MINUTE, 20 * MINUTE, 2, 3),
+        (12 * MINUTE, 12 * MINUTE, 1, 1),
+    ]
+    assert await database.read("SELECT max(scroll_depth), sum(engaged_ms), count(*) FROM event") == [(80, 7000, 4)]
+    assert drain.apply(first).duplicates == 1
+
+
+async def test_who_is_named_late_takes_along_what_was_moved(database: PostgresqlDatabase, drain: Drain) -> None:
+    anonymous, known = pageview(0, visitor=41), user_event(5, "u1", anonymous=41)
+    drain.apply(anonymous)
+    await database.seal()
+    drain.batch.forget()
+    drain.apply(known)
+    assert await database.read("SELECT count(*), min(visitor) = max(visitor) FROM visit") == [(1, True)]
+    assert await database.read("SELECT count(*), count(DISTINCT visitor) FROM event") == [(2, 1)]
