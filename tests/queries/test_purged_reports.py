@@ -126,7 +126,8 @@ async def test_nothing_that_is_only_partly_known_is_told(keeper: Keeper, tmp_pat
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")
     asked = Reports(evaluator, COUNTRIES)
     of_pages = Report(("visitors",), ("event:page",))
-    tree = AllOf((Leaf("is", "visit:country", ("DE",)),))
+    left = next(visit for visit in world.place.visits if keeper.horizon <= visit.start < world.end)
+    tree = AllOf((Leaf("is", "visit:device", (left.values["visit:device"],)),))
     before = Times(keeper.horizon - 5 * DAY, keeper.horizon + 2 * DAY)
     questions = [
         (before, tree, of_pages),

@@ -1,7 +1,7 @@
 """Makes the rollups of a unit from its chunks. For processes that have numpy."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -21,16 +21,21 @@ VISITORS: Final = "visitors"  # the column that lists those who are kept by iden
 
 
 def built(
-    connection: sqlite3.Connection, unit: Unit, sources: Sequence[Chunk], catalog: Sequence[Rollup]
+    connection: sqlite3.Connection,
+    unit: Unit,
+    sources: Sequence[Chunk],
+    catalog: Sequence[Rollup],
+    others: Sequence[Chunk] = (),
 ) -> tuple[Unit, dict[str, bytes]]:
     """The unit as its chunks say, in the snapshot that is open on the connection, and its columns by name.
 
-    `sources` are those chunks, at least one. Raises ChunkDamaged.
+    `sources` are those chunks, at least one, and `others` those that reach into it. Raises ChunkDamaged.
     """
     known = wanderers(connection, unit.project_id, unit.first_day, unit.days)
     chunks, newest = fingerprint(sources)
     unit = unit._replace(chunks=chunks, newest_chunk=newest, wanderers=len(known))
-    facts = _Facts([ChunkReader(connection, chunk) for chunk in sources], unit, known)
+    by_identity = [*known, *_in_others(connection, unit, others)]
+    facts = _Facts([ChunkReader(connection, chunk) for chunk in sources], unit, by_identity)
     if facts.is_sampled:
         return unit._replace(usable=False), {}
     columns = {
@@ -38,6 +43,18 @@ def built(
         for entry in catalog
     }
     return unit._replace(usable=True), columns | {VISITORS: pack_numbers(facts.members)}
+
+
+def _in_others(connection: sqlite3.Connection, unit: Unit, others: Sequence[Chunk]) -> Iterator[int]:
+    """Visitors of visits inside a unit that stand in chunks which reach beyond it, as chunks of several days do: those
+    visits are counted beside it, where nobody may be new who is known here.
+
+    They get into such a chunk, or out of it, only by way of a chunk that is the unit's own.
+    """
+    for chunk in others:
+        reader = ChunkReader(connection, chunk)
+        inside = (reader.visit("start") >= unit.start) & (reader.visit("end") < unit.end)
+        yield from np.asarray(reader.visit("visitor"))[np.asarray(inside)].tolist()
 
 
 class _Facts:

@@ -38,6 +38,15 @@ class Unit(NamedTuple):
             return [chunk for chunk in there if chunk.start < self.end and chunk.end >= self.start]
         return [chunk for chunk in there if chunk.start >= self.start and chunk.end < self.end]
 
+    def others(self, there: Sequence[Chunk]) -> list[Chunk]:
+        """Chunks that it does not speak of and that may yet hold visits which lie inside it."""
+        own = {chunk.id for chunk in self.sources(there)}
+        return [
+            chunk
+            for chunk in there
+            if chunk.id not in own and chunk.last_start >= self.start and chunk.start < self.end
+        ]
+
     def is_made_of(self, sources: Sequence[Chunk]) -> bool:
         return (self.chunks, self.newest_chunk) == fingerprint(sources)
 

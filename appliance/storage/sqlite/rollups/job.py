@@ -118,10 +118,11 @@ class _Job:
     def _make(self, unit: Unit) -> Unit | None:
         self._reader.execute("BEGIN")
         try:
-            there = unit.sources(self._chunks(self._reader))
+            chunks = self._chunks(self._reader)
+            there = unit.sources(chunks)
             if not there or any(chunk.timezone != self._timezone for chunk in there):
                 return None
-            unit, columns = self._built(unit, there)
+            unit, columns = self._built(unit, there, unit.others(chunks))
         except ChunkDamaged:
             return None  # who asks is told; its chunks answer for the others
         finally:
@@ -135,9 +136,9 @@ class _Job:
 
         return unit if self._write(store) else None
 
-    def _built(self, unit: Unit, sources: Sequence[Chunk]) -> tuple[Unit, dict[str, bytes]]:
+    def _built(self, unit: Unit, sources: Sequence[Chunk], others: Sequence[Chunk]) -> tuple[Unit, dict[str, bytes]]:
         try:
-            return built(self._reader, unit, sources, self._catalog)
+            return built(self._reader, unit, sources, self._catalog, others)
         except ChunkDamaged:
             readable = [chunk for chunk in sources if unit.final and self._is_readable(unit, chunk)]
             if not readable:
