@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance.clock import now
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
-from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
+from appliance.storage.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.sqlite.rollups.job import forget, refresh
 
 

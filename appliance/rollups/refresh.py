@@ -1,7 +1,7 @@
 """Rollups of a file are made in a process of their own (process.py): this one has neither numpy nor the seconds."""
 
+from appliance.storage.aside import run_aside
 from appliance.storage.interface import Database
-from appliance.storage.sqlite.aside import run_aside
 from appliance.storage.sqlite.database import SqliteDatabase
 
 _PROCESS = "appliance.rollups.process"

@@ -48,6 +48,7 @@ class PostgresqlEvaluator:
     included."""
 
     dialect: Literal["duckdb", "postgresql"] = "postgresql"
+    rolled_dialect: Literal["duckdb", "postgresql"] = "postgresql"
 
     def __init__(self, url: str, *, timeout_seconds: float = 30) -> None:
         self._timeout_seconds = timeout_seconds
