@@ -24,6 +24,7 @@ from appliance.storage.postgresql.claims import Claims, Visitor
 from appliance.storage.postgresql.connection import storage_error
 from appliance.storage.postgresql.dictionary import Codes
 from appliance.storage.postgresql.partitions import Partitions
+from appliance.storage.postgresql.rollups.marks import Marks
 from appliance.storage.traits import merged
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -163,6 +164,7 @@ class DrainRows:
         self.code = self._codes.code  # called ten times an event: without a step in between
         self._claims = Claims()
         self._partitions = Partitions()
+        self.marks = Marks()
         self._visit_ids: Iterator[int] = iter(())
         self._event_ids: Iterator[int] = iter(())
         self._connection: Connection
@@ -290,6 +292,7 @@ class DrainRows:
         rows = (_event_row(row, carried[row.visit_id]) for row in self._rows)
         self._copy("event", _COPY_EVENTS, _EVENT_TYPES, rows, {row.time for row in self._rows})
         self._rows = []
+        self.marks.write(self._connection, (*new, *grown, *changed), now())
 
     def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
         rows = {}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from appliance.errors import ChunkDamaged
 from appliance.storage.calendar import days_in_words, month_of
 from appliance.storage.packing import Ints, unpack_numbers
-from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, PAGEVIEW_CODE, SLOT
+from appliance.storage.rollup import EVENT_COUNTS, MEASURES, MONTH, PAGEVIEW_CODE, SLOT, stored
 from appliance.storage.units.columns import Counts, Totals, unpack_counts, unpack_totals
 from appliance.storage.units.covering import Days
 from appliance.storage.units.facts import VISITORS
@@ -157,11 +157,6 @@ def _event_counts(blobs: Blobs, units: Sequence[Days]) -> Arrays:
     slot, source, name, events = (np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
     pageviews = np.where(name == PAGEVIEW_CODE, events, 0)
     return {"time": slot * SLOT, "event_source": source, "event_name": name, "events": events, "pageviews": pageviews}
-
-
-def stored(name: str) -> str:
-    """The column of a unit that has what is asked for by this name."""
-    return "total" if name == MONTH else name
 
 
 def _unpacked(units: Sequence[Days], packed: Sequence[bytes], name: str, unpack: Callable[[bytes], T]) -> list[T]:

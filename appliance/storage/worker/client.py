@@ -17,7 +17,7 @@ import structlog
 
 import appliance
 from appliance.errors import ChunkDamaged, Invalid, QueryTimeout, RawPurged, StorageUnavailable
-from appliance.storage.evaluation import SampledData
+from appliance.storage.evaluation import NotRolledUp, SampledData
 from appliance.storage.worker.pipe import LENGTH_BYTES, Cancel, Done, Question, Reply, Request, frame
 
 log = structlog.get_logger(__name__)
@@ -249,6 +249,8 @@ class WorkerClient:
             question.reply.set_exception(ChunkDamaged(reply.message))
         elif reply.fault == "sampled":
             question.reply.set_exception(SampledData(reply.message))
+        elif reply.fault == "unrolled":
+            question.reply.set_exception(NotRolledUp())
         else:
             question.reply.set_exception(StorageUnavailable(f"the question failed: {reply.message or reply.fault}"))
 

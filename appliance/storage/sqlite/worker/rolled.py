@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from appliance.storage.evaluation import Rolled
 from appliance.storage.packing import Ints
+from appliance.storage.rollup import stored
 from appliance.storage.sqlite.chunks.index import Chunk
 from appliance.storage.sqlite.rollups.index import Unit, count_wanderers, has_columns
 from appliance.storage.units.covering import chosen
-from appliance.storage.units.merging import stored
 
 
 class Cover(NamedTuple):
