@@ -15,8 +15,8 @@ import pytest
 
 from appliance.errors import Invalid, QueryTimeout, StorageUnavailable
 from appliance.storage.evaluation import Answer, CodeSet, Plan, Step
-from appliance.storage.sqlite import evaluator as evaluator_module
 from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.storage.worker import client as client_module
 from appliance.storage.worker.client import memory_share
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant
@@ -340,7 +340,7 @@ def test_a_worker_takes_a_quarter_of_what_its_container_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int | None
 ) -> None:
     (tmp_path / "memory.max").write_text(limit + "\n")
-    monkeypatch.setattr(evaluator_module, "_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(client_module, "_LIMIT", tmp_path / "memory.max")
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     usual = min(max(machine // 4, 256 << 20), 8192 << 20)
     assert memory_share() == (usual if expected is None else min(usual, expected))
