@@ -169,8 +169,8 @@ async def test_rollups_change_no_answer(tmp_path: Path, on_server: Server, seed:
         assert there.refresh(days=seed % 2 == 0)
         assert not there.refresh(days=seed % 2 == 0)
         assert await there.compare(random, 15) > 0 or is_sampled
-        there.send(*late(random, there.world)[:2])  # of one visit
-        assert await there.compare(random, 10) > 0 or is_sampled
+        there.send(*late(random, there.world)[:2])  # of one visit, which may lie in two months
+        assert await there.compare(random, 10) > 0 or is_sampled or seed % 2
         there.send(*late(random, there.world))  # from the first day to the last
         await there.compare(random, 5)
         assert there.refresh(days=seed % 2 == 0)

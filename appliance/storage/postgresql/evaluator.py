@@ -50,7 +50,11 @@ _FACTS: Final = (
 DATABASE_VARIABLE: Final = "APPLIANCE_QUERY_DATABASE"  # of the worker: the URL; arguments can be seen by others
 _WORKER: Final = "appliance.storage.postgresql.worker.main"
 _ANSWERS: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
-_FIRST: Final = "SELECT e.time FROM event e WHERE e.project_id = %s ORDER BY e.time LIMIT 1"
+_FIRST: Final = """
+    SELECT least((SELECT e.time FROM event e WHERE e.project_id = %(project)s ORDER BY e.time LIMIT 1),
+                 (SELECT min(r.start) FROM rollup r JOIN project p ON p.id = r.project_id
+                  WHERE r.project_id = %(project)s AND r.final = 1 AND r."end" <= p.raw_purged_before))
+    """
 
 
 class PostgresqlEvaluator:
@@ -103,7 +107,7 @@ class PostgresqlEvaluator:
 
     async def first_event(self, project_id: int) -> int | None:
         async with self._snapshot() as connection:
-            row = await (await connection.execute(_FIRST, (project_id,))).fetchone()
+            row = await (await connection.execute(_FIRST, {"project": project_id})).fetchone()
             return row[0] if row else None
 
     async def close(self) -> None:

@@ -49,3 +49,8 @@ def known(rows: Iterable[Sequence[Any]]) -> list[Known]:
         Known(Unit(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7])), bool(row[8]))
         for row in rows
     ]
+
+
+def is_final(one: Known, timezone: str) -> bool:
+    """Whether a unit says all of its day that stored visits say, so that they may go."""
+    return one.unit.final and one.is_current and one.unit.timezone == timezone

@@ -17,7 +17,7 @@ from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.postgresql.connection import storage_error, work_connection
 from appliance.storage.postgresql.rollups.build import build, delete, names
-from appliance.storage.postgresql.rollups.index import SELECT, Known, known, values_of
+from appliance.storage.postgresql.rollups.index import SELECT, Known, is_final, known, values_of
 from appliance.storage.postgresql.rollups.marks import SETTLED_AFTER
 from appliance.storage.retention import horizon
 from appliance.storage.rollup import Rollup
@@ -138,8 +138,3 @@ class _Job:
     def _unit(self, first_day: int, days: int) -> Unit:
         start, end = (day_start(day, self._zone) for day in (first_day, first_day + days))
         return Unit(0, first_day, days, start, end, self._timezone, usable=False, final=False)
-
-
-def is_final(one: Known, timezone: str) -> bool:
-    """Whether a unit says all of its day that stored visits say, so that they may go."""
-    return one.unit.final and one.is_current and one.unit.timezone == timezone
