@@ -21,11 +21,13 @@ from appliance.queries.period import between
 from appliance.queries.question import Report
 from appliance.queries.reports import Reports
 from appliance.rollups.catalog import CATALOG
+from appliance.rollups.refresh import refresh as refresh_aside
 from appliance.rollups.units import wanted, wanted_on_servers
 from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.postgresql import rows
 from appliance.storage.postgresql.connection import work_connection
+from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
 from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
 from appliance.storage.postgresql.rollups.build import build
@@ -58,10 +60,10 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 class Served:
     """A world in a database, asked and written to as an appliance does."""
 
-    def __init__(self, world: World, url: str, folder: Path) -> None:
+    def __init__(self, world: World, url: str, folder: Path, memory_bytes: int = 0) -> None:
         self.world, self.url = world, url
         self.asked_of_units = 0
-        self.engine = PostgresqlEvaluator(url, temp_directory=folder / "tmp")
+        self.engine = PostgresqlEvaluator(url, temp_directory=folder / "tmp", memory_bytes=memory_bytes)
         self.reports = Reports(self.engine, COUNTRIES)
         self.by_id: dict[int, Visit] = dict(zip(world.ids, world.place.visits, strict=True))
         self.store = PostgresqlDrainStore(url)
@@ -147,12 +149,14 @@ def late(random: Random, world: World) -> list[Sent]:
 
 
 @asynccontextmanager
-async def served(server: Server, folder: Path, seed: int, visits: int = 120, **world: Any) -> AsyncIterator[Served]:
-    there = made(folder, seed, visits, **world)
+async def served(
+    server: Server, folder: Path, seed: int, visits: int = 120, *, sampled: bool = True, memory_bytes: int = 0
+) -> AsyncIterator[Served]:
+    there = made(folder, seed, visits, sampled=sampled)
     url = server.new_database()
     move(there.store.path, url)
     compress(url)
-    opened = Served(there, url, folder)
+    opened = Served(there, url, folder, memory_bytes)
     try:
         yield opened
     finally:
@@ -288,6 +292,37 @@ async def test_another_time_zone_has_units_of_its_own(tmp_path: Path, on_server:
         assert await there.compare(Random(3), 5) == 0
         assert there.refresh()
         assert await there.compare(Random(3), 15) > 0
+
+
+async def test_what_is_too_much_to_read_beside_units_is_counted_by_the_server(
+    tmp_path: Path, on_server: Server
+) -> None:
+    async with served(on_server, tmp_path, 0, sampled=False, memory_bytes=1) as there:
+        there.refresh()
+        assert await there.compare(Random(4), 10) > 0
+
+
+async def test_a_worker_that_was_cut_off_answers_again(tmp_path: Path, on_server: Server) -> None:
+    async with served(on_server, tmp_path, 0, 60, sampled=False) as there:
+        there.refresh()
+        assert await is_right(there)
+        with psycopg.connect(there.url, autocommit=True) as other:
+            select = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            assert other.execute(f"{select} AND datname = current_database()").fetchall()
+        there.store.close()
+        there.send(sent(Random(1), 77, None, instant("2026-02-11 12:00")))
+        assert await is_right(there)
+        assert there.asked_of_units == 2
+
+
+async def test_the_job_has_a_process_of_its_own(tmp_path: Path, on_server: Server) -> None:
+    async with served(on_server, tmp_path, 0, 60, sampled=False) as there:
+        database = PostgresqlDatabase(there.url)
+        made = await refresh_aside(database)
+        assert made == len(there.current()) > 20
+        assert await refresh_aside(database) == 0
+        assert await refresh_aside(database, rebuild=True) == made
+        assert await is_right(there)
 
 
 def _moved(project: Any, timezone: str) -> Any:

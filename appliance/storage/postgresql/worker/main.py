@@ -32,6 +32,8 @@ from appliance.storage.worker.server import Cancelled, own_temp_directory, run
 from appliance.storage.worker.texts import Texts
 
 DUCKDB_BYTES_MIN: Final = 128 << 20
+WIDTH: Final = 8  # bytes of a number, at most
+_ALWAYS_READ: Final = ("id", "visitor", "start", "end", "visit_id")
 ANSWERS_KEPT: Final = 512
 ANSWER_ROWS_MAX: Final = 2_000
 _OPTIONS: Final = "-c jit=off"
@@ -134,8 +136,9 @@ class Worker:
         assert not step.code_sets, "what is filtered has no rollups"
         span = _rest_span(step, purged)
         crossing = project.crossings.of(connection, units)
-        columns = len(plan.rest_visit) + len(plan.rest_event) + 5
-        there = rest(connection, plan, span, units, crossing, self._array_bytes // (2 * 8 * columns))
+        columns = len(plan.rest_visit) + len(plan.rest_event) + len(_ALWAYS_READ)
+        rows_max = max(self._array_bytes // (2 * WIDTH * columns), 1)
+        there = rest(connection, plan, span, units, crossing, rows_max)
         visitors = np.asarray(there.visit["visitor"], np.int64)
         tables = project.rolled.tables(partial(blobs, connection), units, step.rolled.names, visitors)
         shown = {**tables, "rest_visit": there.visit, "rest_event": there.event}
