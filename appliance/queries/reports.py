@@ -1,6 +1,6 @@
 """Asks the engine: reports in, tables out. The one door from pages and APIs to the figures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from appliance.errors import RawPurged
@@ -17,7 +17,7 @@ from appliance.queries.relations import Relations
 from appliance.queries.results import Table
 from appliance.queries.steps import compile_step
 from appliance.queries.tables import tables
-from appliance.storage.evaluation import BEGINNING, END, Plan, QueryEngine, Rolled, Rows, SampledData, Step
+from appliance.storage.evaluation import BEGINNING, END, NotRolledUp, Plan, QueryEngine, Rolled, Rows, SampledData, Step
 from appliance.storage.goals import Goal
 
 
@@ -58,6 +58,7 @@ class Reports:
     def __init__(self, engine: QueryEngine, names: Names = Names()) -> None:
         self._engine = engine
         self._dialect = DIALECTS[engine.dialect]
+        self._rolled_dialect = DIALECTS[engine.rolled_dialect]
         self._names = names
 
     def over(self, wrap: Callable[[QueryEngine], QueryEngine]) -> "Reports":
@@ -85,14 +86,28 @@ class Reports:
 
     async def ask(self, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> list[list[Table]]:
         """The tables of all reports over each scope, from one snapshot. The scopes are of one project."""
-        try:
-            return await self._ask(asked, weighted=False)
-        except SampledData:
-            # Not remembered: it is refused before anything is read or counted, and other ranges may have no such data.
-            return await self._ask(asked, weighted=True)
+        weighted, without = False, frozenset[tuple[int, int]]()
+        while True:
+            # Neither is remembered: it is refused before anything is counted, and may be another way next time.
+            try:
+                return await self._ask(asked, weighted=weighted, without=without)
+            except SampledData:
+                weighted = True
+            except NotRolledUp as refused:
+                without |= refused.spans
 
-    async def _ask(self, asked: Sequence[tuple[Scope, Sequence[Report]]], *, weighted: bool) -> list[list[Table]]:
-        parts = [part for scope, reports in asked for part in _parted(scope, reports, weighted=weighted)]
+    async def _ask(
+        self,
+        asked: Sequence[tuple[Scope, Sequence[Report]]],
+        *,
+        weighted: bool,
+        without: Collection[tuple[int, int]],
+    ) -> list[list[Table]]:
+        """`without`: ranges that rollups do not answer."""
+        parts = []
+        for scope, reports in asked:
+            is_rolled = not weighted and (scope.range.start, scope.range.end) not in without
+            parts += _parted(scope, reports, by_rollups=is_rolled)
         if not parts:
             return [[] for _ in asked]
         answers = await self._engine.ask(self._plan(parts, weighted=weighted))
@@ -107,9 +122,10 @@ class Reports:
         whole: list[Bindings] = []
         rest: list[Bindings] = []
         for part in parts:
-            bound = Bindings(self._dialect)
+            dialect = self._dialect if part.rolled is None else self._rolled_dialect
+            bound = Bindings(dialect)
             step = compile_step(
-                part.scope, part.reports, self._dialect, self._names, bound, rolled=part.rolled, weighted=weighted
+                part.scope, part.reports, dialect, self._names, bound, rolled=part.rolled, weighted=weighted
             )
             steps.append(step)
             (whole if part.rolled is None else rest).append(bound)
@@ -179,13 +195,13 @@ class Reports:
         return (await self.ask([(scope, [report])]))[0][0]
 
 
-def _parted(scope: Scope, reports: Sequence[Report], *, weighted: bool) -> list[_Part]:
+def _parted(scope: Scope, reports: Sequence[Report], *, by_rollups: bool) -> list[_Part]:
     checked = [check(report) for report in reports]
-    if weighted:
+    if not by_rollups:
         return [_Part(scope, checked, None)]
-    by_rollups = [report for report in checked if rollup_of(report, scope)]
+    answered = [report for report in checked if rollup_of(report, scope)]
     others = [report for report in checked if not rollup_of(report, scope)]
-    return [_Part(scope, part, rolled(scope, part)) for part in (by_rollups, others) if part]
+    return [_Part(scope, part, rolled(scope, part)) for part in (answered, others) if part]
 
 
 def _columns(bindings: Sequence[Bindings], table: str) -> tuple[str, ...]:

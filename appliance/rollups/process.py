@@ -1,30 +1,44 @@
-"""Brings the rollups of all projects up to what is sealed: `python -m appliance.rollups.process DATABASE [rebuild]`.
+"""Brings the rollups of all projects up to what is stored: `python -m appliance.rollups.process [rebuild]`.
 
-`rebuild` makes all of them anew. It prints how many days and months were made, as JSON, and ends early when its
-standard input closes, which may be at any instant.
+The URL of the database is in the environment (refresh.py). `rebuild` makes all of them anew. It prints how many days
+and months were made, as JSON, and ends early when its standard input closes, which may be at any instant.
 """
 
+import os
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 from appliance.clock import now
 from appliance.rollups.catalog import CATALOG
-from appliance.rollups.units import wanted
-from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
-from appliance.storage.sqlite.rollups.job import forget, refresh
+from appliance.rollups.refresh import DATABASE_VARIABLE
+from appliance.rollups.units import wanted, wanted_on_servers
+from appliance.storage.aside import PAUSE_SECONDS, step_aside
+from appliance.storage.location import sqlite_path
 
 
 def main(arguments: list[str]) -> None:
-    database, *others = arguments
     step_aside()
-    if others == ["rebuild"]:
-        forget(Path(database))
     made = 0
-    for _ in refresh(Path(database), CATALOG, wanted, now()):
+    for _ in _refresh(os.environ[DATABASE_VARIABLE], rebuild=arguments == ["rebuild"]):
         made += 1
         time.sleep(PAUSE_SECONDS)
     print(made)
+
+
+def _refresh(url: str, *, rebuild: bool) -> Iterator[object]:
+    # Each engine's driver is loaded only where it is used.
+    if (path := sqlite_path(url)) is not None:
+        from appliance.storage.sqlite.rollups import job as of_files
+
+        if rebuild:
+            of_files.forget(path)
+        return of_files.refresh(path, CATALOG, wanted, now())
+    from appliance.storage.postgresql.rollups import job as of_servers
+
+    if rebuild:
+        of_servers.forget(url)
+    return of_servers.refresh(url, CATALOG, wanted_on_servers, now())
 
 
 if __name__ == "__main__":

@@ -1,17 +1,26 @@
-"""Rollups of a file are made in a process of their own (process.py): this one has neither numpy nor the seconds."""
+"""Rollups are made in a process of their own (process.py): this one has neither numpy nor the seconds."""
 
+from typing import Final
+
+from appliance.storage.aside import run_aside
 from appliance.storage.interface import Database
-from appliance.storage.sqlite.aside import run_aside
+from appliance.storage.location import SQLITE
 from appliance.storage.sqlite.database import SqliteDatabase
 
-_PROCESS = "appliance.rollups.process"
+DATABASE_VARIABLE: Final = "APPLIANCE_ROLLUPS_DATABASE"  # of that process: the URL; arguments can be seen by others
+_PROCESS: Final = "appliance.rollups.process"
 
 
 async def refresh(database: Database, *, rebuild: bool = False) -> int:
-    """Bring the rollups of a database up to what is sealed, or make all anew; how many days and months were made.
+    """Bring the rollups of a database up to what is stored, or make all anew; how many days and months were made.
 
     Raises StorageUnavailable.
     """
-    if not isinstance(database, SqliteDatabase):
-        return 0
-    return int(await run_aside(_PROCESS, database.path, *["rebuild"] * rebuild))
+    if isinstance(database, SqliteDatabase):
+        url = f"{SQLITE}{database.path}"
+    else:
+        from appliance.storage.postgresql.database import PostgresqlDatabase  # whose driver others need not load
+
+        assert isinstance(database, PostgresqlDatabase)
+        url = database.url
+    return int(await run_aside(_PROCESS, *["rebuild"] * rebuild, environment={DATABASE_VARIABLE: url}))

@@ -6,6 +6,7 @@ two tables of one project, `event` and `visit`, and dictionaries; which columns 
 may decode those alone.
 """
 
+from collections.abc import Iterable
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -105,17 +106,27 @@ class SampledData(Exception):
     """Events or visits with a sampling rate touch the range of a step, and the plan is not weighted."""
 
 
+class NotRolledUp(Exception):
+    """Steps with rollups have to be asked without, because none say anything now; `spans`: their ranges."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
+        super().__init__()
+        self.spans = frozenset(spans)
+
+
 class QueryEngine(Protocol):
     """The verbs of an engine that answers questions."""
 
     dialect: Literal["duckdb", "postgresql"]
+    rolled_dialect: Literal["duckdb", "postgresql"]  # of the statements of steps with rollups
 
     async def ask(self, plan: Plan) -> Answer:
         """Run a plan in one snapshot. Cancelling the call stops the work.
 
         Raises QueryTimeout, StorageUnavailable; SampledData, decided in the same snapshot, when the plan has to be
-        weighted; Invalid when a pattern of a code set is no regular expression; RawPurged when a step with a range
-        needs what is purged; ChunkDamaged, naming its days, when it needs what cannot be read.
+        weighted; NotRolledUp when steps have to be asked without rollups; Invalid when a pattern of a code set is no
+        regular expression; RawPurged when a step with a range needs what is purged; ChunkDamaged, naming its days,
+        when it needs what cannot be read.
         """
         ...
 

@@ -43,7 +43,13 @@ def query_engine_of(settings: Settings) -> QueryEngine:
     if (path := sqlite_path(url)) is None:
         from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
 
-        return PostgresqlEvaluator(settings.database_read_url or url, timeout_seconds=settings.query_timeout_seconds)
+        return PostgresqlEvaluator(
+            settings.database_read_url or url,
+            temp_directory=settings.data_dir / "tmp",
+            idle_seconds=settings.worker_idle_seconds,
+            timeout_seconds=settings.query_timeout_seconds,
+            memory_bytes=settings.query_memory_mb << 20,
+        )
     return Evaluator(
         path,
         temp_directory=settings.data_dir / "tmp",

@@ -34,3 +34,8 @@ class Rollup(msgspec.Struct, frozen=True, array_like=True):
     name: str
     of: Literal["visit", "event", "time", "counts"]
     column: str
+
+
+def stored(name: str) -> str:
+    """The column of a unit that has what is asked for by this name."""
+    return "total" if name == MONTH else name

@@ -58,7 +58,7 @@ class _Attended:
     """A QueryEngine for one request."""
 
     def __init__(self, engine: QueryEngine, request: Request) -> None:
-        self.dialect = engine.dialect
+        self.dialect, self.rolled_dialect = engine.dialect, engine.rolled_dialect
         self._engine = engine
         self._request = request
 

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 
 from appliance.model import ACQUISITION_FIELDS
 from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
+from appliance.storage.calendar import local_day
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.dictionary import digest
@@ -35,12 +37,27 @@ def move(path: Path, url: str) -> None:
         for event in events:
             event["event_id"] = as_bytes(event["event_id"])
             event |= {name: by_id[event["visit_id"]][name] for name in ("visitor", *ACQUISITION_FIELDS)}
+        zones = dict(source.execute("SELECT id, timezone FROM project").fetchall())
+        projects = [dict(row) for row in source.execute("SELECT * FROM project")]
         partitions = Partitions()
         partitions.ensure(target, "visit", [visit["placed"] for visit in visits])
         partitions.ensure(target, "event", [event["time"] for event in events])
-        for table, rows in (("visit", visits), ("event", events)):
+        for table, rows in (("visit", visits), ("event", events), ("project", projects)):
             if rows:
                 fill(target, table, list(rows[0]), [tuple(row.values()) for row in rows])
+        away = {
+            (visit["project_id"], visit["salt_day"], visit["visitor"])
+            for visit in visits
+            if visit["salt_day"] is not None and is_away(visit, ZoneInfo(zones.get(visit["project_id"], "UTC")))
+        }
+        fill(target, "wanderer", ["project_id", "salt_day", "visitor"], sorted(away))
+        for sequence in ("visit_id", "event_id"):  # what a drain takes next is nobody's
+            target.execute("SELECT setval(%s, 1000000)", (sequence,))
+
+
+def is_away(visit: dict[str, Any], zone: ZoneInfo) -> bool:
+    """Whether a rotating visitor's visit lies outside the day of the salt, or reaches out of it."""
+    return any(local_day(visit[edge], zone) != visit["salt_day"] for edge in ("start", "end"))
 
 
 def fill(target: psycopg.Connection[Any], table: str, columns: list[str], rows: Sequence[Sequence[Any]]) -> None:

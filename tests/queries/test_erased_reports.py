@@ -9,8 +9,8 @@ import pytest
 
 from appliance.queries.period import between
 from appliance.queries.reports import Reports
+from appliance.storage.packing import unpack_numbers
 from appliance.storage.sqlite.chunks import seal
-from appliance.storage.sqlite.chunks.packing import unpack_numbers
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.removal import taking
 from appliance.storage.sqlite.removal.erase import erase_all

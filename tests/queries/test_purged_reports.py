@@ -16,8 +16,8 @@ from appliance.queries.reports import Reports
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted
 from appliance.storage.calendar import day_start, local_day
+from appliance.storage.packing import unpack_numbers
 from appliance.storage.sqlite.chunks import seal
-from appliance.storage.sqlite.chunks.packing import unpack_numbers
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.removal.purge import horizon, purge_all
 from appliance.storage.sqlite.removal.taking import tell

@@ -19,9 +19,9 @@ from appliance.storage.sqlite.chunks import compact, seal
 from appliance.storage.sqlite.chunks.compact import compact_settled
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.rollups import job
-from appliance.storage.sqlite.rollups.columns import pack_totals, unpack_totals
 from appliance.storage.sqlite.rollups.index import Unit
 from appliance.storage.sqlite.rollups.job import refresh
+from appliance.storage.units.columns import pack_totals, unpack_totals
 from tests import oracle
 from tests.oracle import Event, Visit
 from tests.queries.sealing import Sealer

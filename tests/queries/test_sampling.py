@@ -39,6 +39,7 @@ class Spy:
     """The engine, with the plans that it was asked."""
 
     dialect = Evaluator.dialect
+    rolled_dialect = Evaluator.rolled_dialect
 
     def __init__(self, engine: Evaluator) -> None:
         self._engine = engine

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from appliance.errors import ChunkDamaged
 from appliance.model import UNSAMPLED
 from appliance.storage.event_ids import mint, pack
-from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
-from appliance.storage.sqlite.chunks.index import Chunk, chunks
-from appliance.storage.sqlite.chunks.packing import (
+from appliance.storage.packing import (
     pack_event_ids,
     pack_numbers,
     pack_texts,
@@ -23,6 +21,8 @@ from appliance.storage.sqlite.chunks.packing import (
     unpack_numbers,
     unpack_texts,
 )
+from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, write_chunk
+from appliance.storage.sqlite.chunks.index import Chunk, chunks
 
 SCHEMA = Path(__file__).parents[2] / "appliance" / "storage" / "sqlite" / "schema.sql"
 START = 1_772_452_800_000_000

@@ -15,8 +15,9 @@ import pytest
 
 from appliance.errors import Invalid, QueryTimeout, StorageUnavailable
 from appliance.storage.evaluation import Answer, CodeSet, Plan, Step
-from appliance.storage.sqlite import evaluator as evaluator_module
-from appliance.storage.sqlite.evaluator import Evaluator, memory_share
+from appliance.storage.sqlite.evaluator import Evaluator
+from appliance.storage.worker import client as client_module
+from appliance.storage.worker.client import memory_share
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant
 
@@ -232,7 +233,7 @@ async def test_an_asker_that_leaves_stops_its_question_and_those_that_wait_are_a
 
 
 async def test_an_asker_that_leaves_at_once_harms_nobody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.storage.sqlite.evaluator.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("appliance.storage.worker.client.GRACE_SECONDS", 0.1)
     evaluator = make(store)
     for seconds in (0, 0.01, 0.001, 0.0003, 0.0001):  # while the worker starts, and about when it answers
         leaving = asyncio.create_task(evaluator.ask(plan()))
@@ -248,7 +249,7 @@ async def test_an_asker_that_leaves_at_once_harms_nobody(store: Store, monkeypat
 
 
 async def test_a_worker_that_hangs_is_killed_and_replaced(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.storage.sqlite.evaluator.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("appliance.storage.worker.client.GRACE_SECONDS", 0.2)
     evaluator = make(store, timeout_seconds=1)
     await evaluator.ask(plan())
     hanging = pid_of(evaluator)
@@ -339,7 +340,7 @@ def test_a_worker_takes_a_quarter_of_what_its_container_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int | None
 ) -> None:
     (tmp_path / "memory.max").write_text(limit + "\n")
-    monkeypatch.setattr(evaluator_module, "_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(client_module, "_LIMIT", tmp_path / "memory.max")
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     usual = min(max(machine // 4, 256 << 20), 8192 << 20)
     assert memory_share() == (usual if expected is None else min(usual, expected))

@@ -96,8 +96,7 @@ class PostgresqlDrainStore:
     def _read_settings(self, connection: Connection) -> None:
         version = connection.execute("SELECT value FROM meta WHERE name = 'catalogue_version'").fetchone()
         if version != self._catalogue_version:
-            self._settings = {
-                project_id: msgspec.json.decode(settings, type=ProjectSettings)
-                for project_id, settings in connection.execute("SELECT id, settings FROM project")
-            }
+            found = connection.execute("SELECT id, settings, timezone FROM project").fetchall()
+            self._settings = {row[0]: msgspec.json.decode(row[1], type=ProjectSettings) for row in found}
+            self._rows.marks.set_zones({row[0]: row[2] for row in found})
             self._catalogue_version = version

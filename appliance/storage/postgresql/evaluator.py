@@ -1,4 +1,5 @@
-"""The PostgreSQL engine's `QueryEngine`: the statements of a plan run in the database, in one snapshot.
+"""The PostgreSQL engine's `QueryEngine`: the statements of a plan run in the database, those of steps with rollups in a
+worker (worker/main.py), all in one snapshot.
 
 A step is one statement: its relations are WITH queries, which are counted once however many reports read them, and each
 report comes as the JSON of its rows. So nothing is ever written to answer a question, and a replica can do it.
@@ -6,23 +7,29 @@ report comes as the JSON of its rows. So nothing is ever written to answer a que
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from appliance.clock import MICROSECONDS
-from appliance.errors import QueryTimeout, RawPurged, StorageUnavailable
+from appliance.errors import QueryTimeout, StorageUnavailable
 from appliance.storage.dimensions import property_column
-from appliance.storage.evaluation import BEGINNING, Answer, Plan, Rows, SampledData, Step
+from appliance.storage.evaluation import BEGINNING, Answer, NotRolledUp, Plan, Rows, SampledData, Step
 from appliance.storage.postgresql.code_sets import CodeSets, matching
 from appliance.storage.postgresql.connection import OPTIONS, storage_error
 from appliance.storage.postgresql.pool import RECONNECT_SECONDS, WAIT_SECONDS
+from appliance.storage.postgresql.rollups.index import CROSSING, SELECT, Known, known, values_of
 from appliance.storage.postgresql.sources import Property, bound, bounds, select_values, value_of, written
+from appliance.storage.rollup import stored
+from appliance.storage.units.covering import check_purged, chosen
+from appliance.storage.worker.client import WorkerClient, memory_share
+from appliance.storage.worker.pipe import AskRolled, Unit
 
 CONNECTIONS_MAX: Final = 4  # questions at a time; others wait
 WORK_MEMORY_MB: Final = 64  # for each sort and each table of groups of a statement
@@ -40,19 +47,48 @@ _FACTS: Final = (
     "SELECT (SELECT p.raw_purged_before FROM project p WHERE p.id = %s),"
     " (SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.name = 'hot_generation')"
 )
-_FIRST: Final = "SELECT e.time FROM event e WHERE e.project_id = %s ORDER BY e.time LIMIT 1"
+DATABASE_VARIABLE: Final = "APPLIANCE_QUERY_DATABASE"  # of the worker: the URL; arguments can be seen by others
+_WORKER: Final = "appliance.storage.postgresql.worker.main"
+_ANSWERS: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
+_FIRST: Final = """
+    SELECT least((SELECT e.time FROM event e WHERE e.project_id = %(project)s ORDER BY e.time LIMIT 1),
+                 (SELECT min(r.start) FROM rollup r JOIN project p ON p.id = r.project_id
+                  WHERE r.project_id = %(project)s AND r.final = 1 AND r."end" <= p.raw_purged_before))
+    """
 
 
 class PostgresqlEvaluator:
     """Answers questions over the database at a URL. A question may take `timeout_seconds`, its wait for others
-    included."""
+    included.
+
+    What is asked of rollups a worker answers, which ends after `idle_seconds` without a question. It keeps and sorts
+    data in `memory_bytes` (0: `memory_share()`), and spills what it cannot into `temp_directory`.
+    """
 
     dialect: Literal["duckdb", "postgresql"] = "postgresql"
+    rolled_dialect: Literal["duckdb", "postgresql"] = "duckdb"
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 30,
+        temp_directory: Path | None = None,
+        idle_seconds: float = 300,
+        memory_bytes: int = 0,
+        threads: int = 2,
+    ) -> None:
         self._timeout_seconds = timeout_seconds
         self._sets = CodeSets()
         self._opened = False
+        folder = temp_directory or Path(tempfile.gettempdir()) / "analytics-appliance"
+        self.worker = WorkerClient(
+            _WORKER,
+            [str(folder), str(memory_bytes or memory_share()), str(threads)],
+            environment={DATABASE_VARIABLE: url},
+            idle_seconds=idle_seconds,
+            timeout_seconds=timeout_seconds,
+        )
         options = f"-c jit=off -c work_mem={WORK_MEMORY_MB}MB"
         self._pool = AsyncConnectionPool[Connection](
             url,
@@ -67,14 +103,15 @@ class PostgresqlEvaluator:
 
     async def ask(self, plan: Plan) -> Answer:
         async with self._snapshot() as connection:
-            return await _Asking(connection, plan, self._sets).answer()
+            return await _Asking(connection, plan, self._sets, self.worker).answer()
 
     async def first_event(self, project_id: int) -> int | None:
         async with self._snapshot() as connection:
-            row = await (await connection.execute(_FIRST, (project_id,))).fetchone()
+            row = await (await connection.execute(_FIRST, {"project": project_id})).fetchone()
             return row[0] if row else None
 
     async def close(self) -> None:
+        await self.worker.close()
         await self._pool.close()
 
     @asynccontextmanager
@@ -102,24 +139,58 @@ class PostgresqlEvaluator:
 class _Asking:
     """One plan in one snapshot."""
 
-    def __init__(self, connection: Connection, plan: Plan, sets: CodeSets) -> None:
+    def __init__(self, connection: Connection, plan: Plan, sets: CodeSets, worker: WorkerClient) -> None:
         self._connection = connection
         self._plan = plan
         self._sets = sets
+        self._worker = worker
         self._properties: dict[str, Property] = {}
 
     async def answer(self) -> Answer:
         plan = self._plan
         ((purged, generation),) = await self._fetch(_FACTS, (plan.project_id,))
         self._sets.follow(generation or 0)
+        purged = BEGINNING if purged is None else purged
+        rolled = [step for step in plan.steps if step.rolled is not None]
+        there = await self._known_units(rolled)
         for step in plan.steps:
-            _check_purged(step, purged)
+            check_purged(step.rolled, (step.start, step.end), [one.unit for one in there], purged)
         if not plan.weighted:
             for span in {(step.start, step.end): step for step in plan.steps}.values():
                 if await self._is_sampled(span):
                     raise SampledData
+        units = [_chosen(step, there, purged) for step in rolled]
+        if not all(units):
+            raise NotRolledUp(_span(step) for step, found in zip(rolled, units, strict=True) if not found)
         await self._number_values()
-        return [await self._run(step) for step in plan.steps]
+        if not rolled:
+            return [await self._run(step) for step in plan.steps]
+        asking = asyncio.create_task(self._ask_worker(rolled, units, purged))
+        try:
+            others = iter([await self._run(step) for step in plan.steps if step.rolled is None])
+            answers = iter(await asking)
+        finally:
+            asking.cancel()
+        return [next(others if step.rolled is None else answers) for step in plan.steps]
+
+    async def _known_units(self, rolled: Sequence[Step]) -> list[Known]:
+        """The units of the stretch that these steps ask about, with all columns that any of them reads."""
+        if not rolled:
+            return []
+        names = [*CROSSING.values(), *(stored(name) for step in rolled if step.rolled for name in step.rolled.names)]
+        low, high = min(step.start for step in rolled), max(step.end for step in rolled)
+        values = values_of(self._plan.project_id, names, low, high)
+        return known(await self._fetch(SELECT, values))
+
+    async def _ask_worker(self, rolled: Sequence[Step], units: Sequence[Sequence[Unit]], purged: int) -> Answer:
+        """The answers to steps with rollups, in the snapshot of this connection."""
+        ((snapshot,),) = await self._fetch("SELECT pg_export_snapshot()", ())
+        plan = msgspec.structs.replace(self._plan, steps=tuple(rolled))
+        request = AskRolled(self._worker.next_id(), plan, snapshot, tuple(map(tuple, units)), purged)
+        try:
+            return _ANSWERS.decode(await self._worker.put(request))
+        except NotRolledUp:
+            raise NotRolledUp(map(_span, rolled)) from None
 
     async def _is_sampled(self, step: Step) -> bool:
         values = {"project": self._plan.project_id, "start": step.start, "end": step.end, **bounds(step)}
@@ -175,9 +246,12 @@ def _rows(found: str | None) -> Rows:
 _decode: Final = json.JSONDecoder(object_pairs_hook=lambda pairs: tuple([value for _, value in pairs])).decode
 
 
-def _check_purged(step: Step, purged: int | None) -> None:
-    """Raises RawPurged when a step with a range needs raw data from before the time `purged`."""
-    if purged is None or step.start >= purged or step.start == BEGINNING:
-        return
-    day = f"{datetime.fromtimestamp(purged / MICROSECONDS, UTC):%Y-%m-%d %H:%M} UTC"
-    raise RawPurged(f"events from before {day} are purged: of that time only unfiltered counts are kept")
+def _chosen(step: Step, there: Sequence[Known], purged: int) -> list[Unit]:
+    """The units to answer a step with."""
+    assert step.rolled is not None
+    current = {one.unit.id for one in there if one.is_current}
+    return chosen(step.rolled, _span(step), [one.unit for one in there], purged, lambda unit: unit.id in current)
+
+
+def _span(step: Step) -> tuple[int, int]:
+    return step.start, step.end

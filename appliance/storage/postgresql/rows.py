@@ -26,6 +26,7 @@ from appliance.storage.postgresql.connection import storage_error
 from appliance.storage.postgresql.dictionary import Codes
 from appliance.storage.postgresql.exclusion import enter
 from appliance.storage.postgresql.partitions import Partitions
+from appliance.storage.postgresql.rollups.marks import Marks
 from appliance.storage.traits import merged
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -69,6 +70,7 @@ class DrainRows:
         self.code = self._codes.code  # called ten times an event: without a step in between
         self._claims = Claims()
         self._partitions = Partitions()
+        self.marks = Marks()
         self._visit_ids: Iterator[int] = iter(())
         self._event_ids: Iterator[int] = iter(())
         self._connection: Connection
@@ -199,6 +201,7 @@ class DrainRows:
         rows = (sql.row_of_event(row, carried[row.visit_id]) for row in self._rows)
         self._copy("event", sql.COPY_EVENTS, sql.EVENT_TYPES, rows, {row.time for row in self._rows})
         self._rows = []
+        self.marks.write(self._connection, (*new, *grown, *changed), now())
 
     def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
         rows = {}

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from appliance.storage.dimensions import NONE, is_property
 from appliance.storage.evaluation import BEGINNING, END, Step
 from appliance.storage.postgresql.statements import SPAN
-from appliance.storage.rollup import EVENT_COUNTS, MEASURES
 
 _MARK: Final = re.compile(r"\{(\w+)\}")
 _NO_VALUES: Final = f"""('null', '""', '"{NONE}"')"""
@@ -42,7 +41,7 @@ def bounds(step: Step) -> dict[str, int]:
     not longer than SPAN."""
     low = step.start if step.start == BEGINNING else step.start - SPAN
     high = step.end if step.end >= END - SPAN else step.end + SPAN
-    return {"low_time": low, "high_time": high, "rest_from": step.start}
+    return {"low_time": low, "high_time": high}
 
 
 def select_values(prop: str) -> str:
@@ -64,35 +63,21 @@ _WHERE: Final = "x.project_id = %(project)s AND x.{time} >= %(low_time)s AND x.{
 
 
 def _source(name: str, properties: Mapping[str, Property]) -> str:
-    if name in ("visit", "rest_visit"):
+    if name == "visit":
         return f"(SELECT x.* FROM visit x WHERE {_WHERE.format(time='placed')})"
-    if name in ("event", "rest_event"):
+    if name == "event":
         columns = "".join(f", coalesce({prop.column}.code, 0) AS {prop.column}" for prop in properties.values())
         joins = "".join(
             f" LEFT JOIN {_numbered(prop)} ON {prop.column}.text = {prop.value}" for prop in properties.values()
         )
         return f"(SELECT x.*{columns} FROM event x{joins} WHERE {_WHERE.format(time='time')})"
-    kind, _, of = name.partition("_")
-    if kind == "dictionary":
-        if is_property(of):
-            return f"(SELECT {of}.code, {of}.text FROM {_numbered(properties[of])})"
-        return (
-            f"(SELECT x.code, x.text FROM dictionary x WHERE x.project_id = %(project)s AND x.dimension = {int(of):d})"
-        )
-    if kind == "again":
-        columns = "CAST(0 AS INTEGER) AS code, CAST(0 AS BIGINT) AS visitor"
-    elif of == EVENT_COUNTS:
-        columns = _zeros(("time", "event_source", "event_name", "events", "pageviews"))
-    else:
-        columns = _zeros(("code", *MEASURES))
-    return f"(SELECT {columns} WHERE 1 = 0)"
+    of = name.removeprefix("dictionary_")
+    if is_property(of):
+        return f"(SELECT {of}.code, {of}.text FROM {_numbered(properties[of])})"
+    return f"(SELECT x.code, x.text FROM dictionary x WHERE x.project_id = %(project)s AND x.dimension = {int(of):d})"
 
 
 def _numbered(prop: Property) -> str:
     texts = f"CAST(%({prop.column}_texts)s AS TEXT[])"
     rows = f"unnest({texts}) WITH ORDINALITY u (text, code)"
     return f"(SELECT CAST(u.code AS INTEGER) AS code, u.text FROM {rows}) {prop.column}"
-
-
-def _zeros(columns: Sequence[str]) -> str:
-    return ", ".join(f"CAST(0 AS BIGINT) AS {name}" for name in columns)

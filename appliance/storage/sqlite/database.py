@@ -12,9 +12,9 @@ import aiosqlite
 import msgspec
 
 from appliance.errors import ConfigurationError, StorageUnavailable
+from appliance.storage.aside import run_aside
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.projects import DELETED_MARK
-from appliance.storage.sqlite.aside import run_aside
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.stored import count_stored, stored_rows
 from appliance.storage.sqlite.writer import Writer, connect, storage_error

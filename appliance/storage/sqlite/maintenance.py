@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from appliance.clock import now
+from appliance.storage.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.interface import Purged
-from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.sqlite.removal.erase import erase_all
 from appliance.storage.sqlite.removal.projects import remove_deleted
 from appliance.storage.sqlite.removal.purge import purge_all

@@ -18,8 +18,7 @@ from appliance.errors import ChunkDamaged
 from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Visit
 from appliance.storage.calendar import days_in_words, local_day
 from appliance.storage.interface import StoredEvent
-from appliance.storage.sqlite.chunks.index import Chunk, add_chunk
-from appliance.storage.sqlite.chunks.packing import (
+from appliance.storage.packing import (
     Ints,
     Text,
     pack_event_ids,
@@ -29,13 +28,14 @@ from appliance.storage.sqlite.chunks.packing import (
     unpack_numbers,
     unpack_texts,
 )
+from appliance.storage.sqlite.chunks.index import Chunk, add_chunk
+from appliance.storage.units.facts import NO_SALT
 
 VISIT_COLUMNS: Final = ("id", *Visit.__struct_fields__[2:-1], *ACQUISITION_FIELDS)
 EVENT_COLUMNS: Final = ("id", *StoredEvent.__struct_fields__[2:])
 _TEXTS: Final = frozenset(("session_id", "properties", "event_id"))
 _NULLABLE: Final = frozenset(("salt_day", "entry_at", "exit_at", "revenue"))
 # Where such a column has to be of numbers alone: no revenue (then the currency is 0 too), no salt of a day.
-NO_SALT: Final = -1
 ABSENT: Final = {"revenue": 0, "salt_day": NO_SALT}
 _RELATIVE: Final = {"entry_at": "start", "exit_at": "end", "received": "time"}
 # Visits' columns near those of events: which event of the visit tells.

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from appliance.clock import now
-from appliance.storage.sqlite.aside import PAUSE_SECONDS, step_aside
+from appliance.storage.aside import PAUSE_SECONDS, step_aside
 from appliance.storage.sqlite.chunks.compact import compact_settled
 from appliance.storage.sqlite.chunks.seal import seal_settled
 from appliance.storage.sqlite.writer import WriteConnection

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from appliance.errors import ChunkDamaged
+from appliance.storage.packing import pack_numbers, unpack_numbers
 from appliance.storage.rollup import EVENT_COUNTS
-from appliance.storage.sqlite.chunks.packing import pack_numbers, unpack_numbers
-from appliance.storage.sqlite.rollups.build import VISITORS
-from appliance.storage.sqlite.rollups.columns import pack_totals, unpack_totals, without_members
 from appliance.storage.sqlite.rollups.index import Unit, replace_unit, units
+from appliance.storage.units.columns import pack_totals, unpack_totals, without_members
+from appliance.storage.units.facts import VISITORS
 
 _WITHOUT_MEMBERS: Final = (EVENT_COUNTS, VISITORS)
 

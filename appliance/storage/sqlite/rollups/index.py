@@ -96,6 +96,12 @@ def has_columns(connection: sqlite3.Connection, unit: Unit, names: Iterable[str]
     return {name for (name,) in connection.execute(select, (unit.id,))}.issuperset(names)
 
 
+def blobs(connection: sqlite3.Connection, ids: Sequence[int], name: str) -> list[bytes]:
+    """The columns of that name, packed, of units that have it."""
+    select = "SELECT c.data FROM rollup_column c WHERE c.rollup_id = ? AND c.name = ?"
+    return [connection.execute(select, (unit_id, name)).fetchone()[0] for unit_id in ids]
+
+
 def replace_unit(connection: sqlite3.Connection, unit: Unit, columns: dict[str, bytes]) -> None:
     """Store a unit in place of the one of the same days, inside the transaction that is open."""
     delete_unit(connection, unit)

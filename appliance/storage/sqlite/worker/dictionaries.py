@@ -5,13 +5,13 @@ Codes are only ever added (until the hot generation changes), so both follow by 
 
 import sqlite3
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from appliance.storage.evaluation import CodeSet
 from appliance.storage.matching import matcher
 from appliance.storage.sqlite.worker.properties import Properties
+from appliance.storage.worker.texts import Texts
 
 CODE_SETS_KEPT = 128
 
@@ -24,34 +24,19 @@ class Dictionaries:
 
     def __init__(self, project_id: int, duck: Any, properties: Properties) -> None:
         self._project_id = project_id
-        self._duck = duck
+        self._texts = Texts(duck)
         self._properties = properties
-        self._loaded: dict[int | str, int] = {}  # dictionary: newest code in its table
         self._sets: dict[CodeSet, tuple[int, list[int]]] = {}  # newest code tried, codes found
 
     def forget(self) -> None:
-        for number in self._loaded:
-            self._duck.execute(f"DROP TABLE dictionary_{number}")
-        self._loaded.clear()
+        self._texts.forget()
         self._sets.clear()
         self._properties.forget()
 
     def load(self, connection: sqlite3.Connection, numbers: Iterable[int | str]) -> None:
         """Bring the tables of these dictionaries up to the snapshot that is open on the connection."""
         for number in numbers:
-            if isinstance(number, str) and not number.isidentifier():
-                raise KeyError(number)
-            if number not in self._loaded:
-                self._duck.execute(f"CREATE OR REPLACE TEMP TABLE dictionary_{number} (code INTEGER, text VARCHAR)")
-                self._loaded[number] = 0
-            rows = self._rows_after(connection, number, self._loaded[number])
-            if rows:
-                codes, texts = zip(*rows, strict=True)
-                fresh = {"code": np.array(codes, np.int32), "text": np.array(texts, dtype=object)}
-                self._duck.register("fresh_dictionary", fresh)
-                self._duck.execute(f"INSERT INTO dictionary_{number} SELECT f.code, f.text FROM fresh_dictionary f")
-                self._duck.unregister("fresh_dictionary")
-                self._loaded[number] = codes[-1]
+            self._texts.load(number, partial(self._rows_after, connection, number))
 
     def resolve(self, connection: sqlite3.Connection, wanted: CodeSet) -> list[int]:
         """Codes that the set stands for in the snapshot that is open on the connection. Raises Invalid."""

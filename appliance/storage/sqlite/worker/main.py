@@ -5,40 +5,30 @@ requests from stdin and writes replies to stdout (pipe.py), one question at a ti
 ends when its stdin closes, whatever it is doing then.
 """
 
-import os
-import queue
-import shutil
-import signal
 import sqlite3
 import sys
 import threading
-import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from appliance.errors import ChunkDamaged, Invalid, RawPurged
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.rollups.index import units
-from appliance.storage.sqlite.worker.duck import Parameters, Prepared, open_duckdb, run_steps
-from appliance.storage.sqlite.worker.pipe import Ask, AskFirstEvent, Cancel, Done, Failed, Request, frame, read_frame
 from appliance.storage.sqlite.worker.project_data import ProjectData
+from appliance.storage.worker.duck import Parameters, Prepared, open_duckdb, run_steps
+from appliance.storage.worker.pipe import Ask, AskFirstEvent, Question
+from appliance.storage.worker.server import Cancelled, own_temp_directory, run
 
 DUCKDB_BYTES_MIN = 128 << 20  # with 64 MB a wide question over sampled data may fail, however few rows there are
 SQLITE_CACHE_KB = 8_192
 SQLITE_MMAP_BYTES = 1 << 30
-NICENESS = 5  # ingestion goes first
-
-
-class Cancelled(Exception):
-    """Nobody waits for this answer any more."""
 
 
 class Worker:
@@ -64,6 +54,12 @@ class Worker:
         self._sqlite.interrupt()
         if self._asked_duck is not None:
             self._asked_duck.interrupt()
+
+    def answer(self, request: Question) -> Any:
+        if isinstance(request, Ask):
+            return self.ask(request.plan)
+        assert isinstance(request, AskFirstEvent)
+        return self.first_event(request.project_id)
 
     def ask(self, plan: Plan) -> Answer:
         project = self._project(plan.project_id)
@@ -161,113 +157,9 @@ class Worker:
         return sum(project.nbytes for project in self._projects.values())
 
 
-class Server:
-    """Reads requests in a thread of its own, so that a cancellation is seen while a question is answered."""
-
-    def __init__(self, worker: Worker, requests: BinaryIO, replies: BinaryIO) -> None:
-        self._worker = worker
-        self._requests = requests
-        self._replies = replies
-        self._waiting: queue.SimpleQueue[Ask | AskFirstEvent] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._queued: set[int] = set()
-        self._current = 0
-
-    def serve(self) -> None:
-        threading.Thread(target=self._listen, name="requests", daemon=True).start()
-        while True:
-            request = self._waiting.get()
-            with self._lock:
-                if request.id not in self._queued:
-                    continue  # cancelled, and answered so
-                self._queued.discard(request.id)
-                self._current = request.id
-                self._worker.cancelled.clear()
-            reply = self._answer(request)
-            with self._lock:
-                self._current = 0
-                self._send(reply)
-
-    def _listen(self) -> None:
-        try:
-            self._receive()
-        except BaseException:
-            traceback.print_exc()  # a request that cannot be understood
-            os._exit(1)
-        os._exit(0)  # the asker is gone
-
-    def _receive(self) -> None:
-        decoder = msgspec.msgpack.Decoder(Request)
-        while (body := read_frame(self._requests)) is not None:
-            request = decoder.decode(body)
-            if not isinstance(request, Cancel):
-                with self._lock:
-                    self._queued.add(request.id)
-                self._waiting.put(request)
-                continue
-            with self._lock:
-                if request.id == self._current:
-                    self._worker.interrupt()
-                else:  # queued, or answered already, or never sent: it is dropped in any case
-                    self._queued.discard(request.id)
-                    self._send(Failed(request.id, "cancelled"))
-
-    def _answer(self, request: Ask | AskFirstEvent) -> Done | Failed:
-        try:
-            if isinstance(request, Ask):
-                result: Any = self._worker.ask(request.plan)
-            else:
-                result = self._worker.first_event(request.project_id)
-            return Done(request.id, msgspec.Raw(msgspec.msgpack.encode(result)))
-        except RawPurged as error:
-            return Failed(request.id, "purged", str(error))
-        except Invalid as error:
-            return Failed(request.id, "invalid", str(error))
-        except SampledData:
-            return Failed(request.id, "sampled")
-        except ChunkDamaged as error:
-            return Failed(request.id, "damaged", str(error))
-        except Exception as error:
-            if self._worker.cancelled.is_set():
-                return Failed(request.id, "cancelled")
-            return Failed(request.id, "unavailable", f"{type(error).__name__}: {error}")
-
-    def _send(self, reply: Done | Failed) -> None:
-        self._replies.write(frame(reply))
-        self._replies.flush()
-
-
-def own_temp_directory(parent: Path) -> Path:
-    """A folder for this process; those of workers that were killed are removed."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for old in parent.glob("query-*"):
-        if not _is_running(old.name.removeprefix("query-")):
-            shutil.rmtree(old, ignore_errors=True)
-    return parent / f"query-{os.getpid()}"
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def main(arguments: list[str]) -> None:
     database, temp_directory, memory_bytes, threads = arguments
-    # The terminal's Ctrl-C reaches the whole group; only the serving process decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(OSError):
-        os.nice(NICENESS)
-    # Nothing but replies may reach the pipe, whatever a library prints.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    temp = own_temp_directory(Path(temp_directory))
-    worker = Worker(Path(database), temp, int(memory_bytes), int(threads))
-    Server(worker, sys.stdin.buffer, replies).serve()
+    run(lambda: Worker(Path(database), own_temp_directory(Path(temp_directory)), int(memory_bytes), int(threads)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy as np
 from appliance.storage.dimensions import is_property
 from appliance.storage.evaluation import BEGINNING, Plan, Step
 from appliance.storage.sqlite.chunks.index import Chunk, chunks
-from appliance.storage.sqlite.rollups.index import Unit, raw_purged_before
+from appliance.storage.sqlite.rollups.index import Unit, blobs, raw_purged_before, units
 from appliance.storage.sqlite.worker.answers import Answers
 from appliance.storage.sqlite.worker.dictionaries import Dictionaries
 from appliance.storage.sqlite.worker.hot import HotRows, Ints, Marks
-from appliance.storage.sqlite.worker.rolled import Arrays, RolledUp, check_purged, cover
+from appliance.storage.sqlite.worker.rolled import cover
 from appliance.storage.sqlite.worker.sealed_columns import Key, SealedColumns
+from appliance.storage.units.covering import check_purged
+from appliance.storage.units.merging import Arrays, RolledUp
 
 _OF_REST: Final = ("visitor", "start", "end", "salt_day")  # columns of visits that tell who is counted twice
 
@@ -56,7 +59,7 @@ class ProjectData:
         self.dictionaries = Dictionaries(project_id, duck, self.rows.properties)
         self.sealed = SealedColumns(self.rows.properties)
         self._apart = SealedColumns(self.rows.properties)  # of the chunks that no rollup speaks for
-        self._rolled = RolledUp(project_id)
+        self._rolled = RolledUp()
         self._project_id = project_id
         self._seen: Marks | None = None
         self._chunks: list[Chunk] = []
@@ -125,7 +128,7 @@ class ProjectData:
         In the snapshot that was followed. `part_bytes`: `parts` of that size are going to make them.
         """
         assert self._seen is not None
-        self._units = self._rolled.units(connection)
+        self._units = units(connection, self._project_id)
         self._purged_before = raw_purged_before(connection, self._project_id)
         for step in plan.steps:
             check_purged(step.rolled, (step.start, step.end), self._units, self._purged_before)
@@ -195,7 +198,8 @@ class ProjectData:
         touching = [_touching(span, *(visits[name] for name in ("visitor", "start", "end")))]
         if sealed:
             touching.append(_touching(span, *(sealed["visit", name] for name in ("visitor", "start", "end"))))
-        tables = self._rolled.tables(connection, covered, asked.names, np.concatenate(touching))
+        visitors = np.concatenate(touching)
+        tables = self._rolled.tables(partial(blobs, connection), covered.units, asked.names, visitors)
         return Rest(tables, max(step.start, self._purged_before), keys, sealed)
 
     def _show(self, prefix: str, keys: Sequence[Key], sealed: Mapping[Key, Ints], *, hot: bool = True) -> None:

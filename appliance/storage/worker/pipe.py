@@ -8,7 +8,7 @@ from appliance.storage.evaluation import Plan
 
 LENGTH_BYTES = 4
 
-Fault = Literal["cancelled", "damaged", "invalid", "purged", "sampled", "unavailable"]
+Fault = Literal["cancelled", "damaged", "invalid", "purged", "sampled", "unavailable", "unrolled"]
 
 
 class Ask(msgspec.Struct, tag="ask", array_like=True):
@@ -21,6 +21,36 @@ class AskFirstEvent(msgspec.Struct, tag="first", array_like=True):
     project_id: int
 
 
+class Unit(msgspec.Struct, frozen=True, array_like=True):
+    """A unit of rollups to answer with (units/covering.py). Times are UTC microseconds."""
+
+    id: int
+    first_day: int
+    days: int
+    start: int
+    end: int
+    timezone: str
+    usable: bool
+    final: bool
+
+    @property
+    def last_day(self) -> int:
+        return self.first_day + self.days - 1
+
+
+class AskRolled(msgspec.Struct, tag="rolled", array_like=True):
+    """Steps with rollups, in a snapshot that another session of the server has exported and holds open.
+
+    `units`: of each step those to answer with, at least one; `purged`: up to when raw data are gone.
+    """
+
+    id: int
+    plan: Plan
+    snapshot: str
+    units: tuple[tuple[Unit, ...], ...]
+    purged: int
+
+
 class Cancel(msgspec.Struct, tag="cancel", array_like=True):
     """The asker is gone, or has waited long enough."""
 
@@ -28,7 +58,7 @@ class Cancel(msgspec.Struct, tag="cancel", array_like=True):
 
 
 class Done(msgspec.Struct, tag="done", array_like=True):
-    """`result` is an `Answer` for Ask, a time or None for AskFirstEvent."""
+    """`result` is an `Answer` for Ask and AskRolled, a time or None for AskFirstEvent."""
 
     id: int
     result: msgspec.Raw
@@ -40,7 +70,8 @@ class Failed(msgspec.Struct, tag="failed", array_like=True):
     message: str = ""
 
 
-Request = Ask | AskFirstEvent | Cancel
+Question = Ask | AskFirstEvent | AskRolled
+Request = Question | Cancel
 Reply = Done | Failed
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from appliance.errors import ChunkDamaged
+from appliance.storage.packing import Ints, pack_numbers, unpack_numbers
 from appliance.storage.rollup import MEASURES
-from appliance.storage.sqlite.chunks.packing import Ints, pack_numbers, unpack_numbers
 
 _LENGTH_BYTES = 4
 

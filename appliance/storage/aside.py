@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +15,14 @@ NICENESS: Final = 10
 PAUSE_SECONDS: Final = 0.05  # between two steps of a job, so that the drain gets its turn
 
 
-async def run_aside(module: str, path: Path, *task: str) -> bytes:
-    """Run a module with a database file as its first argument, to its end; gives what it said on standard output.
+async def run_aside(module: str, *arguments: str | Path, environment: Mapping[str, str] = {}) -> bytes:
+    """Run a module to its end, with `environment` beside this process's own; gives what it said on standard output.
 
     When the call is cancelled the process is killed: every step of a job is a transaction. Raises StorageUnavailable
     when it fails.
     """
-    command, pipe = (sys.executable, "-m", module, str(path), *task), asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    command, pipe = (sys.executable, "-m", module, *map(str, arguments)), asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env={**os.environ, **environment})
     assert process.stdout is not None
     try:
         said = await process.stdout.read()
@@ -31,7 +32,7 @@ async def run_aside(module: str, path: Path, *task: str) -> bytes:
             process.kill()
             await process.wait()
     if status:
-        raise StorageUnavailable(f"{' '.join((module, *task))} ended with status {status}")
+        raise StorageUnavailable(f"{' '.join(command[2:])} ended with status {status}")
     return said
 
 
