@@ -19,11 +19,7 @@ from appliance.storage.location import sqlite_path
 
 def main(arguments: list[str]) -> None:
     step_aside()
-    made = 0
-    for _ in _refresh(os.environ[DATABASE_VARIABLE], rebuild=arguments == ["rebuild"]):
-        made += 1
-        time.sleep(PAUSE_SECONDS)
-    print(made)
+    print(sum(1 for _ in _refresh(os.environ[DATABASE_VARIABLE], rebuild=arguments == ["rebuild"])))
 
 
 def _refresh(url: str, *, rebuild: bool) -> Iterator[object]:
@@ -33,12 +29,15 @@ def _refresh(url: str, *, rebuild: bool) -> Iterator[object]:
 
         if rebuild:
             of_files.forget(path)
-        return of_files.refresh(path, CATALOG, wanted, now())
+        for unit in of_files.refresh(path, CATALOG, wanted, now()):
+            yield unit
+            time.sleep(PAUSE_SECONDS)  # a file has one writer
+        return
     from appliance.storage.postgresql.rollups import job as of_servers
 
     if rebuild:
         of_servers.forget(url)
-    return of_servers.refresh(url, CATALOG, wanted_on_servers, now())
+    yield from of_servers.refresh(url, CATALOG, wanted_on_servers, now())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from appliance.queries.question import Report
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted_on_servers
 from appliance.storage.evaluation import BEGINNING, END
+from appliance.storage.packing import unpack_numbers
+from appliance.storage.postgresql.connection import work_connection
+from appliance.storage.postgresql.rollups.erase import erase_from_final
 from appliance.storage.postgresql.rollups.index import SELECT, is_final, known, values_of
 from appliance.storage.postgresql.rollups.job import forget, refresh
 from appliance.storage.postgresql.rollups.marks import touch
@@ -89,7 +92,9 @@ async def test_unfiltered_counts_of_whole_days_stay(tmp_path: Path, on_server: S
             visitor = random.choice([random.choice(here_before).visitor, random.randrange(2**62)])
             there.send(sent(random, visitor, None, random.randrange(keeper.horizon + 2 * DAY, there.world.end)))
         await keeper.compare(random, 20)
+        assert there.marks()
         keeper.refresh()
+        assert not there.marks()
         await keeper.compare(random, 20)
         forget(there.url)  # what cannot be made anew stays
         await keeper.compare(random, 20)
@@ -112,3 +117,36 @@ async def test_what_needs_raw_data_is_refused(tmp_path: Path, on_server: Server)
             scope = await there.reports.scope(there.world.place.project, times, NOW, tree)
             with pytest.raises(RawPurged, match="are purged"):
                 await there.reports.answer(scope, report)
+
+
+async def test_who_is_erased_is_in_no_list_of_final_units(tmp_path: Path, on_server: Server) -> None:
+    async with served(on_server, tmp_path, 1, visits=150, sampled=False) as there:
+        keeper = Keeper(there)
+        keeper.refresh()
+        keeper.purge()
+        known_by_name = {visit.visitor for visit in there.world.place.visits if visit.salt_day is None}
+        before = visitors_of(there, final=1)
+        gone = sorted(known_by_name & before)[:2]
+        report = Report(("events", "visits"), ())
+        days = Times(whole_days(there.world)[0], keeper.horizon)
+        scope = await there.reports.scope(there.world.place.project, days, NOW)
+        told = rows_of(await there.reports.answer(scope, report))
+        with work_connection(there.url) as connection:
+            assert erase_from_final(connection, 1, gone) > 0
+            assert erase_from_final(connection, 1, gone) == 0
+        assert visitors_of(there, final=1) == before - set(gone)
+        assert rows_of(await there.reports.answer(scope, report)) == told
+        seen = rows_of(await there.reports.answer(scope, Report(("visitors",), ())))
+        ((_, [visitors]),) = counted(there.world.place, scope.range, Report(("visitors",), ()))
+        assert seen == [([], [visitors - len(gone)])]
+
+
+def visitors_of(there: Served, *, final: int) -> set[int]:
+    """Those who are kept by identity."""
+    select = (
+        "SELECT c.data FROM rollup_column c JOIN rollup r ON r.id = c.rollup_id"
+        " WHERE c.name = 'visitors' AND r.final = %s"
+    )
+    with psycopg.connect(there.url) as connection:
+        found = connection.execute(select, (final,)).fetchall()
+    return {visitor for (data,) in found for visitor in unpack_numbers(data).tolist()}

@@ -14,7 +14,7 @@ from appliance.storage import projects
 from appliance.storage.postgresql import rows
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
-from appliance.storage.postgresql.rollups.marks import OLD, touch
+from appliance.storage.postgresql.rollups.marks import OLD, drop_units, touch
 from tests.builders import ANN, BOB, engagement, pageview, user_event
 from tests.postgresql import Server
 
@@ -122,3 +122,17 @@ async def test_whoever_removes_visits_touches_them(drained: Drained) -> None:
         touch(connection, drained.project_id, 5, 9)
         touch(connection, drained.project_id, 7, 12)
     assert await drained.touched() == [(5, 12)]
+
+
+async def test_rollups_of_whoever_is_erased_go_where_they_can_be_made_anew(drained: Drained) -> None:
+    insert = (
+        'INSERT INTO rollup (project_id, first_day, days, start, "end", timezone, wanderers, usable, final, snapshot)'
+        " VALUES (:project, :day, 1, :start, :end, 'UTC', 0, 1, :final, '')"
+    )
+    for day, final in ((1, 0), (2, 0), (3, 1), (4, 0)):
+        values = {"project": drained.project_id, "day": day, "start": day * DAY, "end": (day + 1) * DAY, "final": final}
+        await drained.database.write(insert, values)
+    with psycopg.connect(drained.database.url) as connection:
+        drop_units(connection, drained.project_id, 2 * DAY, 3 * DAY + HOUR)
+    left = await drained.database.read("SELECT first_day FROM rollup ORDER BY first_day")
+    assert [day for (day,) in left] == [1, 3, 4]

@@ -3,7 +3,8 @@
 Nothing marks a rollup as out of date. It knows the snapshot in which its visits were read; who writes old visits leaves
 a row in `touched` with his transaction (marks.py), and one that the snapshot did not show came later, in whichever
 order they were committed. Two facts are no visits of its own: wanderers, who must not be kept by number, and entries
-that came into the catalogue.
+that came into the catalogue. A snapshot that is ahead of the asker's is of another server, from which the database was
+copied as text: numbers of transactions mean something else there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ SELECT: Final = f"""
            AND NOT EXISTS (SELECT 1 FROM touched t WHERE t.project_id = r.project_id
                            AND t.low < r."end" AND t.high >= r.start
                            AND NOT pg_visible_in_snapshot(t.xid, CAST(r.snapshot AS pg_snapshot)))
+           AND pg_snapshot_xmax(CAST(r.snapshot AS pg_snapshot)) <= pg_snapshot_xmax(pg_current_snapshot())
            AND (r.usable = 0 OR (SELECT count(*) FROM rollup_column c WHERE c.rollup_id = r.id
                                  AND c.name = ANY(CAST(%(names)s AS TEXT[]))) = cardinality(%(names)s))
     FROM rollup r

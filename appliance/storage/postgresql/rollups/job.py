@@ -27,10 +27,13 @@ Wanted = Callable[[Iterable[int], int], Iterable[tuple[int, int]]]  # days, last
 
 _LOCK: Final = 0x726F6C6C  # of PostgreSQL's advisory locks, with the project
 _FIRST: Final = "SELECT e.time FROM event e WHERE e.project_id = %s ORDER BY e.time LIMIT 1"
-# Only who makes the units of a project removes its marks: no unit is being made of an older snapshot meanwhile.
+# Only who makes the units of a project removes its marks: no unit is being made of an older snapshot meanwhile. Units
+# of days that are purged answer whatever the marks say.
 _FORGET: Final = """
     DELETE FROM touched t WHERE t.project_id = %(project)s AND NOT EXISTS (
-        SELECT 1 FROM rollup r WHERE r.project_id = t.project_id AND r.start <= t.high AND r."end" > t.low
+        SELECT 1 FROM rollup r JOIN project p ON p.id = r.project_id
+        WHERE r.project_id = t.project_id AND r.start <= t.high AND r."end" > t.low
+        AND r."end" > coalesce(p.raw_purged_before, r.start)
         AND NOT pg_visible_in_snapshot(t.xid, CAST(r.snapshot AS pg_snapshot)))
     """
 
@@ -93,7 +96,7 @@ class _Job:
         there = {(one.unit.first_day, one.unit.days): one for one in self._known(names(self._catalog))}
         spans = dict.fromkeys(wanted(days, closed_day))
         for key, one in there.items():
-            if not one.unit.final and key not in spans:
+            if not one.unit.final and (key not in spans or one.unit.start < purged):
                 delete(self._connection, self._project_id, one.unit)
         for first_day, length in spans:
             before, unit = there.get((first_day, length)), self._unit(first_day, length)

@@ -44,6 +44,15 @@ def touch(connection: Connection, project_id: int, low: int, high: int) -> None:
     connection.execute(_TOUCH, (project_id, low, high))
 
 
+def drop_units(connection: Connection, project_id: int, low: int, high: int) -> None:
+    """Remove rollups of a stretch of time that can be made anew, because what they hold of somebody has to go.
+
+    Beside `touch`, in the same transaction: a unit that is just being made is not seen here, but never answers.
+    """
+    delete = 'DELETE FROM rollup r WHERE r.project_id = %s AND r.final = 0 AND r.start <= %s AND r."end" > %s'
+    connection.execute(delete, (project_id, high, low))
+
+
 class Marks:
     """Writes both for the visits of a batch."""
 

@@ -5,19 +5,10 @@ Such rollups cannot be made anew. Of a visitor they hold the identity, which goe
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import suppress
-from typing import Final
-
-import numpy as np
 
 from appliance.errors import ChunkDamaged
-from appliance.storage.packing import pack_numbers, unpack_numbers
-from appliance.storage.rollup import EVENT_COUNTS
 from appliance.storage.sqlite.rollups.index import Unit, replace_unit, units
-from appliance.storage.units.columns import pack_totals, unpack_totals, without_members
-from appliance.storage.units.facts import VISITORS
-
-_WITHOUT_MEMBERS: Final = (EVENT_COUNTS, VISITORS)
+from appliance.storage.units.erasing import without
 
 
 def final_after(connection: sqlite3.Connection, project_id: int, first_day: int) -> Unit | None:
@@ -29,16 +20,10 @@ def erase_from(connection: sqlite3.Connection, unit: Unit, gone: Iterable[int]) 
     """Take visitors out of a unit, inside the transaction that is open. One that cannot be read is removed."""
     select = "SELECT c.name, c.data FROM rollup_column c WHERE c.rollup_id = ?"
     columns = dict(connection.execute(select, (unit.id,)).fetchall())
-    with suppress(ChunkDamaged):
-        if not columns:
-            return
-        visitors = unpack_numbers(columns[VISITORS])
-        places = np.flatnonzero(np.isin(visitors, np.array(list(gone), np.int64)))
-        if not len(places):
-            return
-        for name in columns.keys() - _WITHOUT_MEMBERS:
-            columns[name] = pack_totals(without_members(unpack_totals(columns[name]), places))
-        columns[VISITORS] = pack_numbers(np.delete(visitors, places))
-        replace_unit(connection, unit, columns)
+    try:
+        left = without(columns, gone)
+    except ChunkDamaged:
+        replace_unit(connection, unit._replace(usable=False), {})
         return
-    replace_unit(connection, unit._replace(usable=False), {})
+    if left is not None:
+        replace_unit(connection, unit, left)
