@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 from appliance.clock import now
+from appliance.storage.aside import run_aside
 from appliance.storage.interface import Purged
 from appliance.storage.postgresql.removal.erase import erase_all
 from appliance.storage.postgresql.removal.projects import remove_deleted
@@ -11,6 +12,8 @@ from appliance.storage.postgresql.removal.purge import purge_all
 from appliance.storage.postgresql.removal.steps import removing, step
 from appliance.storage.postgresql.removal.wipe import wipe
 
+DATABASE_VARIABLE = "APPLIANCE_ERASING_DATABASE"  # of the process that changes rollups: the URL
+_ROLLUPS = "appliance.storage.postgresql.rollups.process"
 PAUSE_SECONDS = 0.05  # between two steps, so that drains and questions get their turn
 
 
@@ -19,9 +22,14 @@ async def erase(url: str) -> None:
     async with removing(url) as connection:
         if connection is None:
             return
-        async for _ in erase_all(partial(step, connection)):
+        take = partial(_take_from_rollups, url)
+        async for _ in erase_all(partial(step, connection), take):
             await asyncio.sleep(PAUSE_SECONDS)
         await wipe(connection)
+
+
+async def _take_from_rollups(url: str, erasure_id: int) -> None:
+    await run_aside(_ROLLUPS, str(erasure_id), environment={DATABASE_VARIABLE: url})
 
 
 async def purge(url: str) -> Purged:

@@ -41,20 +41,36 @@ _WITH_USERS: Final = f"""
     LIMIT {VISITS_FOUND}
     """
 
+_FINAL: Final = (
+    "SELECT 1 FROM erasure e JOIN rollup r ON r.project_id = e.project_id WHERE e.id = %s AND r.final = 1 LIMIT 1"
+)
+
 Look = Callable[[Connection, int], Awaitable[list[Found]]]
 
 
-async def erase_all(transact: Transact) -> AsyncIterator[Removed]:
-    """Carry out all erasures that were asked for; each thing that comes out is a committed step that took rows out."""
+async def erase_all(
+    transact: Transact, take_from_rollups: Callable[[int], Awaitable[object]] | None = None
+) -> AsyncIterator[Removed]:
+    """Carry out all erasures that were asked for; each thing that comes out is a committed step that took rows out.
+
+    `take_from_rollups` takes those whom an erasure is about out of what is kept of purged days, before it is forgotten
+    who they are.
+    """
     while (erasure_id := await transact(_next)) is not None:
         await find_out(transact, erasure_id)
         async for removed in _take_all(transact, erasure_id, _of_visitors):
             yield removed
         await take_letters(transact, erasure_id)
+        if take_from_rollups is not None and await transact(partial(_has_final, erasure_id=erasure_id)):
+            await take_from_rollups(erasure_id)
         if (removed := await transact(partial(_forget, erasure_id=erasure_id))).visits:
             yield removed
         async for removed in _take_all(transact, erasure_id, _of_codes_or_end):
             yield removed
+
+
+async def _has_final(connection: Connection, erasure_id: int) -> bool:
+    return bool(await fetch(connection, _FINAL, (erasure_id,)))
 
 
 async def _next(connection: Connection) -> int | None:

@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from appliance.model import ProjectSettings
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING
 from appliance.storage.postgresql.partitions import PARTITION
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch
 from appliance.storage.postgresql.removal.taking import STEP_EVENTS, Removed, tell
+from appliance.storage.postgresql.rollups.index import SELECT, is_final, known, values_of
 from appliance.storage.retention import horizon
 
 STEP_VISITS: Final = 5_000
@@ -38,6 +40,10 @@ _DELETE_EVENTS: Final = """
     DELETE FROM event e
     WHERE e.project_id = %(project)s AND e.time >= %(start)s AND e.time <= %(end)s
       AND e.visit_id = ANY(CAST(%(visits)s AS BIGINT[]))
+    """
+_LEFT: Final = """
+    SELECT (SELECT v.placed FROM visit v WHERE v.project_id = %(project)s ORDER BY v.placed LIMIT 1),
+           (SELECT p.raw_purged_before FROM project p WHERE p.id = %(project)s)
     """
 _NOTE: Final = """
     UPDATE project SET raw_purged_before = greatest(coalesce(raw_purged_before, %(before)s), %(before)s)
@@ -60,19 +66,23 @@ async def purge_all(transact: Transact, now: int) -> AsyncIterator[Removed]:
     for project_id, timezone, settings in await transact(_projects):
         days = msgspec.json.decode(settings, type=ProjectSettings).raw_retention_days
         if days:
-            before = await transact(
-                partial(purgeable_until, project_id=project_id, before=horizon(now, days, ZoneInfo(timezone)))
-            )
+            zone = ZoneInfo(timezone)
+            due = partial(purgeable_until, project_id=project_id, zone=zone, before=horizon(now, days, zone))
+            before = await transact(due)
             async for removed in purge(transact, project_id, before):
                 yield removed
 
 
-async def purgeable_until(connection: Connection, project_id: int, before: int) -> int:
-    """Up to when, `before` at the latest, a project's raw data are needed for nothing any more; UTC microseconds.
-
-    All of them: nothing else is made of them that has to be made first. What counts days for ever will say here which
-    of them it has counted.
-    """
+async def purgeable_until(connection: Connection, project_id: int, zone: ZoneInfo, before: int) -> int:
+    """The first local day, up to `before`, with raw data of which rollups do not say all; UTC microseconds."""
+    ((first, purged),) = await fetch(connection, _LEFT, {"project": project_id})
+    if first is None:
+        return before
+    values = values_of(project_id, (), BEGINNING, before)
+    units = {one.unit.first_day: one for one in known(await fetch(connection, SELECT, values)) if one.unit.final}
+    for day in range(local_day(max(first, purged or BEGINNING), zone), local_day(before, zone)):
+        if day not in units or not is_final(units[day], zone.key):
+            return min(before, day_start(day, zone))
     return before
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from appliance.storage.postgresql.removal.steps import Connection, fetch
+from appliance.storage.postgresql.rollups.marks import DROP, TOUCH
 
 # Of one transaction, unless one visit has more.
 STEP_VISITS: Final = 100
@@ -67,6 +68,7 @@ def steps_of(found: Iterable[Found]) -> Iterator[list[Found]]:
 async def take_out(connection: Connection, project_id: int, found: Sequence[Found]) -> Removed:
     """Delete these visits, where they still are those visitors', with their events and who else is alias of them."""
     visits = events = 0
+    days: list[int] = []
     for visit_id, visitor, low, high, _ in found:
         values = {"project": project_id, "visitor": visitor, "visit": visit_id, "low": low, "high": high}
         spans = await fetch(connection, _DELETE_VISIT, values)
@@ -77,6 +79,11 @@ async def take_out(connection: Connection, project_id: int, found: Sequence[Foun
         ((count,),) = await fetch(connection, _DELETE_EVENTS, values)
         visits += len(spans)
         events += count
+        days += (values["start"], values["end"])
+    if days:
+        # Rollups keep some visitors by name: those of these days are made anew.
+        await connection.execute(TOUCH, (project_id, min(days), max(days)))
+        await connection.execute(DROP, (project_id, max(days), min(days)))
     ids = [one.visit_id for one in found]
     delete = "DELETE FROM alias WHERE project_id = %s AND visit_id = ANY(CAST(%s AS BIGINT[]))"
     await connection.execute(delete, (project_id, ids))

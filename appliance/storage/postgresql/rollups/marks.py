@@ -21,11 +21,13 @@ SETTLED_AFTER: Final = 25 * HOUR
 _BOUNDS_KEPT: Final = 10_000
 _UTC: Final = ZoneInfo("UTC")
 
-_TOUCH: Final = (
+TOUCH: Final = (
     "INSERT INTO touched (project_id, low, high, xid) VALUES (%s, %s, %s, pg_current_xact_id())"
     " ON CONFLICT (project_id, xid) DO UPDATE SET low = least(touched.low, excluded.low),"
     " high = greatest(touched.high, excluded.high)"
 )
+# Removes what can be made anew of a stretch of time: a project, its last and its first instant.
+DROP: Final = 'DELETE FROM rollup r WHERE r.project_id = %s AND r.final = 0 AND r.start <= %s AND r."end" > %s'
 _WANDER: Final = (
     "INSERT INTO wanderer (project_id, salt_day, visitor) SELECT u.project_id, u.salt_day, u.visitor"
     " FROM unnest(CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[])) u (project_id, salt_day, visitor)"
@@ -41,7 +43,7 @@ def touch(connection: Connection, project_id: int, low: int, high: int) -> None:
     For every transaction that adds, changes or removes visits of days that are over; `low` is where the first of them
     starts, `high` where the last one ends, before or after the change, whichever is further.
     """
-    connection.execute(_TOUCH, (project_id, low, high))
+    connection.execute(TOUCH, (project_id, low, high))
 
 
 def drop_units(connection: Connection, project_id: int, low: int, high: int) -> None:
@@ -49,8 +51,7 @@ def drop_units(connection: Connection, project_id: int, low: int, high: int) -> 
 
     Beside `touch`, in the same transaction: a unit that is just being made is not seen here, but never answers.
     """
-    delete = 'DELETE FROM rollup r WHERE r.project_id = %s AND r.final = 0 AND r.start <= %s AND r."end" > %s'
-    connection.execute(delete, (project_id, high, low))
+    connection.execute(DROP, (project_id, high, low))
 
 
 class Marks:
