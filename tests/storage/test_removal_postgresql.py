@@ -13,10 +13,12 @@ import msgspec
 import psycopg
 import pytest
 
+from appliance import clock
 from appliance.clock import DAY, HOUR
 from appliance.errors import NotFound, StorageUnavailable, TryAgain
 from appliance.ingest.batch import Applied, Batch
 from appliance.model import Event, Project, ProjectSettings
+from appliance.rollups.catalog import CATALOG
 from appliance.storage import audit, erasures, projects
 from appliance.storage.calendar import day_start
 from appliance.storage.dimensions import DICTIONARIES
@@ -32,6 +34,7 @@ from appliance.storage.postgresql.removal.erase import erase_all
 from appliance.storage.postgresql.removal.projects import remove_deleted
 from appliance.storage.postgresql.removal.purge import purge_all
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch, removing, step
+from appliance.storage.postgresql.rollups.job import refresh
 from appliance.storage.postgresql.rows import VisitGone
 from tests.builders import ANN, BOB, CAT, START, at, engagement, event, pageview, user_event, user_visitor
 from tests.storage.test_seal import BERLIN, MONDAY, traffic
@@ -118,11 +121,16 @@ class Place:
         return visits, events
 
     async def purge(self, now: int) -> tuple[int, int]:
-        """Purge as at that time; how many visits and events went."""
+        """Purge as at that time, once what goes is counted for ever; how many visits and events went."""
+        await self.count_for_ever(now)
         async with removing(self.database.url) as connection:
             assert connection is not None
             said = [removed async for removed in purge_all(partial(step, connection), now)]
         return sum(one.visits for one in said), sum(one.events for one in said)
+
+    async def count_for_ever(self, now: int) -> None:
+        """Make the rollups of days whose raw data may go."""
+        await asyncio.to_thread(lambda: list(refresh(self.database.url, CATALOG, lambda days, closed: iter(()), now)))
 
     async def keep(self, days: int) -> None:
         await self.database.write(f"UPDATE project SET settings = '{{\"raw_retention_days\":{days}}}' WHERE id = 1")
@@ -343,6 +351,7 @@ async def test_every_step_tells_those_who_remember_rows(place: Place, small_step
         assert connection is not None
         transact = partial(step, connection)
         for steps in (erase_all(transact), purge_all(transact, START + 60 * DAY)):
+            await place.count_for_ever(START + 60 * DAY)  # erasing changed what is to be counted
             async for _ in steps:
                 ((told,),) = await fetch(connection, "SELECT value FROM meta WHERE name = 'hot_generation'")
                 generations.append(int(told))
@@ -724,6 +733,7 @@ async def test_a_purge_that_was_killed_goes_on(place: Place, small_steps: None) 
     await place.keep(7)
     for steps in itertools.count():
         place.apply(*(pageview(minute, visitor=minute // 3 + 100 * steps) for minute in range(30)))
+        await place.count_for_ever(START + 30 * DAY)
         async with removing(place.database.url) as connection:
             assert connection is not None
             transact = partial(step, connection)
@@ -768,6 +778,8 @@ async def test_purging_says_what_went(place: Place, no_pauses: None) -> None:
     place.apply(pageview(0), pageview(5), pageview(0, visitor=BOB))
     assert await place.database.purge() == Purged(0, 0, 0)
     await place.keep(7)
+    assert await place.database.purge() == Purged(0, 0, 0), "nothing goes that is not counted for ever"
+    await place.count_for_ever(clock.now())
     assert await place.database.purge() == Purged(0, 2, 3)
     assert await place.database.purge() == Purged(0, 0, 0)
 

@@ -42,7 +42,7 @@ _DELETE_EVENTS: Final = """
       AND e.visit_id = ANY(CAST(%(visits)s AS BIGINT[]))
     """
 _LEFT: Final = """
-    SELECT (SELECT v.placed FROM visit v WHERE v.project_id = %(project)s ORDER BY v.placed LIMIT 1),
+    SELECT (SELECT e.time FROM event e WHERE e.project_id = %(project)s ORDER BY e.time LIMIT 1),
            (SELECT p.raw_purged_before FROM project p WHERE p.id = %(project)s)
     """
 _NOTE: Final = """
