@@ -18,7 +18,11 @@ from pathlib import Path
 
 import psycopg
 
+from appliance.clock import now
+from appliance.rollups.catalog import CATALOG
+from appliance.rollups.units import wanted_on_servers
 from appliance.storage.postgresql.evaluator import PostgresqlEvaluator
+from appliance.storage.postgresql.rollups.job import refresh
 from perf import closed_loop
 from perf.closed_loop import Load
 from perf.dataset import Dataset, make
@@ -70,11 +74,14 @@ def _filled(data: Dataset, *, timescaledb: bool) -> Iterator[str]:
         filled = time.perf_counter()
         if timescaledb:
             compress(url)
+        moved = time.perf_counter()
+        units = sum(1 for _ in refresh(url, CATALOG, wanted_on_servers, now()))
         with psycopg.connect(url) as connection:
             (nbytes,) = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
         print(
             f"{'TimescaleDB' if timescaledb else 'PostgreSQL'}: filled in {filled - began:.0f} s, moved to columns in"
-            f" {time.perf_counter() - filled:.0f} s, {nbytes / len(data.event['id']):.1f} bytes an event"
+            f" {moved - filled:.0f} s, {units} rollups made in {time.perf_counter() - moved:.0f} s,"
+            f" {nbytes / len(data.event['id']):.1f} bytes an event"
         )
         yield url
 
@@ -109,7 +116,9 @@ def _measure_storing(seconds: int) -> None:
 
 async def _measure(path: Path, urls: dict[str, str], data: Dataset) -> None:
     engines: dict[str, Asked] = {"SQLite": Ours(path)}
-    engines |= {name: Asked(PostgresqlEvaluator(url, timeout_seconds=600)) for name, url in urls.items()}
+    for name, url in urls.items():
+        temp = path.parent / f"tmp-{name}"
+        engines[name] = Asked(PostgresqlEvaluator(url, temp_directory=temp, timeout_seconds=600))
     rows = []
     for name, filters, days in QUESTIONS:
         asked = [question_of(data, name, filters, days, turn) for turn in range(TIMES)]

@@ -127,7 +127,7 @@ async def _forget(connection: Connection, erasure_id: int) -> Removed:
     while last is not None:
         last = await take_some(connection, person, last)
     project_id, visitors = person.project_id, list(person.visitors)
-    for table in ("alias", "claim"):
+    for table in ("alias", "claim", "wanderer"):
         delete = f"DELETE FROM {table} WHERE project_id = %s AND visitor = ANY(CAST(%s AS BIGINT[]))"
         await connection.execute(delete, (project_id, visitors))
     names = []
