@@ -15,6 +15,7 @@ from appliance.ingest import progress
 from appliance.ingest.journal import Journal
 from appliance.ingest.progress import Finish, Reached, Settled, Stored, Stuck, Until
 from appliance.storage.interface import Position
+from appliance.storage.location import DATABASE_VARIABLE
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ class DrainClient:
             self._log_format,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, progress.DATABASE_VARIABLE: self._database},
+            env={**os.environ, DATABASE_VARIABLE: self._database},
         )
         try:
             self._tell()

@@ -1,6 +1,6 @@
 """The drain's own process: `python -m appliance.ingest.drain_worker JOURNAL_FOLDER JOURNAL_ID`.
 
-Where the database is says a variable (progress.py): a password must not stand in a list of processes.
+Where the database is says a variable (storage/location.py): a password must not stand in a list of processes.
 
 It has a process to itself because the serving process may not wait for the interpreter while a batch is placed into
 visits: that cost requests more than all their own work (docs/decisions/0001). It hears of new journal positions on
@@ -30,7 +30,7 @@ from appliance.ingest.drain import Drain
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck
 from appliance.storage.interface import DrainStore, Position
-from appliance.storage.location import drain_store_at
+from appliance.storage.location import DATABASE_VARIABLE, drain_store_at
 
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 # How much may be drained before the database is made to put it on disk and the journal may let go of it.
@@ -177,7 +177,7 @@ def main(arguments: list[str]) -> None:
         # The drain of a serving process that was killed a moment ago may still be finishing its batch.
         fcntl.flock(lock, fcntl.LOCK_EX)
         with suppress(Gone, CheckpointMoved):
-            _start(folder, journal_id, os.environ[progress.DATABASE_VARIABLE]).run()
+            _start(folder, journal_id, os.environ[DATABASE_VARIABLE]).run()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from appliance.ingest.batch import Applied
 from appliance.model import Event, Kind
 from appliance.storage.interface import Position
 
-DATABASE_VARIABLE = "APPLIANCE_DRAIN_DATABASE"  # of the drain's process: the URL that it drains into
 FEED_EVENTS_MAX = 50  # newest events of a project and batch that are told in full
 
 

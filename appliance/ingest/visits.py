@@ -6,12 +6,12 @@ know. It is dropped whole when a batch fails, so it never holds what the databas
 
 from collections.abc import Collection
 
-from appliance.clock import DAY, HOUR
+from appliance.clock import HOUR
 from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind, Visit
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.interface import DrainTransaction
+from appliance.storage.row_columns import SPAN
 
-SPAN_MAX = DAY
 VISITORS_KEPT_MAX = 20_000
 RECENT = 48 * HOUR
 
@@ -99,7 +99,7 @@ class VisitBook:
         if visit is None:
             return None
         self._by_id[visit_id] = visit
-        if visit.end < time <= min(visit.end + timeout, visit.start + SPAN_MAX):
+        if visit.end < time <= min(visit.end + timeout, visit.start + SPAN):
             visit.end = time
             self._touch(visit)
         return visit
@@ -144,7 +144,7 @@ class VisitBook:
 
     def _of(self, project_id: int, visitor: int, time: int, timeout: int) -> _Known:
         key = (project_id, visitor)
-        since, until = time - SPAN_MAX - timeout, time + SPAN_MAX
+        since, until = time - SPAN - timeout, time + SPAN
         known = self._known.get(key)
         if known is not None and known.since <= since and until <= known.until:
             return known
@@ -289,7 +289,7 @@ def _nearest(visits: list[Visit], time: int, session: str, timeout: int) -> Visi
         # A client's session id says by itself that the visit goes on.
         if gap > timeout and not session:
             continue
-        if max(visit.end, time) - min(visit.start, time) > SPAN_MAX:
+        if max(visit.end, time) - min(visit.start, time) > SPAN:
             continue
         rank = (gap, -visit.start)
         if best is None or rank < best_rank:

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from appliance.storage.dimensions import OF_FIRST_EVENT
+from appliance.storage.dimensions import CARRIED
 
 
 class Dialect(Protocol):
@@ -44,7 +44,7 @@ class Dialect(Protocol):
 class DuckDB:
     """Each project has a connection of its own, whose tables and dictionaries are those of the project."""
 
-    carried = OF_FIRST_EVENT | {"visitor"}
+    carried = CARRIED
 
     def parameter(self, name: str) -> str:
         return f"${name}"
@@ -72,7 +72,7 @@ class PostgreSQL:
     """All projects share the tables. Which rows are meant, and what properties are, is written where `{event}` and the
     like stand (storage/postgresql/sources.py): no other braces are in a text."""
 
-    carried = OF_FIRST_EVENT | {"visitor"}
+    carried = CARRIED
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"

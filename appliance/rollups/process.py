@@ -1,7 +1,7 @@
 """Brings the rollups of all projects up to what is stored: `python -m appliance.rollups.process [rebuild]`.
 
-The URL of the database is in the environment (refresh.py). `rebuild` makes all of them anew. It prints how many days
-and months were made, as JSON, and ends early when its standard input closes, which may be at any instant.
+The URL of the database is in the environment (storage/location.py). `rebuild` makes all of them anew. It prints how
+many days and months were made, as JSON, and ends early when its standard input closes, which may be at any instant.
 """
 
 import os
@@ -11,10 +11,9 @@ from collections.abc import Iterator
 
 from appliance.clock import now
 from appliance.rollups.catalog import CATALOG
-from appliance.rollups.refresh import DATABASE_VARIABLE
 from appliance.rollups.units import wanted, wanted_on_servers
 from appliance.storage.aside import PAUSE_SECONDS, step_aside
-from appliance.storage.location import sqlite_path
+from appliance.storage.location import DATABASE_VARIABLE, sqlite_path
 
 
 def main(arguments: list[str]) -> None:

@@ -4,10 +4,9 @@ from typing import Final
 
 from appliance.storage.aside import run_aside
 from appliance.storage.interface import Database
-from appliance.storage.location import SQLITE
+from appliance.storage.location import DATABASE_VARIABLE, SQLITE
 from appliance.storage.sqlite.database import SqliteDatabase
 
-DATABASE_VARIABLE: Final = "APPLIANCE_ROLLUPS_DATABASE"  # of that process: the URL; arguments can be seen by others
 _PROCESS: Final = "appliance.rollups.process"
 
 

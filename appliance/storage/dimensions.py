@@ -40,6 +40,9 @@ DICTIONARIES: Final[dict[str, int]] = {
 # What a visit has of its first event: acquisition, place and device. It never changes.
 OF_FIRST_EVENT: Final = frozenset(name for name, number in DICTIONARIES.items() if 8 <= number <= 26)
 
+# What an event carries of its visit, so that most answers need no join.
+CARRIED: Final = OF_FIRST_EVENT | {"visitor"}
+
 DIRECT: Final = "Direct / None"
 NOT_SET: Final = "(not set)"
 NONE: Final = "(none)"

@@ -6,6 +6,10 @@ from typing import Final
 from appliance.storage.interface import DrainStore
 
 SQLITE: Final = "sqlite:///"
+SERVERS: Final = ("postgresql://", "postgres://")
+# Of the processes that this one starts: the URL of the database. Arguments can be seen by others, and it may hold a
+# password.
+DATABASE_VARIABLE: Final = "APPLIANCE_CHILD_DATABASE"
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -8,18 +8,17 @@ from appliance.config import Settings
 from appliance.errors import ConfigurationError
 from appliance.storage.evaluation import QueryEngine
 from appliance.storage.interface import Database
-from appliance.storage.location import SQLITE, sqlite_path
+from appliance.storage.location import SERVERS, SQLITE, sqlite_path
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.evaluator import Evaluator
 
 DATABASE_FILE: Final = "appliance.db"
-_POSTGRESQL: Final = ("postgresql://", "postgres://")
 
 
 def database_url(settings: Settings) -> str:
     """The URL of the database that the settings name. Raises ConfigurationError for one of another kind."""
     url = settings.database_url or f"{SQLITE}{settings.data_dir / DATABASE_FILE}"
-    if not url.startswith((SQLITE, *_POSTGRESQL)):
+    if not url.startswith((SQLITE, *SERVERS)):
         raise ConfigurationError(
             f"APPLIANCE_DATABASE_URL: {url.partition(':')[0]!r} is not a kind of database that this version knows;"
             " use sqlite:///path or postgresql://user:password@host/database"

@@ -22,8 +22,8 @@ from appliance.storage.postgresql.rollups.erase import erase_from_final
 from appliance.storage.postgresql.rollups.index import SELECT, is_final, known, values_of
 from appliance.storage.postgresql.rollups.job import forget, refresh
 from appliance.storage.postgresql.rollups.marks import touch
-from appliance.storage.postgresql.statements import SPAN
 from appliance.storage.retention import horizon
+from appliance.storage.row_columns import SPAN
 from tests.postgresql import Server
 from tests.queries.test_purged_reports import KEPT_DAYS, is_told, whole_days
 from tests.queries.test_reports import NOW, rows_of

@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from appliance.storage.dimensions import CARRIED
 from appliance.storage.sqlite.chunks.columns import ABSENT
-from appliance.storage.sqlite.worker.hot import CARRIED, EVENT_COLUMNS, VISIT_COLUMNS, HotRows, Marks, OutOfStep
+from appliance.storage.sqlite.worker.hot import EVENT_COLUMNS, VISIT_COLUMNS, HotRows, Marks, OutOfStep
 from tests.oracle import Event, Visit
 from tests.queries.worlds import Store, instant, world
 

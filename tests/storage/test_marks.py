@@ -14,7 +14,7 @@ from appliance.storage import projects
 from appliance.storage.postgresql import rows
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
-from appliance.storage.postgresql.rollups.marks import OLD, drop_units, touch
+from appliance.storage.postgresql.rollups.marks import DROP, OLD, touch
 from tests.builders import ANN, BOB, engagement, pageview, user_event
 from tests.postgresql import Server
 
@@ -133,6 +133,6 @@ async def test_rollups_of_whoever_is_erased_go_where_they_can_be_made_anew(drain
         values = {"project": drained.project_id, "day": day, "start": day * DAY, "end": (day + 1) * DAY, "final": final}
         await drained.database.write(insert, values)
     with psycopg.connect(drained.database.url) as connection:
-        drop_units(connection, drained.project_id, 2 * DAY, 3 * DAY + HOUR)
+        connection.execute(DROP, (drained.project_id, 3 * DAY + HOUR, 2 * DAY))
     left = await drained.database.read("SELECT first_day FROM rollup ORDER BY first_day")
     assert [day for (day,) in left] == [1, 3, 4]

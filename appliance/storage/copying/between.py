@@ -10,11 +10,11 @@ import psycopg
 from appliance.errors import ConfigurationError
 from appliance.storage.copying.ends import Source, Target
 from appliance.storage.copying.job import Copied, Tell, copy
+from appliance.storage.location import SERVERS, SQLITE
 from appliance.storage.postgresql import connection as postgresql
 from appliance.storage.sqlite import writer as sqlite
 
-_SERVERS: Final = ("postgresql://", "postgres://")
-_FILES: Final = ("sqlite:///", "sqlite:")
+_FILES: Final = (SQLITE, "sqlite:")
 
 
 def copy_between(source_url: str, target_url: str, *, restart: bool, tell: Tell) -> Copied:
@@ -56,7 +56,7 @@ def target_at(url: str) -> Target:
 
 def _path(url: str) -> Path | None:
     """The file that a URL names; None: a server's database. Raises ConfigurationError."""
-    if url.startswith(_SERVERS):
+    if url.startswith(SERVERS):
         return None
     for prefix in _FILES:
         if url.startswith(prefix):

@@ -8,19 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from appliance.clock import DAY
-from appliance.model import ACQUISITION_FIELDS, Visit
-from appliance.storage.interface import StoredEvent
+from appliance.storage.row_columns import EVENT, VISIT
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-VISIT: Final = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
-CARRIED: Final = ("visitor", *ACQUISITION_FIELDS)  # of an event's visit; PostgreSQL has it with the event
-EVENT: Final = StoredEvent.__struct_fields__
 START: Final = VISIT.index("start")
 TIME: Final = EVENT.index("time")
 EVENT_ID: Final = EVENT.index("event_id")
-SPAN: Final = DAY  # of a visit, at most
 
 BATCH_ROWS: Final = 10_000  # that are in memory at a time, but for the rows of a chunk
 
@@ -41,8 +36,8 @@ class Slice(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some visits, as rows of VISIT, and some events, of whichever visits, as rows of EVENT and CARRIED with their ids
-    packed (storage/event_ids.py)."""
+    """Some visits, as rows of VISIT, and some events, of whichever visits, as rows of EVENT and OF_VISIT with their ids
+    packed (storage/row_columns.py, storage/event_ids.py)."""
 
     visits: Sequence[Row]
     events: Sequence[Row]

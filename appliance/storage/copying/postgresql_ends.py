@@ -1,23 +1,18 @@
 """What a PostgreSQL database is asked on either side of a copy."""
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import psycopg
 
-from appliance.storage.copying.ends import CARRIED, EVENT, NOTHING, VISIT, Totals
+from appliance.storage.copying.ends import NOTHING, Totals
 from appliance.storage.copying.tables import NUMBERED, carried
+from appliance.storage.row_columns import EVENT, OF_VISIT
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-EVENTS: Final = (*EVENT, *CARRIED)
-VISITS: Final = VISIT
+EVENTS: Final = (*EVENT, *OF_VISIT)
 # What is made of the rest of the row.
 MADE: Final = {("dictionary", "digest")}
-
-
-def names(columns: Iterable[str], alias: str = "") -> str:
-    return ", ".join(f'{alias}"{name}"' for name in columns)
 
 
 def identity_of(connection: Connection) -> str:

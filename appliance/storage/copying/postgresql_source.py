@@ -7,13 +7,11 @@ from typing import Any, Final
 
 from appliance.clock import DAY
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import BATCH_ROWS, EVENT_ID, SPAN, Piece, Row, Slice, Totals
+from appliance.storage.copying.ends import BATCH_ROWS, EVENT_ID, Piece, Row, Slice, Totals
 from appliance.storage.copying.postgresql_ends import (
     EVENTS,
-    VISITS,
     count_carried,
     identity_of,
-    names,
     sequence,
     totals,
     types_of,
@@ -22,6 +20,7 @@ from appliance.storage.copying.tables import NUMBERED, carried
 from appliance.storage.event_ids import from_bytes
 from appliance.storage.migrations import BASELINE, available
 from appliance.storage.postgresql.connection import work_connection
+from appliance.storage.row_columns import SPAN, VISIT, names
 from appliance.storage.unfinished import SELECT_MARK, refuse
 
 # Floor division: that of SQL goes towards zero.
@@ -34,7 +33,7 @@ _OF_SLICE: Final = (
     f"v.project_id = {{0.project_id:d}} AND v.placed >= {{0.start:d}} AND v.placed < {{0.end:d}} + {SPAN}"
     " AND v.start >= {0.start:d} AND v.start < {0.end:d}"
 )
-_VISITS: Final = f"SELECT {names(VISITS, 'v.')} FROM visit v WHERE {_OF_SLICE}"
+_VISITS: Final = f"SELECT {names(VISIT, 'v.')} FROM visit v WHERE {_OF_SLICE}"
 _EVENTS: Final = (
     f"SELECT {names(EVENTS, 'e.')} FROM event e WHERE e.project_id = {{0.project_id:d}} AND e.time >= {{0.start:d}}"
     f" AND e.time < {{0.end:d}} + {SPAN} AND e.visit_id IN (SELECT v.id FROM visit v WHERE {_OF_SLICE})"
@@ -60,7 +59,7 @@ class PostgresqlSource:
             self._check_version()
             refuse(self._connection.execute(SELECT_MARK).fetchall())
             self._types = {
-                "visit": self._typed("visit", VISITS),
+                "visit": self._typed("visit", VISIT),
                 "event": self._typed("event", EVENTS),
             }
         except BaseException:

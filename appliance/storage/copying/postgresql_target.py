@@ -4,14 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import EVENT_ID, SPAN, START, TIME, Row, Slice, Totals
+from appliance.storage.copying.ends import EVENT_ID, START, TIME, Row, Slice, Totals
 from appliance.storage.copying.postgresql_ends import (
     EVENTS,
     MADE,
-    VISITS,
     count_carried,
     identity_of,
-    names,
     sequence,
     totals,
     types_of,
@@ -22,6 +20,7 @@ from appliance.storage.postgresql.connection import work_connection
 from appliance.storage.postgresql.dictionary import digest
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.partitions import Partitions
+from appliance.storage.row_columns import SPAN, VISIT, names
 from appliance.storage.unfinished import MARK, SELECT_MARK
 
 T = TypeVar("T")
@@ -85,7 +84,7 @@ class PostgresqlTarget:
 
     def add_visits(self, rows: Sequence[Row]) -> None:
         self._partitions.ensure(self._aside, "visit", {row[START] for row in rows})
-        self._copy("visit", (*VISITS, "placed"), [(*row, row[START]) for row in rows])
+        self._copy("visit", (*VISIT, "placed"), [(*row, row[START]) for row in rows])
 
     def add_events(self, rows: Sequence[Row]) -> None:
         self._partitions.ensure(self._aside, "event", {row[TIME] for row in rows})

@@ -11,10 +11,11 @@ from typing import Final
 
 from appliance.clock import DAY, now
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import BATCH_ROWS, CARRIED, EVENT, VISIT, Piece, Row, Slice, Totals
+from appliance.storage.copying.ends import BATCH_ROWS, Piece, Row, Slice, Totals
 from appliance.storage.copying.sqlite_ends import check_version, count_carried, identity_of, newest_ids, totals
 from appliance.storage.copying.sqlite_seen import places_of_seen
 from appliance.storage.copying.tables import carried
+from appliance.storage.row_columns import EVENT, OF_VISIT, VISIT, names
 from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader
 from appliance.storage.sqlite.chunks.index import Chunk, chunks
 from appliance.storage.sqlite.chunks.visits import SealedVisits
@@ -31,20 +32,16 @@ _LAY_OUT: Final = (
 )
 
 
-def _names(columns: Sequence[str], alias: str) -> str:
-    return ", ".join(f'{alias}."{name}"' for name in columns)
-
-
 _VISITS: Final = (
-    f"SELECT {_names(VISIT, 'v')} FROM temp.hot_visit h CROSS JOIN visit v ON v.id = h.id"
+    f"SELECT {names(VISIT, 'v.')} FROM temp.hot_visit h CROSS JOIN visit v ON v.id = h.id"
     " WHERE h.project_id = ? AND h.day = ?"
 )
 _EVENTS: Final = (
-    f"SELECT {_names(EVENT, 'e')}, {_names(CARRIED, 'v')} FROM temp.hot_visit h CROSS JOIN visit v ON v.id = h.id"
+    f"SELECT {names(EVENT, 'e.')}, {names(OF_VISIT, 'v.')} FROM temp.hot_visit h CROSS JOIN visit v ON v.id = h.id"
     " CROSS JOIN temp.hot_event x ON x.visit_id = h.id CROSS JOIN event e ON e.id = x.id"
     " WHERE h.project_id = ? AND h.day = ?"
 )
-_START, *_OF_VISIT = (VISIT_COLUMNS.index(name) for name in ("start", *CARRIED))
+_START, *_CARRIED = (VISIT_COLUMNS.index(name) for name in ("start", *OF_VISIT))
 _CHUNKS_KEPT: Final = 2  # as rows; 50 MB each when full. Neighbouring days may share one.
 _VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
 
@@ -133,7 +130,7 @@ class SqliteSource:
         visits: dict[int, list[Row]] = {}
         for row in reader.rows("visit"):
             day = row[_START] // DAY
-            by_id[row[0]] = day, tuple([row[place] for place in _OF_VISIT])
+            by_id[row[0]] = day, tuple([row[place] for place in _CARRIED])
             visits.setdefault(day, []).append((row[0], chunk.project_id, *row[1:]))
         events: dict[int, list[Row]] = {}
         for row in reader.rows("event"):

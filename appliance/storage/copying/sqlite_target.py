@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import EVENT, VISIT, Row, Slice, Totals
+from appliance.storage.copying.ends import Row, Slice, Totals
 from appliance.storage.copying.sqlite_ends import count_carried, identity_of, totals
 from appliance.storage.copying.tables import SLICE_NOTE, carried
+from appliance.storage.row_columns import EVENT, VISIT, names
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.writer import WriteConnection, connect
 from appliance.storage.unfinished import MARK, SELECT_MARK
@@ -21,8 +22,7 @@ _GONE: Final = "SELECT g.id FROM temp.gone g"
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
-    names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({names}) VALUES ({marks})"
+    return f"INSERT INTO {table} ({names(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
 class SqliteTarget:

@@ -13,7 +13,7 @@ from appliance.storage.postgresql.announcements import announcements
 from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
-from appliance.storage.postgresql.statements import SPAN
+from appliance.storage.row_columns import SPAN
 from appliance.storage.unfinished import SELECT_MARK, refuse
 
 _STORED: Final = """

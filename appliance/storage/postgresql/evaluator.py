@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from appliance.errors import QueryTimeout, StorageUnavailable
 from appliance.storage.dimensions import property_column
 from appliance.storage.evaluation import BEGINNING, Answer, NotRolledUp, Plan, Rows, SampledData, Step
+from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.postgresql.code_sets import CodeSets, matching
 from appliance.storage.postgresql.connection import OPTIONS, storage_error
 from appliance.storage.postgresql.pool import RECONNECT_SECONDS, WAIT_SECONDS
@@ -47,7 +48,6 @@ _FACTS: Final = (
     "SELECT (SELECT p.raw_purged_before FROM project p WHERE p.id = %s),"
     " (SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.name = 'hot_generation')"
 )
-DATABASE_VARIABLE: Final = "APPLIANCE_QUERY_DATABASE"  # of the worker: the URL; arguments can be seen by others
 _WORKER: Final = "appliance.storage.postgresql.worker.main"
 _ANSWERS: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
 _FIRST: Final = """

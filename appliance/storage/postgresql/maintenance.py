@@ -6,13 +6,13 @@ from functools import partial
 from appliance.clock import now
 from appliance.storage.aside import run_aside
 from appliance.storage.interface import Purged
+from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.postgresql.removal.erase import erase_all
 from appliance.storage.postgresql.removal.projects import remove_deleted
 from appliance.storage.postgresql.removal.purge import purge_all
 from appliance.storage.postgresql.removal.steps import removing, step
 from appliance.storage.postgresql.removal.wipe import wipe
 
-DATABASE_VARIABLE = "APPLIANCE_ERASING_DATABASE"  # of the process that changes rollups: the URL
 _ROLLUPS = "appliance.storage.postgresql.rollups.process"
 PAUSE_SECONDS = 0.05  # between two steps, so that drains and questions get their turn
 

@@ -27,6 +27,16 @@ from appliance.storage.postgresql.dictionary import Codes
 from appliance.storage.postgresql.exclusion import enter
 from appliance.storage.postgresql.partitions import Partitions
 from appliance.storage.postgresql.rollups.marks import Marks
+from appliance.storage.row_columns import (
+    GROWING,
+    MUTABLE,
+    SPAN,
+    WAITING,
+    engagement_of,
+    names,
+    visit_of,
+    waiting_of,
+)
 from appliance.storage.traits import merged
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -47,7 +57,6 @@ _GROUPS: Final = tuple(
     (tuple(DICTIONARIES[name] for name in names), attrgetter("project_id", *names)) for names in _TOGETHER
 )
 _USER: Final = DICTIONARIES["user"]
-_waiting = attrgetter(*sql.WAITING)
 
 
 class VisitGone(TryAgain):
@@ -154,8 +163,8 @@ class DrainRows:
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         visits = self._visits.get((project_id, visitor))
         if visits is None or since < self._window[0] or until > self._window[1]:
-            values = sql.around(project_id, [visitor], since, until + sql.SPAN)
-            visits = list(map(sql.visit_of, self._all(sql.OF_VISITORS, values)))
+            values = sql.around(project_id, [visitor], since, until + SPAN)
+            visits = list(map(visit_of, self._all(sql.OF_VISITORS, values)))
         return sorted((visit for visit in visits if since <= visit.start <= until), key=attrgetter("start", "id"))
 
     def visit(self, visit_id: int) -> Visit | None:
@@ -192,8 +201,8 @@ class DrainRows:
     def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
         starts = {visit.start for visit in new}
         self._copy("visit", sql.COPY_VISITS, sql.VISIT_TYPES, map(sql.row_of_visit, new), starts)
-        self._update(sql.GROW_VISITS, sql.GROWING, grown)
-        self._update(sql.UPDATE_VISITS, sql.MUTABLE, changed)
+        self._update(sql.GROW_VISITS, GROWING, grown)
+        self._update(sql.UPDATE_VISITS, MUTABLE, changed)
         for visit in changed:
             values = {"visitor": visit.visitor, "project": visit.project_id, "id": visit.id}
             self._connection.execute(sql.REKEY, values | {"start": visit.start, "end": visit.end})
@@ -229,16 +238,12 @@ class DrainRows:
     def set_aside(self, numbered: Sequence[tuple[int, Event]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(
-                sql.INSERT_WAITING, [(self._journal_id, number, *_waiting(event)) for number, event in numbered]
+                sql.INSERT_WAITING, [(self._journal_id, number, *waiting_of(event)) for number, event in numbered]
             )
 
     def waiting(self) -> list[tuple[int, Event]]:
-        rest: dict[str, Any] = {"event_id": "", "kind": Kind.ENGAGEMENT, "visitor": 0, "salt_day": None}
-        select = f"SELECT id, {sql.names(sql.WAITING)} FROM early_engagement WHERE journal_id = %s ORDER BY id"
-        return [
-            (number, Event(**rest, **dict(zip(sql.WAITING, kept, strict=True))))
-            for number, *kept in self._all(select, (self._journal_id,))
-        ]
+        select = f"SELECT id, {names(WAITING)} FROM early_engagement WHERE journal_id = %s ORDER BY id"
+        return [(number, engagement_of(kept)) for number, *kept in self._all(select, (self._journal_id,))]
 
     def release(self, numbers: Sequence[int]) -> None:
         delete = "DELETE FROM early_engagement WHERE journal_id = %s AND id = ANY(CAST(%s AS bigint[]))"
@@ -330,9 +335,9 @@ class DrainRows:
     def _fetch_by_id(self, places: dict[int, int]) -> None:
         """Visits by id; each has a time that lies in its span."""
         if places:
-            low, high = min(places.values()) - sql.SPAN, max(places.values()) + sql.SPAN
+            low, high = min(places.values()) - SPAN, max(places.values()) + SPAN
             for row in self._all(sql.BY_ID, (list(places), low, high)):
-                self._by_id[row[0]] = sql.visit_of(row)
+                self._by_id[row[0]] = visit_of(row)
 
     def _fetch_visits(self, visitors: Iterable[Visitor]) -> None:
         by_project: dict[int, list[int]] = {}
@@ -341,8 +346,8 @@ class DrainRows:
             self._visits[project_id, visitor] = []
         low, high = self._window
         for project_id, numbers in by_project.items():
-            for row in self._all(sql.OF_VISITORS, sql.around(project_id, numbers, low, high + sql.SPAN)):
-                visit = sql.visit_of(row)
+            for row in self._all(sql.OF_VISITORS, sql.around(project_id, numbers, low, high + SPAN)):
+                visit = visit_of(row)
                 self._visits[project_id, visit.visitor].append(visit)
 
     def _copy(

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance.storage.dimensions import NONE, is_property
 from appliance.storage.evaluation import BEGINNING, END, Step
-from appliance.storage.postgresql.statements import SPAN
+from appliance.storage.row_columns import SPAN
 
 _MARK: Final = re.compile(r"\{(\w+)\}")
 _NO_VALUES: Final = f"""('null', '""', '"{NONE}"')"""

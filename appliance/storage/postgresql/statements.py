@@ -5,21 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from appliance.clock import DAY
-from appliance.model import ACQUISITION_FIELDS, Visit
+from appliance.model import Visit
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.interface import StoredEvent
+from appliance.storage.row_columns import EVENT, GROWING, MUTABLE, OF_VISIT, VISIT, WAITING, names
 
-SPAN: Final = DAY  # of a visit, at most: between its `start` and where it is placed
-
-_EVENT_COLUMNS: Final = StoredEvent.__struct_fields__
-_VISIT_COLUMNS: Final = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
-_FIRST: Final = len(Visit.__struct_fields__) - 1
-# What a visit's next event changes nearly always, and what else may change.
-GROWING: Final = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
-MUTABLE: Final = (*GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
-# What is kept of engagement that waits; each is a field of Event.
-WAITING: Final = ("project_id", "name", "path", "time", "received", "pageview_id", "scroll_depth", "engaged_ms")
 _BIGINTS: Final = frozenset(
     ("id", "project_id", "visit_id", "visitor", "time", "received", "engaged_ms", "revenue", "start", "end", "entry_at",
      "exit_at", "placed")
@@ -35,36 +25,30 @@ def _type(column: str) -> str:
     return {"event_id": "bytea", "properties": "text", "session_id": "text"}.get(column, "integer")
 
 
-def names(columns: Iterable[str], alias: str = "") -> str:
-    """Columns as SQL lists them."""
-    return ", ".join(f'{alias}"{name}"' for name in columns)
-
-
 def _copy(table: str, columns: Sequence[str]) -> str:
     return f"COPY {table} ({names(columns)}) FROM STDIN (FORMAT BINARY)"
 
 
 def _update(columns: Sequence[str]) -> str:
     """UPDATE visits that are placed in [%b, %b]; the lists are of `columns`, the id, and the first and last place."""
+    assignments = ", ".join(f'"{name}" = u."{name}"' for name in columns)
+    lists = ", ".join(f"CAST(%b AS {kind}[])" for kind in (*map(_type, columns), "bigint", "bigint", "bigint"))
     return (
-        f"UPDATE visit v SET {', '.join(f'{chr(34)}{name}{chr(34)} = u.{chr(34)}{name}{chr(34)}' for name in columns)}"
-        f" FROM unnest({', '.join(f'CAST(%b AS {_type(name)}[])' for name in columns)}, CAST(%b AS bigint[]),"
-        f" CAST(%b AS bigint[]), CAST(%b AS bigint[])) u ({names(columns)}, id, low, high)"
+        f"UPDATE visit v SET {assignments} FROM unnest({lists}) u ({names(columns)}, id, low, high)"
         " WHERE v.id = u.id AND v.placed >= u.low AND v.placed <= u.high AND v.placed >= %b AND v.placed <= %b"
     )
 
 
-_CARRIED: Final = ("visitor", *ACQUISITION_FIELDS)
-COPY_EVENTS: Final = _copy("event", (*_EVENT_COLUMNS, *_CARRIED))
-EVENT_TYPES: Final = [_type(name) for name in (*_EVENT_COLUMNS, *_CARRIED)]
-COPY_VISITS: Final = _copy("visit", (*_VISIT_COLUMNS, "placed"))
-VISIT_TYPES: Final = [_type(name) for name in (*_VISIT_COLUMNS, "placed")]
+COPY_EVENTS: Final = _copy("event", (*EVENT, *OF_VISIT))
+EVENT_TYPES: Final = [_type(name) for name in (*EVENT, *OF_VISIT)]
+COPY_VISITS: Final = _copy("visit", (*VISIT, "placed"))
+VISIT_TYPES: Final = [_type(name) for name in (*VISIT, "placed")]
 GROW_VISITS: Final = _update(GROWING)
 UPDATE_VISITS: Final = _update(MUTABLE)
-_SELECT_VISITS: Final = f"SELECT {names(_VISIT_COLUMNS, 'v.')} FROM visit v"
+_SELECT_VISITS: Final = f"SELECT {names(VISIT, 'v.')} FROM visit v"
 # One look into the index for each visitor, however few the planner believes there are.
 OF_VISITORS: Final = (
-    f"SELECT {names(_VISIT_COLUMNS, 'f.')} FROM unnest(CAST(%(visitors)b AS bigint[])) u (visitor)"
+    f"SELECT {names(VISIT, 'f.')} FROM unnest(CAST(%(visitors)b AS bigint[])) u (visitor)"
     f" CROSS JOIN LATERAL ({_SELECT_VISITS} WHERE v.project_id = %(project)b AND v.visitor = u.visitor"
     " AND v.placed >= %(low)b AND v.placed <= %(high)b OFFSET 0) f"
 )
@@ -111,11 +95,6 @@ def around(project_id: int, visitors: list[int], low: int, high: int) -> dict[st
 def columns_of(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Rows as lists of their columns; there has to be a row."""
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def visit_of(row: tuple[Any, ...]) -> Visit:
-    """A visit from its row."""
-    return Visit(*(*row[:_FIRST], row[_FIRST:]))
 
 
 def row_of_visit(visit: Visit) -> tuple[Any, ...]:

@@ -8,14 +8,24 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
 from appliance.errors import CheckpointMoved
-from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
+from appliance.model import Event, Visit
 from appliance.storage.dimensions import is_missing
 from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.row_columns import (
+    EVENT,
+    GROWING,
+    MUTABLE,
+    VISIT,
+    WAITING,
+    engagement_of,
+    names,
+    visit_of,
+    waiting_of,
+)
 from appliance.storage.sqlite.chunks.visits import SealedVisits
 from appliance.storage.sqlite.writer import storage_error
 
@@ -24,44 +34,26 @@ CODES_CACHED_MAX = 60_000
 # Transactions whose changes are kept for readers; a reader that is further behind reads everything anew.
 CHANGES_KEPT = 2_000
 
-_EVENT_COLUMNS = StoredEvent.__struct_fields__
-_VISIT_COLUMNS = (*Visit.__struct_fields__[:-1], *ACQUISITION_FIELDS)
-# What a visit's next event changes nearly always, and what else may change. `visitor` and `start` are in an index.
-_GROWING = ("end", "exit_at", "exit_path", "exit_hostname", "pageviews", "events", "interactive")
-_MUTABLE = (*_GROWING, "visitor", "salt_day", "user", "start", "entry_at", "entry_path", "entry_hostname")
-# What is kept of engagement that waits; each is a field of Event.
-_WAITING = ("project_id", "name", "path", "time", "received", "pageview_id", "scroll_depth", "engaged_ms")
-
-
-def _names(columns: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in columns)
-
 
 def _assignments(columns: Sequence[str]) -> str:
     return ", ".join(f'"{name}" = ?' for name in columns)
 
 
-_INSERT_EVENT = f"INSERT INTO event ({_names(_EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(_EVENT_COLUMNS))})"
-_INSERT_VISIT = f"INSERT INTO visit ({_names(_VISIT_COLUMNS)}) VALUES ({', '.join('?' * len(_VISIT_COLUMNS))})"
-_GROW_VISIT = f"UPDATE visit SET {_assignments(_GROWING)} WHERE id = ?"
-_UPDATE_VISIT = f"UPDATE visit SET {_assignments(_MUTABLE)} WHERE id = ?"
-_SELECT_VISIT = f"SELECT {_names(_VISIT_COLUMNS)} FROM visit"
-_FIRST = len(Visit.__struct_fields__) - 1
-_INSERT_WAITING = f"INSERT INTO early_engagement (id, {_names(_WAITING)}) VALUES (?{', ?' * len(_WAITING)})"
-_SELECT_WAITING = f"SELECT id, {_names(_WAITING)} FROM early_engagement ORDER BY id"
-_growth = attrgetter(*_GROWING, "id")
-_changes = attrgetter(*_MUTABLE, "id")
+_INSERT_EVENT = f"INSERT INTO event ({names(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
+_INSERT_VISIT = f"INSERT INTO visit ({names(VISIT)}) VALUES ({', '.join('?' * len(VISIT))})"
+_GROW_VISIT = f"UPDATE visit SET {_assignments(GROWING)} WHERE id = ?"
+_UPDATE_VISIT = f"UPDATE visit SET {_assignments(MUTABLE)} WHERE id = ?"
+_SELECT_VISIT = f"SELECT {names(VISIT)} FROM visit"
+_INSERT_WAITING = f"INSERT INTO early_engagement (id, {names(WAITING)}) VALUES (?{', ?' * len(WAITING)})"
+_SELECT_WAITING = f"SELECT id, {names(WAITING)} FROM early_engagement ORDER BY id"
+_growth = attrgetter(*GROWING, "id")
+_changes = attrgetter(*MUTABLE, "id")
 _ids = attrgetter("id")
 _start = attrgetter("start", "id")
-_waiting = attrgetter(*_WAITING)
-
-
-def _visit(row: tuple) -> Visit:  # type: ignore[type-arg]
-    return Visit(*(*row[:_FIRST], row[_FIRST:]))
 
 
 def _sealed_visit(project_id: int, row: tuple) -> Visit:  # type: ignore[type-arg]
-    return _visit((row[0], project_id, *row[1:]))
+    return visit_of((row[0], project_id, *row[1:]))
 
 
 class VisitGone(Exception):
@@ -129,7 +121,7 @@ class HotRows:
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         where = " WHERE project_id = ? AND visitor = ? AND start >= ? AND start <= ?"
         wanted = (project_id, visitor, since, until)
-        hot = [_visit(row) for row in self._connection.execute(_SELECT_VISIT + where, wanted)]
+        hot = [visit_of(row) for row in self._connection.execute(_SELECT_VISIT + where, wanted)]
         sealed = [_sealed_visit(project_id, row) for row in self._sealed.visits_of(self._connection, *wanted)]
         # In the order of the index, as if all were rows.
         return sorted(hot + sealed, key=_start) if sealed else hot
@@ -137,7 +129,7 @@ class HotRows:
     def visit(self, visit_id: int) -> Visit | None:
         row = self._connection.execute(_SELECT_VISIT + " WHERE id = ?", (visit_id,)).fetchone()
         if row:
-            return _visit(row)
+            return visit_of(row)
         sealed = self._sealed.visit(self._connection, visit_id)
         return _sealed_visit(sealed[0].project_id, sealed[1]) if sealed else None
 
@@ -193,14 +185,10 @@ class HotRows:
         self._changed_events.append(event)
 
     def set_aside(self, numbered: Sequence[tuple[int, Event]]) -> None:
-        self._connection.executemany(_INSERT_WAITING, ((number, *_waiting(event)) for number, event in numbered))
+        self._connection.executemany(_INSERT_WAITING, ((number, *waiting_of(event)) for number, event in numbered))
 
     def waiting(self) -> list[tuple[int, Event]]:
-        rest: dict[str, Any] = {"event_id": "", "kind": Kind.ENGAGEMENT, "visitor": 0, "salt_day": None}
-        return [
-            (number, Event(**rest, **dict(zip(_WAITING, kept, strict=True))))
-            for number, *kept in self._connection.execute(_SELECT_WAITING)
-        ]
+        return [(number, engagement_of(kept)) for number, *kept in self._connection.execute(_SELECT_WAITING)]
 
     def release(self, numbers: Sequence[int]) -> None:
         delete = "DELETE FROM early_engagement WHERE id = ?"

@@ -2,18 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import duckdb
+import msgspec
 
 from appliance.storage.evaluation import Answer, Rows, Step
 
 Parameters = dict[str, int | list[int] | list[str]]
 
 
+DUCKDB_BYTES_MIN: Final = 128 << 20  # with 64 MB a wide question over sampled data may fail, however few rows there are
+
+
 def open_duckdb(temp_directory: Path, *, memory_bytes: int, threads: int) -> Any:
-    """A connection whose settings are locked: no files but its own temporary ones, no extensions, no network."""
+    """A connection whose settings are locked: no files but its own temporary ones, no extensions, no network.
+
+    It has DUCKDB_BYTES_MIN at least.
+    """
+    memory_bytes = max(memory_bytes, DUCKDB_BYTES_MIN)
     return duckdb.connect(
         ":memory:",
         config={
@@ -83,3 +92,8 @@ def _execute(duck: Any, select: str, parameters: Parameters, before: str = "") -
         raise NotASelect(select[:80])
     used = {name: parameters[name] for name in statements[0].named_parameters}
     return duck.execute(before + select if before else statements[0], used)
+
+
+def fingerprint(step: Step) -> bytes:
+    """What an answer to a step is kept under."""
+    return blake2b(msgspec.msgpack.encode(step), digest_size=20).digest()

@@ -22,7 +22,7 @@ from appliance.storage.postgresql.removal.letters import take_letters, take_some
 from appliance.storage.postgresql.removal.person import USER, Known, Person, find_out
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch
 from appliance.storage.postgresql.removal.taking import Found, Removed, steps_of, take_out, tell
-from appliance.storage.postgresql.statements import SPAN
+from appliance.storage.row_columns import SPAN
 
 VISITS_FOUND: Final = 10_000  # by one look
 

@@ -5,16 +5,14 @@ right they have not changed either, because whatever changes them touches the un
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from appliance.storage.dimensions import OF_FIRST_EVENT
+from appliance.storage.dimensions import CARRIED
 from appliance.storage.packing import Ints, pack_numbers, unpack_numbers
 
 Table = dict[str, Ints]
-
-CARRIED: Final = OF_FIRST_EVENT | {"visitor"}  # of an event: its visit's
 
 
 class Rows(NamedTuple):

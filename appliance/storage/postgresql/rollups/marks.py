@@ -26,7 +26,9 @@ TOUCH: Final = (
     " ON CONFLICT (project_id, xid) DO UPDATE SET low = least(touched.low, excluded.low),"
     " high = greatest(touched.high, excluded.high)"
 )
-# Removes what can be made anew of a stretch of time: a project, its last and its first instant.
+# Removes rollups of a stretch of time that can be made anew, because what they hold of somebody has to go: a project,
+# the last and the first instant. Beside TOUCH, in one transaction: a unit that is just being made is not seen here, but
+# never answers.
 DROP: Final = 'DELETE FROM rollup r WHERE r.project_id = %s AND r.final = 0 AND r.start <= %s AND r."end" > %s'
 _WANDER: Final = (
     "INSERT INTO wanderer (project_id, salt_day, visitor) SELECT u.project_id, u.salt_day, u.visitor"
@@ -44,14 +46,6 @@ def touch(connection: Connection, project_id: int, low: int, high: int) -> None:
     starts, `high` where the last one ends, before or after the change, whichever is further.
     """
     connection.execute(TOUCH, (project_id, low, high))
-
-
-def drop_units(connection: Connection, project_id: int, low: int, high: int) -> None:
-    """Remove rollups of a stretch of time that can be made anew, because what they hold of somebody has to go.
-
-    Beside `touch`, in the same transaction: a unit that is just being made is not seen here, but never answers.
-    """
-    connection.execute(DROP, (project_id, high, low))
 
 
 class Marks:

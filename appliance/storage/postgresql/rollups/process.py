@@ -1,6 +1,6 @@
 """Takes whom an erasure is about out of rollups whose raw data are gone: `python -m ... ERASURE_ID`.
 
-A process of its own, because it needs numpy. The URL of the database is in the environment (maintenance.py).
+A process of its own, because it needs numpy. The URL of the database is in the environment (storage/location.py).
 """
 
 import os
@@ -9,8 +9,8 @@ import sys
 import msgspec
 
 from appliance.storage.aside import step_aside
+from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.postgresql.connection import work_connection
-from appliance.storage.postgresql.maintenance import DATABASE_VARIABLE
 from appliance.storage.postgresql.rollups.erase import erase_from_final
 
 

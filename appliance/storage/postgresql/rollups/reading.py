@@ -10,7 +10,7 @@ from appliance.clock import DAY
 from appliance.storage.packing import Ints
 from appliance.storage.postgresql.arrays import fetch
 from appliance.storage.postgresql.rollups.crossing import Rows, Table
-from appliance.storage.postgresql.statements import SPAN
+from appliance.storage.row_columns import SPAN
 
 # What is read in one go: the time that a partition or a chunk has, about.
 PIECE: Final = 8 * DAY

@@ -11,27 +11,24 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 import psycopg
 from psycopg import sql
 
 from appliance.storage.evaluation import Answer, Plan, Rows, Step
+from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.packing import Ints
 from appliance.storage.postgresql.connection import work_connection
-from appliance.storage.postgresql.evaluator import DATABASE_VARIABLE
 from appliance.storage.postgresql.worker.rest import Crossings, blobs, rest, stretches
 from appliance.storage.units.merging import RolledUp
-from appliance.storage.worker.duck import Prepared, open_duckdb, run_steps
+from appliance.storage.worker.duck import Prepared, fingerprint, open_duckdb, run_steps
 from appliance.storage.worker.pipe import AskRolled, Question, Unit
 from appliance.storage.worker.server import Cancelled, own_temp_directory, run
 from appliance.storage.worker.texts import Texts
 
-DUCKDB_BYTES_MIN: Final = 128 << 20
 WIDTH: Final = 8  # bytes of a number, at most
 _ALWAYS_READ: Final = ("id", "visitor", "start", "end", "visit_id")
 ANSWERS_KEPT: Final = 512
@@ -83,7 +80,7 @@ class Worker:
         """Half of the memory is for merged rollups and rows of all projects, half for DuckDB."""
         self._url = url
         self._array_bytes = memory_bytes // 2
-        self._duck = open_duckdb(temp_directory, memory_bytes=max(memory_bytes // 2, DUCKDB_BYTES_MIN), threads=threads)
+        self._duck = open_duckdb(temp_directory, memory_bytes=memory_bytes // 2, threads=threads)
         self._connection: Connection | None = None
         self._projects: OrderedDict[int, _Project] = OrderedDict()
         self._asked_duck: Any = None
@@ -107,7 +104,7 @@ class Worker:
         with self._snapshot(request.snapshot) as connection:
             project.follow(_generation(connection))
             for step, units in zip(plan.steps, request.units, strict=True):
-                key = (blake2b(msgspec.msgpack.encode(step), digest_size=20).digest(), tuple([u.id for u in units]))
+                key = (fingerprint(step), tuple([u.id for u in units]))
                 keys.append(key)
                 found.append(project.answers.get(key))
                 if found[-1] is None:

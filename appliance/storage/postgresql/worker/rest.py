@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import psycopg
 
+from appliance.storage.dimensions import CARRIED
 from appliance.storage.evaluation import NotRolledUp, Plan
-from appliance.storage.postgresql.rollups.crossing import CARRIED, Rows, together, unpack
+from appliance.storage.postgresql.rollups.crossing import Rows, together, unpack
 from appliance.storage.postgresql.rollups.index import CROSSING
 from appliance.storage.postgresql.rollups.reading import TooMuch, read
 from appliance.storage.worker.pipe import Unit

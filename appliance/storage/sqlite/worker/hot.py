@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.storage.dimensions import OF_FIRST_EVENT, is_property
+from appliance.storage.dimensions import CARRIED, OF_FIRST_EVENT, is_property
 from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.sqlite.chunks.columns import ABSENT
 from appliance.storage.sqlite.worker.properties import Properties
@@ -24,7 +24,6 @@ Ints = NDArray[Any]
 BLOCK_ROWS = 65_536
 _EVER: Final = (BEGINNING, END)
 _VISITOR: Final = "visitor"
-CARRIED: Final = OF_FIRST_EVENT | {_VISITOR}  # of an event: its visit's, copied so that most answers need no join
 
 _CODES = np.dtype(np.int32)
 _TIMES = np.dtype(np.int64)

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,11 +21,10 @@ import msgspec
 from appliance.storage.evaluation import Answer, Plan, SampledData
 from appliance.storage.sqlite.rollups.index import units
 from appliance.storage.sqlite.worker.project_data import ProjectData
-from appliance.storage.worker.duck import Parameters, Prepared, open_duckdb, run_steps
+from appliance.storage.worker.duck import Parameters, Prepared, fingerprint, open_duckdb, run_steps
 from appliance.storage.worker.pipe import Ask, AskFirstEvent, Question
 from appliance.storage.worker.server import Cancelled, own_temp_directory, run
 
-DUCKDB_BYTES_MIN = 128 << 20  # with 64 MB a wide question over sampled data may fail, however few rows there are
 SQLITE_CACHE_KB = 8_192
 SQLITE_MMAP_BYTES = 1 << 30
 
@@ -43,7 +41,7 @@ class Worker:
         self._sqlite.execute("PRAGMA query_only = 1")
         self._sqlite.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KB}")
         self._sqlite.execute(f"PRAGMA mmap_size = {SQLITE_MMAP_BYTES}")
-        self._duck = open_duckdb(temp_directory, memory_bytes=max(memory_bytes // 2, DUCKDB_BYTES_MIN), threads=threads)
+        self._duck = open_duckdb(temp_directory, memory_bytes=memory_bytes // 2, threads=threads)
         self._projects: OrderedDict[int, ProjectData] = OrderedDict()
         self._asked_duck: Any = None
         self.cancelled = threading.Event()
@@ -63,7 +61,7 @@ class Worker:
 
     def ask(self, plan: Plan) -> Answer:
         project = self._project(plan.project_id)
-        asked = [blake2b(msgspec.msgpack.encode(step), digest_size=20).digest() for step in plan.steps]
+        asked = [fingerprint(step) for step in plan.steps]
         steps: list[Prepared] = []
         with ExitStack() as snapshot:
             connection = snapshot.enter_context(self._snapshot())

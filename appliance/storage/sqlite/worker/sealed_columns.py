@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from appliance.storage.dimensions import is_property
+from appliance.storage.dimensions import CARRIED, is_property
 from appliance.storage.sqlite.chunks.columns import ABSENT, ChunkReader
 from appliance.storage.sqlite.chunks.index import Chunk
-from appliance.storage.sqlite.worker.hot import CARRIED, Ints
+from appliance.storage.sqlite.worker.hot import Ints
 from appliance.storage.sqlite.worker.properties import Properties
 
 Key = tuple[str, str]  # table, column
