@@ -29,6 +29,7 @@ from tests.queries.test_purged_reports import KEPT_DAYS, is_told, whole_days
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import counted, random_report
 from tests.queries.test_units_on_postgresql import Served, on_server, sent, served, stopped_clock
+from tests.seeds import seeds
 
 __all__ = ["on_server", "stopped_clock"]
 
@@ -75,7 +76,7 @@ class Keeper:
                 assert rows_of(answer) == counted(there.world.place, scope.range, report), (report, scope.range)
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 40))])
+@pytest.mark.parametrize("seed", seeds(2, 40))
 async def test_unfiltered_counts_of_whole_days_stay(tmp_path: Path, on_server: Server, seed: int) -> None:
     async with served(on_server, tmp_path, seed, visits=150, sampled=False) as there:
         keeper, random = Keeper(there), Random(seed)

@@ -29,6 +29,7 @@ from tests.queries.sealing import Sealer
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import NAMES, World, add_fresh, counted, made, random_report
 from tests.queries.worlds import COUNTRIES, rotating_world
+from tests.seeds import seeds
 
 KEPT_DAYS = 10
 
@@ -77,9 +78,7 @@ def is_told(report: Report) -> bool:
     return not plan._counts_visits(report) or not any(name.startswith("event:") for name in report.dimensions)
 
 
-@pytest.mark.parametrize(
-    "keeper", [*range(10), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(10, 110))], indirect=True
-)
+@pytest.mark.parametrize("keeper", seeds(5, 110), indirect=True)
 async def test_unfiltered_counts_of_whole_days_stay(keeper: Keeper, tmp_path: Path) -> None:
     world, random = keeper.world, Random(3)
     evaluator = Evaluator(world.store.path, temp_directory=tmp_path / "tmp")

@@ -37,6 +37,7 @@ from tests.queries.test_reports import (
     rows_of,
 )
 from tests.queries.worlds import COUNTRIES, Store, instant, rotating_world
+from tests.seeds import seeds
 
 # Zones, and days over a month's end and over what their clocks do.
 PLACES = [
@@ -150,7 +151,7 @@ def add_fresh(world: World, visits: list[Visit]) -> None:
     world.place.visits.extend(visits)
 
 
-@pytest.mark.parametrize("seed", [*range(15), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(15, 115))])
+@pytest.mark.parametrize("seed", seeds(7, 115))
 async def test_rollups_change_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(seal, "CHUNK_EVENTS_MAX", 30)
     monkeypatch.setattr(compact, "CHUNK_EVENTS_MAX", 60)

@@ -42,6 +42,7 @@ from tests.queries.on_postgresql import compress, move
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import World, compare, counted, made
 from tests.queries.worlds import COUNTRIES, OF_VISIT, TEXTS, instant
+from tests.seeds import seeds
 
 _numbers = count(1)
 
@@ -164,7 +165,7 @@ async def served(
         await opened.engine.close()
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 60))])
+@pytest.mark.parametrize("seed", seeds(3, 60))
 async def test_rollups_change_no_answer(tmp_path: Path, on_server: Server, seed: int) -> None:
     random = Random(seed)
     async with served(on_server, tmp_path, seed) as there:
