@@ -34,7 +34,7 @@ from appliance.ingest.registry import Registry
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
-from appliance.model import Event, Flag, Project
+from appliance.model import Flag, Project
 from appliance.storage.interface import Position
 
 MINTED = int(Flag.MINTED)
@@ -50,15 +50,15 @@ class Dialect(Protocol):
     PATHS: tuple[str, ...]
     METHODS: tuple[str, ...]
 
-    def decode(self, arrival: Arrival) -> Decoded:
-        """The events of a request. Raises Invalid."""
+    def decode(self, arrival: Arrival) -> Decoded | Answer:
+        """The events of a request, or the answer to one that brings none. Raises Invalid."""
         ...
 
-    def encode(self, outcome: Outcome) -> Answer:
-        """The answer to a request that was admitted."""
+    def encode(self, outcome: Outcome, decoded: Decoded) -> Answer:
+        """The answer to a request that was admitted; `decoded` is what `decode` gave."""
         ...
 
-    def refuse(self, error: ApplianceError) -> Answer:
+    def refuse(self, error: ApplianceError, arrival: Arrival) -> Answer:
         """The answer to a request of which nothing was taken."""
         ...
 
@@ -71,6 +71,7 @@ class Taken(msgspec.Struct, gc=False):
 
     dialect: Any
     arrival: Arrival
+    decoded: Decoded
     grant: Grant
     outcome: Outcome
     keys: list[tuple[int, str]]
@@ -154,6 +155,8 @@ class Endpoint:
             if self._trusted_proxies:
                 arrival.address = self._trusted_proxies.client(arrival.peer, arrival.header(b"x-forwarded-for"))
             decoded = dialect.decode(arrival)
+            if isinstance(decoded, Answer):
+                return decoded
             grant = admit(arrival, decoded, self._registry.catalogue)
             check_origin(arrival, grant)
             taken = self._enrich_and_journal(dialect, arrival, decoded, grant)
@@ -169,42 +172,65 @@ class Endpoint:
             return self.refuse(dialect, arrival, mistake, grant)
         if isinstance(taken, Taken):
             return taken
-        answer: Answer = dialect.encode(taken)
+        answer: Answer = dialect.encode(taken, decoded)
         return answer
 
     def _enrich_and_journal(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant) -> Taken | Outcome:
         """Enrich the events, put them into the journal, and say what became of each. Raises JournalFull,
         JournalFailed."""
-        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator)
-        outcome = Outcome(len(decoded.events), decoded.single, 0, 0, [], [])
-        events: list[Event] = []
-        for index, sent in enumerate(decoded.events):
-            if isinstance(sent, Rejection):
-                self._note(dialect, arrival, grant, "rejected", sent.code, sent.message, None)
-                outcome.rejected.append(sent)
-                continue
-            try:
-                events.append(enrich(sent, sender))
-            except Rejected as fault:
-                outcome.rejected.append(Rejection(index, fault.code, str(fault), fault.field))
-                self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), sent)
-            except Dropped as drop:
-                outcome.dropped.append(Drop(index, drop.reason))
-                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+        outcome = Outcome(0, decoded.single, 0, 0, [], [], [])
+        self._enrich(dialect, arrival, decoded, grant, outcome)
+        for other in decoded.others:
+            self._enrich_other(dialect, arrival, other, outcome)
+        events = outcome.events
         if not events:
             return outcome
         # Known duplicates are journaled as well: the drain decides, and it notices other content under the same id.
         keys = [(e.project_id, e.event_id) for e in events if not e.flags & MINTED]
         outcome.duplicates = self._recent.count_known(keys)
         outcome.accepted = len(events) - outcome.duplicates
-        return Taken(dialect, arrival, grant, outcome, keys, self._journal.append(encode_events(events)))
+        return Taken(dialect, arrival, decoded, grant, outcome, keys, self._journal.append(encode_events(events)))
+
+    def _enrich(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant, outcome: Outcome) -> None:
+        """Add the events of one project to the outcome, each with what becomes of it."""
+        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator)
+        first = outcome.total
+        outcome.total += len(decoded.events)
+        for index, sent in enumerate(decoded.events, first):
+            if isinstance(sent, Rejection):
+                self._note(dialect, arrival, grant, "rejected", sent.code, sent.message, None)
+                sent.index = index
+                outcome.rejected.append(sent)
+                continue
+            try:
+                outcome.events.append(enrich(sent, sender))
+            except Rejected as fault:
+                outcome.rejected.append(Rejection(index, fault.code, str(fault), fault.field))
+                self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), sent)
+            except Dropped as drop:
+                outcome.dropped.append(Drop(index, drop.reason))
+                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+
+    def _enrich_other(self, dialect: Any, arrival: Arrival, decoded: Decoded, outcome: Outcome) -> None:
+        """The same for another project of the same request; where it may not be sent to, its events are rejected."""
+        grant: Grant | None = None
+        try:
+            grant = admit(arrival, decoded, self._registry.catalogue)
+            check_origin(arrival, grant)
+        except ApplianceError as error:
+            self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
+            indices = range(outcome.total, outcome.total + len(decoded.events))
+            outcome.rejected += [Rejection(index, error.code, str(error)) for index in indices]
+            outcome.total += len(decoded.events)
+        else:
+            self._enrich(dialect, arrival, decoded, grant, outcome)
 
     def conclude(self, taken: Taken) -> Answer:
         """The answer, once `taken.journaled` is done."""
         if taken.journaled.exception() is not None:
             return self.refuse(taken.dialect, taken.arrival, JournalFailed(), taken.grant)
         self._settle(taken)
-        answer: Answer = taken.dialect.encode(taken.outcome)
+        answer: Answer = taken.dialect.encode(taken.outcome, taken.decoded)
         return answer
 
     def _settle(self, taken: Taken) -> None:
@@ -231,7 +257,7 @@ class Endpoint:
     def refuse(self, dialect: Any, arrival: Arrival, error: ApplianceError, grant: Grant | None = None) -> Answer:
         """The answer to a request of which nothing was taken; it is counted and shown with its reason."""
         self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
-        answer: Answer = dialect.refuse(error)
+        answer: Answer = dialect.refuse(error, arrival)
         return answer
 
     def _note(

@@ -3,6 +3,7 @@
 import msgspec
 
 from appliance.ingest.sent import Drop, Rejection
+from appliance.model import Event
 
 
 class Outcome(msgspec.Struct, gc=False):
@@ -14,6 +15,7 @@ class Outcome(msgspec.Struct, gc=False):
     duplicates: int
     dropped: list[Drop]
     rejected: list[Rejection]
+    events: list[Event]  # as they go into the journal, those that are known already among them
 
     @property
     def sampled(self) -> bool:

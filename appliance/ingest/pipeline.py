@@ -9,16 +9,18 @@ import random
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from appliance.clock import DAY, MICROSECONDS, MINUTE
 from appliance.ingest.acquisition import acquire
 from appliance.ingest.admission import bare_domain
+from appliance.ingest.geo import country_names
 from appliance.ingest.money import minor_units
 from appliance.ingest.page import read_page
 from appliance.ingest.sender import Sender
-from appliance.ingest.sent import Scalar, Sent
+from appliance.ingest.sent import Scalar, Sent, SentCampaign
 from appliance.ingest.times import read_time
 from appliance.ingest.visitor import local_day
 from appliance.model import Event, Flag, Kind
@@ -48,6 +50,7 @@ _KINDS = {
     "identify": _IDENTIFY,
     "reset": int(Kind.RESET),
 }
+_STATED_KINDS: dict[Scalar, int] = {kind.name.lower(): int(kind) for kind in Kind}
 _PASSIVE = frozenset(("404", "scroll"))
 
 
@@ -100,7 +103,8 @@ def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
             "too_long", "event", f"event: the name has {len(name)} characters; at most {NAME_CHARACTERS_MAX}"
         )
     event.name = name
-    event.kind = _KINDS.get(name, _CUSTOM)
+    kind = _STATED_KINDS.get(sent.kind) if sent.kind is not None else None
+    event.kind = _KINDS.get(name, _CUSTOM) if kind is None else kind
     if sent.interactive is False or name in _PASSIVE:
         event.flags |= _PASSIVE_FLAG
     if sender.browser:
@@ -157,6 +161,8 @@ def acquisition(event: Event, sent: Sent, sender: Sender) -> None:
         return
     url = sent.url or sent.page_url
     place = read_page(url) if url else _NO_PAGE
+    if sent.campaign is not None:
+        place = place._replace(query=f"{place.query}&{_tags(sent.campaign)}")
     found = acquire(place, sent.referrer or "", sender.own_hosts)
     event.referrer = found.referrer
     event.referrer_source = found.source
@@ -173,13 +179,15 @@ def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
     if event.kind > _CUSTOM:
         return
     agent = sender.agent(sent)
-    event.browser = agent.browser
-    event.browser_version = agent.browser_version
-    event.os = agent.os
-    event.os_version = agent.os_version
-    event.device = agent.device
+    event.browser, event.browser_version = agent.browser, agent.browser_version
+    if not event.browser and sent.browser:
+        event.browser, event.browser_version = _label(sent.browser), _label(sent.browser_version)
+    event.os, event.os_version = agent.os, agent.os_version
+    if not event.os and sent.os:
+        event.os, event.os_version = _label(sent.os), _label(sent.os_version)
+    event.device = agent.device or _label(sent.device)
     place = sender.place(sent)
-    event.country = place.country
+    event.country = place.country or _country(sent.country)
     event.region = place.region
     event.city = place.city
     language = sent.language or sender.language
@@ -291,6 +299,24 @@ def _clean(text: str) -> str:
 
 def _label(text: str | None) -> str:
     return _clean(text)[:LABEL_CHARACTERS_MAX].strip() if text else ""
+
+
+def _country(stated: str | None) -> str:
+    """An ISO 3166 alpha-2 code, '' for what is none."""
+    code = stated.strip().upper() if stated else ""
+    return code if code in country_names() else ""
+
+
+def _tags(campaign: SentCampaign) -> str:
+    """Campaign tags as a URL has them."""
+    tags = {
+        "utm_source": campaign.source,
+        "utm_medium": campaign.medium,
+        "utm_campaign": campaign.name,
+        "utm_term": campaign.term,
+        "utm_content": campaign.content,
+    }
+    return urlencode({name: value for name, value in tags.items() if value}, errors="replace")
 
 
 def _identifier(value: Scalar, field: str) -> str:

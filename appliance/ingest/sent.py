@@ -5,6 +5,9 @@ It is the native wire format as well (PROTOCOLS, Native), so the commonest reque
 absent. Types are as wide as real clients need; what a value means is decided in the pipeline.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 Text = str | None
@@ -18,13 +21,28 @@ class SentRevenue(msgspec.Struct, gc=False):
     currency: Text = None
 
 
+class SentCampaign(msgspec.Struct, gc=False):
+    """Campaign tags that do not stand in the URL; those of the URL go before."""
+
+    source: Text = None
+    medium: Text = None
+    name: Text = None
+    term: Text = None
+    content: Text = None
+
+
 class Sent(msgspec.Struct, gc=False):
     """One event. `timestamp` is ISO 8601 or an epoch; `sample` is a rate above 0 up to 1 for the server to apply;
-    `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events named engagement."""
+    `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events named engagement.
+
+    `kind` is pageview, custom, engagement, identify or reset; without it the name says which. `browser` to `country`
+    are what an app or a server says of the visitor where no agent or address does.
+    """
 
     event: Text = None
     event_name: Text = None
     name: Text = None
+    kind: Scalar = None
     event_id: Scalar = None
     source: Text = None
     event_source: Text = None
@@ -42,6 +60,13 @@ class Sent(msgspec.Struct, gc=False):
     screen: Text = None
     language: Text = None
     timezone: Text = None
+    campaign: SentCampaign | None = None
+    browser: Text = None
+    browser_version: Text = None
+    os: Text = None
+    os_version: Text = None
+    device: Text = None
+    country: Text = None
     revenue: SentRevenue | None = None
     sample: float | None = None
     interactive: bool | None = None
@@ -74,7 +99,8 @@ class Decoded(msgspec.Struct, gc=False):
     """What a dialect found in a request. `events` keeps the places of events that could not even be decoded.
 
     `key` and `domain` are what the dialect's body or query says of the project; headers are read by admission.
-    `sent_at` is the client's clock when it sent the request, for the correction of its skew.
+    `sent_at` is the client's clock when it sent the request, for the correction of its skew. In the outcome events are
+    numbered through: these first, then those of `others`.
     """
 
     events: list[Sent | Rejection]
@@ -84,3 +110,5 @@ class Decoded(msgspec.Struct, gc=False):
     domain: str = ""
     sent_at: Scalar = None
     browser: bool = False  # the dialect is only ever spoken by browsers
+    others: "Sequence[Decoded]" = ()  # events of the same request for other projects
+    context: Any = None  # what the dialect's answer needs

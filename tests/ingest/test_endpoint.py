@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from appliance import clock
-from appliance.model import ProjectSettings
+from appliance.model import Kind, ProjectSettings
 from appliance.storage import keys, projects
-from tests.running import BROWSER, INGEST, Running
+from appliance.storage.dimensions import DICTIONARIES
+from tests.running import BROWSER, FIREFOX, INGEST, Running
 
 PAGE = {"event": "pageview", "url": "https://example.com/a"}
 DAY_SECONDS = 86_400
@@ -326,6 +327,41 @@ async def test_bots_are_dropped_with_the_reason(running: Running) -> None:
 async def test_an_sdks_own_agent_is_nobodys(running: Running) -> None:
     answer = await running.send(PAGE, user_agent="python-requests/2.32")
     assert answer.json()["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "stored"),
+    [
+        ("identify", "custom", Kind.CUSTOM),
+        ("Home", "pageview", Kind.PAGEVIEW),
+        ("pageview", None, Kind.PAGEVIEW),
+        ("pageview", "unheard", Kind.PAGEVIEW),
+        ("click", 1, Kind.CUSTOM),
+    ],
+)
+async def test_a_stated_kind_goes_before_that_of_the_name(running: Running, name: str, kind: Any, stored: Kind) -> None:
+    assert (await running.send({**PAGE, "event": name, "kind": kind})).json()["accepted"] == 1
+    assert await newest(running, "kind") == stored
+    assert await text_of(running, "name", DICTIONARIES["name"]) == name
+
+
+async def test_a_server_says_what_no_agent_or_address_does(running: Running) -> None:
+    said = {
+        "campaign": {"source": "mail & more", "name": "spring", "medium": None},
+        "browser": "Opera", "browser_version": "9", "os": "Haiku", "os_version": "1", "device": "Console",
+        "country": "fr",
+    }  # fmt: skip
+    await running.send({**PAGE, "url": "https://example.com/a?utm_campaign=autumn", "user_id": "says-all", **said})
+    expected = {
+        "utm_source": "mail & more", "utm_campaign": "autumn", "utm_medium": "",
+        "browser": "Opera", "browser_version": "9", "os": "Haiku", "os_version": "1", "device": "Console",
+        "country": "FR",
+    }  # fmt: skip
+    found = {name: await text_of(running, name, DICTIONARIES[name], "visit") for name in expected}
+    assert found == expected
+    await running.send({**PAGE, "user_id": "says-too", "user_agent": FIREFOX, "ip": "8.8.8.8", **said})
+    found = {name: await text_of(running, name, DICTIONARIES[name], "visit") for name in ("browser", "os", "country")}
+    assert found == {"browser": "Firefox", "os": "Linux", "country": "US"}
 
 
 async def test_duplicates_are_answered_and_stored_once(running: Running) -> None:

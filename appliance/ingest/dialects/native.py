@@ -2,7 +2,7 @@
 
 import msgspec
 
-from appliance.errors import Invalid, TooLarge
+from appliance.errors import ApplianceError, Invalid, TooLarge
 from appliance.ingest.answers import JSON, PROBLEM, Answer, problem
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.outcome import Outcome
@@ -58,7 +58,7 @@ def decode(arrival: Arrival) -> Decoded:
     return Decoded(events, single, key=key, domain=domain, project=project, sent_at=sent_at)
 
 
-def encode(outcome: Outcome) -> Answer:
+def encode(outcome: Outcome, decoded: Decoded) -> Answer:
     """The answer to a request that was admitted (DESIGN, Sending events)."""
     if outcome.accepted == 1 == outcome.total:
         return _ONE_ACCEPTED
@@ -85,7 +85,9 @@ def encode(outcome: Outcome) -> Answer:
     return Answer(422, _encode(body | about), [PROBLEM])
 
 
-refuse = problem
+def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
+    """A problem document."""
+    return problem(error)
 
 
 def _pointer(rejection: Rejection, single: bool) -> str:

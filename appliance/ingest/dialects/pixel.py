@@ -43,13 +43,13 @@ def decode(arrival: Arrival) -> Decoded:
     )
 
 
-def encode(outcome: Outcome) -> Answer:
+def encode(outcome: Outcome, decoded: Decoded) -> Answer:
     """The image, whatever became of the event."""
     reasons = [drop.reason for drop in outcome.dropped] + [rejection.code for rejection in outcome.rejected]
     return _image(*reasons[:1])
 
 
-def refuse(error: ApplianceError) -> Answer:
+def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
     """The image for what the page cannot mend by itself; a real error when the appliance is at fault."""
     return problem(error) if error.status >= 500 else _image(error.code)
 
