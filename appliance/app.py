@@ -18,11 +18,13 @@ from appliance import clock
 from appliance.broadcast import Broadcast
 from appliance.config import Settings
 from appliance.errors import ConfigurationError, Invalid, StorageUnavailable
+from appliance.ingest import dead_letters
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
 from appliance.ingest.geo import Locator, country_names
 from appliance.ingest.journal import Journal
+from appliance.ingest.key_uses import FLUSH_SECONDS
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
 from appliance.ingest.refusals import Refusal, Refusals
@@ -34,7 +36,7 @@ from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
 from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
-from appliance.storage import accounts, retention
+from appliance.storage import accounts, key_use, retention
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Condition
 from appliance.storage.location import sqlite_path
@@ -112,6 +114,9 @@ class Appliance:
             Job("sealing", 3600, self._seal),
             Job("erasure", 3600, self.database.erase),
             Job("purge", 3600, lambda: retention.purge(self.database, clock.now())),
+            Job("dead letters", 5, lambda: dead_letters.retry(self.database, self.journal, self.drain)),
+            Job("use of keys", FLUSH_SECONDS, lambda: self.endpoint.key_uses.flush(self.database)),
+            Job("audit of keys", 3600, lambda: key_use.audit_days(self.database, clock.now())),
             Job("aliases", 3600, lambda: self.database.forget_aliases(clock.now() - 2 * clock.DAY)),
         ]
         self._draining = asyncio.create_task(self.drain.run())
@@ -145,6 +150,8 @@ class Appliance:
             with suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(self.journal.close)
+        with suppress(StorageUnavailable):
+            await self.endpoint.key_uses.flush(self.database)
         await self.evaluator.close()
         await self.database.close()
         if self._lock is not None:

@@ -60,7 +60,8 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """An API key. A public key's `token` is stored as it is; a private key only by its hash."""
+    """An API key. A public key's `token` is stored as it is; a private key only by its hash. One that was replaced
+    holds until `expires_at`."""
 
     id: int
     project_id: int
@@ -72,6 +73,11 @@ class Key(msgspec.Struct, frozen=True):
     created_at: int
     last_used_at: int | None = None
     revoked_at: int | None = None
+    expires_at: int | None = None
+
+    def holds(self, at: int) -> bool:
+        """Whether it may be used at that time."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
 
 class Account(msgspec.Struct, frozen=True):

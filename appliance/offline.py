@@ -15,7 +15,7 @@ from appliance.ingest.journal_folder import survey
 from appliance.model import Project
 from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
-from appliance.storage import summary
+from appliance.storage import dead_letters, summary
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Database, Position
 from appliance.storage.location import drain_store_at
@@ -33,7 +33,7 @@ async def status(settings: Settings) -> dict[str, Any]:
             "database_bytes": condition.nbytes,
             "journal_bytes": summary.folder_bytes(_journal_folder(settings)),
             "journal_backlog_bytes": await _backlog(database, settings),
-            "dead_letters": await summary.dead_letters(database),
+            "dead_letters": await dead_letters.count(database),
             "projects": await summary.count_rows(database),
         }
 

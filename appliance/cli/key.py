@@ -62,6 +62,7 @@ def key_list(which: str, as_json: bool) -> None:
                 "created_at": iso(k.created_at),
                 "last_used_at": iso(k.last_used_at),
                 "revoked_at": iso(k.revoked_at),
+                "expires_at": iso(k.expires_at),
             }
             for k in await keys.list_of(database, found.id)
         ]
@@ -71,11 +72,34 @@ def key_list(which: str, as_json: bool) -> None:
         listed,
         as_json,
         lambda: [
-            f"{k['id']:>4}  {k['kind']:8} {k['prefix']}…  {' '.join(k['scopes']):18} "
-            f"{'revoked ' + k['revoked_at'] if k['revoked_at'] else ''} {k['name']}".rstrip()
+            f"{k['id']:>4}  {k['kind']:8} {k['prefix']}…  {' '.join(k['scopes']):18} {_end(k)} {k['name']}".rstrip()
             for k in listed
         ],
     )
+
+
+def _end(listed: dict[str, Any]) -> str:
+    if listed["revoked_at"]:
+        return f"revoked {listed['revoked_at']}"
+    return f"until {listed['expires_at']}" if listed["expires_at"] else ""
+
+
+@key.command("rotate")
+@click.argument("which")
+@click.argument("key_id", type=int)
+@click.option("--grace-hours", type=click.IntRange(0, keys.GRACE_SECONDS_MAX // 3600), default=0, show_default=True,
+              help="For how long the old key still holds.")  # fmt: skip
+@as_json
+def key_rotate(which: str, key_id: int, grace_hours: int, as_json: bool) -> None:
+    """Replace a key of a project (id or domain) by a new one of the same kind, name and scopes."""
+
+    async def work(database: Database) -> keys.NewKey:
+        found = await find_project(database, which)
+        return await keys.rotate(database, found, key_id, grace_seconds=grace_hours * 3600, actor=ACTOR, at=clock.now())
+
+    made = with_database(work)
+    shown = {"id": made.key.id, "kind": made.key.kind, "key": made.token, "scopes": list(made.key.scopes)}
+    show(shown, as_json, lambda: [made.token])
 
 
 @key.command("revoke")

@@ -10,18 +10,20 @@ from appliance.errors import Forbidden, Unauthorized
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.page import read_page
 from appliance.ingest.sent import Decoded, Rejection
-from appliance.model import Project
+from appliance.model import Key, Project
 from appliance.storage.catalogue import Catalogue
 
 PRIVATE_PREFIX = "sa_priv_"
 
 
 class Grant(msgspec.Struct, gc=False):
-    """Whose project a request names. `keyless`: each event's host must be one of the project's domains."""
+    """Whose project a request names, and by which key. `keyless`: each event's host must be one of the project's
+    domains."""
 
     project: Project
     browser: bool
     keyless: bool
+    key: Key | None = None
 
 
 class UnknownSender(Unauthorized):
@@ -33,9 +35,9 @@ def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue) -> Grant:
     is known in whose feed a refusal belongs."""
     browser = decoded.browser or arrival.from_browser
     if key := header_key(arrival):
-        return Grant(_by_key(key, catalogue, in_header=True, browser=browser), browser, keyless=False)
+        return _by_key(key, arrival, catalogue, in_header=True, browser=browser)
     if decoded.key:
-        return Grant(_by_key(decoded.key, catalogue, in_header=False, browser=browser), browser, keyless=False)
+        return _by_key(decoded.key, arrival, catalogue, in_header=False, browser=browser)
     return Grant(_by_name(decoded, catalogue), browser, keyless=True)
 
 
@@ -58,9 +60,9 @@ def header_key(arrival: Arrival) -> str:
     return value.strip() or scheme
 
 
-def _by_key(key: str, catalogue: Catalogue, *, in_header: bool, browser: bool) -> Project:
+def _by_key(token: str, arrival: Arrival, catalogue: Catalogue, *, in_header: bool, browser: bool) -> Grant:
     # sa_priv_ begins as sa_ does, so it is tested first.
-    if key.startswith(PRIVATE_PREFIX):
+    if token.startswith(PRIVATE_PREFIX):
         if browser:
             raise Unauthorized(
                 "a private key was sent by a browser; it is now known to every visitor: revoke it",
@@ -68,17 +70,20 @@ def _by_key(key: str, catalogue: Catalogue, *, in_header: bool, browser: bool) -
             )
         if not in_header:
             raise Unauthorized("a private key may not stand in a URL or body", code="private_key_misplaced")
-        private = catalogue.by_private_key(key)
+        private = catalogue.by_private_key(token)
         if private is None:
             raise UnknownSender("the key is not known or was revoked", code="unknown_key")
-        project, _, scopes = private
+        project, key, scopes = private
         if "send" not in scopes:
             raise Forbidden("the key may not send events", code="missing_scope")
-        return project
-    found = catalogue.public_keys.get(key)
-    if found is None:
-        raise UnknownSender("the key is not known or was revoked", code="unknown_key")
-    return found[0]
+    else:
+        found = catalogue.public_keys.get(token)
+        if found is None:
+            raise UnknownSender("the key is not known or was revoked", code="unknown_key")
+        project, key = found
+    if key.expires_at is not None and not key.holds(arrival.received):
+        raise Unauthorized("the key was replaced, and does not hold any more", code="expired_key")
+    return Grant(project, browser, keyless=False, key=key)
 
 
 def _by_name(decoded: Decoded, catalogue: Catalogue) -> Project:

@@ -26,6 +26,7 @@ from appliance.ingest.drain import encode_events
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.geo import Locator
 from appliance.ingest.journal import Journal
+from appliance.ingest.key_uses import KeyUses
 from appliance.ingest.outcome import Outcome
 from appliance.ingest.pipeline import Dropped, Rejected, enrich
 from appliance.ingest.recent import RecentIds
@@ -104,6 +105,7 @@ class Endpoint:
         self._trusted_proxies = trusted_proxies
         self.body_bytes_max = body_bytes_max
         self._recent = RecentIds()
+        self.key_uses = KeyUses()
         self.requests = 0
         self.accepted = 0
         self._dialects = {}
@@ -159,6 +161,8 @@ class Endpoint:
                 return decoded
             grant = admit(arrival, decoded, self._registry.catalogue)
             check_origin(arrival, grant)
+            if grant.key is not None:
+                self.key_uses.add(grant.key, len(decoded.events), arrival.received)
             taken = self._enrich_and_journal(dialect, arrival, decoded, grant)
         except UnknownSender as error:
             if not final:

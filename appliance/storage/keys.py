@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from appliance import credentials
-from appliance.clock import HOUR
+from appliance.clock import HOUR, MICROSECONDS
 from appliance.errors import Invalid, NotFound
-from appliance.model import Key
+from appliance.model import Key, Project
 from appliance.storage import audit
 from appliance.storage.catalogue_version import BUMP, Statement
 from appliance.storage.interface import Database, Row
@@ -18,8 +18,9 @@ NAME_CHARACTERS_MAX = 100
 DEFAULT_NAME = "default"  # of the keys that come with a project
 KEYS_MAX = 100  # live ones of a project
 TOUCH_INTERVAL = HOUR
+GRACE_SECONDS_MAX = 30 * 86_400  # for which a key that was replaced still holds
 
-COLUMNS = "id, project_id, kind, name, prefix, token, scopes, created_at, last_used_at, revoked_at"
+COLUMNS = "id, project_id, kind, name, prefix, token, scopes, created_at, last_used_at, revoked_at, expires_at"
 
 
 class NewKey(NamedTuple):
@@ -67,7 +68,8 @@ async def list_of(db: Database, project_id: int) -> list[Key]:
     rows = await db.read(
         f"""
         SELECT {COLUMNS} FROM api_key WHERE project_id = :project_id
-        ORDER BY CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END, created_at DESC, id DESC
+        ORDER BY CASE WHEN revoked_at IS NOT NULL THEN 2 WHEN expires_at IS NOT NULL THEN 1 ELSE 0 END,
+          created_at DESC, id DESC
         """,
         {"project_id": project_id},
     )
@@ -79,7 +81,7 @@ async def current_public(db: Database, project_id: int) -> Key | None:
     rows = await db.read(
         f"""
         SELECT {COLUMNS} FROM api_key
-        WHERE project_id = :project_id AND kind = 'public' AND revoked_at IS NULL
+        WHERE project_id = :project_id AND kind = 'public' AND revoked_at IS NULL AND expires_at IS NULL
         ORDER BY created_at DESC, id DESC LIMIT 1
         """,
         {"project_id": project_id},
@@ -144,22 +146,52 @@ async def revoke(db: Database, project_id: int, key_id: int, *, actor: str, at: 
     return from_row(written[1][0]) if written[1] else key
 
 
-async def rotate_public(db: Database, project_public_id: str, *, actor: str, at: int) -> NewKey:
-    """Replace all live public keys of a project by one new one, in one transaction. Raises NotFound."""
+async def rotate_public(db: Database, project_public_id: str, *, grace_seconds: int = 0, actor: str, at: int) -> NewKey:
+    """Replace all live public keys of a project by one new one, in one transaction; they still hold for
+    `grace_seconds`. Raises Invalid (field `grace`), NotFound."""
     token, insert = insertion(project_public_id, "public", DEFAULT_NAME, ("send",), at)
-    end = (
-        """
-        UPDATE api_key SET revoked_at = :at
-        WHERE kind = 'public' AND revoked_at IS NULL
-          AND project_id IN (SELECT id FROM project WHERE public_id = :public_id)
-        """,
-        {"at": at, "public_id": project_public_id},
-    )
-    note = audit.entry(at, actor, "key.rotate", credentials.key_prefix(token))
+    which = "kind = 'public' AND project_id IN (SELECT id FROM project WHERE public_id = :public_id)"
+    end = _ending(which, {"public_id": project_public_id}, grace_seconds, at)
+    note = audit.entry(at, actor, "key.rotate", credentials.key_prefix(token), _grace_words(grace_seconds))
     _, _, inserted, _ = await db.write_all([BUMP, end, insert, note])
     if not inserted:
         raise NotFound("There is no such project.")
     return NewKey(from_row(inserted[0]), token)
+
+
+async def rotate(db: Database, project: Project, key_id: int, *, grace_seconds: int = 0, actor: str, at: int) -> NewKey:
+    """Replace one key by a new one of the same kind, name and scopes; the old one still holds for `grace_seconds`.
+
+    Raises Invalid (fields `key`, `grace`), NotFound where the project has no such key that holds.
+    """
+    select = f"SELECT {COLUMNS} FROM api_key WHERE id = :id AND project_id = :project_id"
+    rows = await db.read(select, {"id": key_id, "project_id": project.id})
+    old = from_row(rows[0]) if rows else None
+    if old is None or not old.holds(at):
+        raise NotFound("There is no such key.")
+    if old.expires_at is not None:
+        raise Invalid("This key was replaced already.", code="replaced", field="key")
+    token, insert = insertion(project.public_id, old.kind, old.name, old.scopes, at)
+    end = _ending("id = :id", {"id": key_id}, grace_seconds, at)
+    note = audit.entry(at, actor, "key.replace", credentials.key_prefix(token), old.prefix)
+    _, _, inserted, _ = await db.write_all([BUMP, end, insert, note])
+    return NewKey(from_row(inserted[0]), token)
+
+
+def _ending(which: str, values: dict[str, Any], grace_seconds: int, at: int) -> Statement:
+    """The statement that ends keys, at once or later; none holds longer than it would have."""
+    if not 0 <= grace_seconds <= GRACE_SECONDS_MAX:
+        raise Invalid(f"Use at most {GRACE_SECONDS_MAX // 86_400} days.", code="out_of_range", field="grace")
+    change = (
+        "expires_at = CASE WHEN expires_at < :ends THEN expires_at ELSE :ends END" if grace_seconds
+        else "revoked_at = :ends"
+    )  # fmt: skip
+    update = f"UPDATE api_key SET {change} WHERE revoked_at IS NULL AND {which}"
+    return update, values | {"ends": at + grace_seconds * MICROSECONDS}
+
+
+def _grace_words(seconds: int) -> str:
+    return f"the old one holds {seconds // 3600} hours more" if seconds else ""
 
 
 async def touch(db: Database, key: Key, *, at: int) -> None:
@@ -191,7 +223,7 @@ async def _refuse_duplicate_or_surplus(db: Database, project_public_id: str, kin
     rows = await db.read(
         """
         SELECT kind, api_key.name FROM api_key JOIN project ON project.id = project_id
-        WHERE public_id = :public_id AND revoked_at IS NULL
+        WHERE public_id = :public_id AND revoked_at IS NULL AND expires_at IS NULL
         """,
         {"public_id": project_public_id},
     )

@@ -16,12 +16,6 @@ async def count_rows(database: Database) -> list[dict[str, Any]]:
     return found
 
 
-async def dead_letters(database: Database) -> int:
-    """Number of events that the database refused."""
-    ((number,),) = await database.read("SELECT count(*) FROM dead_letter")
-    return int(number)
-
-
 def folder_bytes(folder: Path) -> int:
     """Bytes of the files in a folder."""
     return sum(entry.stat().st_size for entry in folder.iterdir() if entry.is_file()) if folder.is_dir() else 0

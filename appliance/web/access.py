@@ -335,7 +335,7 @@ def _from_browser(connection: HTTPConnection) -> bool:
 async def _live(connection: HTTPConnection, token: str) -> Grant | None:
     db = state_of(connection).db
     key = await keys.by_token(db, token)
-    if key is None or key.revoked_at is not None:
+    if key is None or not key.holds(clock.now()):
         return None
     project = await projects.by_id(db, key.project_id)
     return Grant(project, key) if project is not None else None

@@ -20,6 +20,8 @@ TEXTS = {
     "site_restored": "The site is back.",
     "key_revoked": "Key revoked.",
     "key_rotated": "The site has a new public key. Replace it in your snippet.",
+    "letters_retried": "They are being stored again.",
+    "letters_deleted": "Deleted.",
     "goal_created": "Goal created. It counts what has happened before, too.",
     "goal_deleted": "Goal deleted.",
     "funnel_saved": "Funnel saved.",

@@ -39,6 +39,7 @@ def admin_nav(active: str) -> Nav:
         ("projects", urls.ADMIN_PROJECTS),
         ("users", urls.ADMIN_ACCOUNTS),
         ("health", urls.ADMIN_SYSTEM),
+        ("dead_letters", urls.ADMIN_DEAD_LETTERS),
         ("audit", urls.ADMIN_AUDIT),
     )
     return Nav(heading=text("admin.open"), groups=(_choices(places, active),))

@@ -19,6 +19,7 @@ from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
     account,
     admin_accounts,
+    admin_dead_letters,
     admin_goals,
     admin_keys,
     admin_system,
@@ -49,7 +50,8 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
     health, stats, api_export, api_goals, api_funnels, api_segments, verify,
-    setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system, account,
+    setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system,
+    admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
     export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip

@@ -17,6 +17,7 @@ ADMIN_PROJECTS = "/admin/sites"
 ADMIN_ACCOUNTS = "/admin/accounts"
 ADMIN_SYSTEM = "/admin/system"
 ADMIN_AUDIT = "/admin/audit"
+ADMIN_DEAD_LETTERS = "/admin/dead-letters"
 
 
 def segment(project: Project) -> str:

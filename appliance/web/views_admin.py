@@ -106,18 +106,22 @@ class KeyRow:
     created_at: datetime
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    expires_at: datetime | None = None  # of one that was replaced
+    expired: bool = False
     revoke_action: str | None = None
-    rotate_action: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysView:
-    """`admin/keys.html`. Fields: name, kind (public, private), scopes."""
+    """`admin/keys.html`. Fields: name, kind (public, private), scopes; of `replace`: key, grace."""
 
     shell: Shell
     nav: Nav
     rows: tuple[KeyRow, ...]
     form: Form
+    replace: Form
+    replaceable: Options = ()
+    graces: Options = ()
     scopes: tuple[str, ...] = ("send", "read", "manage")
     created: str | None = None  # the key just made: shown this once
     created_kind: Literal["public", "private"] = "private"
@@ -280,6 +284,32 @@ class HealthView:
     dropped: tuple[tuple[str, int], ...]  # reason, count since start
     facts: tuple[tuple[str, str], ...]  # catalogue key under `health.fact.`, text
     refresh_href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterRow:
+    """`name` is '' where the record cannot be read; `waiting`: it is about to be stored again."""
+
+    id: int
+    at: datetime
+    site: str
+    name: str
+    page: str
+    error: str
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersView:
+    """`admin/dead_letters.html`. The forms post `letter`, an id or '' for all, to one of the actions."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[DeadLetterRow, ...]
+    total: int
+    retry_action: str
+    delete_action: str
+    older_href: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

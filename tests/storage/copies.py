@@ -34,8 +34,8 @@ MANAGEMENT = """
     INSERT INTO account VALUES (3, 'Ann@example.com', 'Ann', 'hash', 'owner', 1),
       (5, 'b@example.com', '', 'h', 'viewer', 2);
     INSERT INTO membership VALUES (5, 2, 'admin');
-    INSERT INTO api_key VALUES (1, 1, 'public', 'k', 'sa_1', 'sa_123', NULL, '["send"]', 1, NULL, NULL),
-      (7, 2, 'private', '', 'sa_priv_', NULL, x'00ff00', '["read"]', 2, 3, 4);
+    INSERT INTO api_key VALUES (1, 1, 'public', 'k', 'sa_1', 'sa_123', NULL, '["send"]', 1, NULL, NULL, NULL),
+      (7, 2, 'private', '', 'sa_priv_', NULL, x'00ff00', '["read"]', 2, 3, NULL, 4);
     INSERT INTO login_session VALUES (x'00', 3, 1, 2, 'Firefox');
     INSERT INTO audit (at, actor, action, subject, detail) VALUES (1, 'cli', 'project.create', 'p', ''),
       (2, 'a', 'b', 'c', 'd');
@@ -45,7 +45,8 @@ MANAGEMENT = """
     DELETE FROM segment; INSERT INTO segment VALUES (6, 1, 'Germans', '[["is","visit:country",["DE"]]]', 1);
     INSERT INTO secret VALUES ('visitor', x'0001ff');
     INSERT INTO salt VALUES (20000, x'ff00'), (-1, x'');
-    INSERT INTO dead_letter VALUES (2, 1, 1, 'what', x'93');
+    INSERT INTO dead_letter VALUES (2, 1, 1, 'what', x'93', 5);
+    INSERT INTO key_use VALUES (1, 20000, 3, 30, 1);
     INSERT INTO erasure VALUES (1, 1, 5, '["ann"]', '[-5]', 1, 2, 3, NULL, NULL);
     INSERT INTO source (project_id, name, description, settings, created_at) VALUES (2, 'ios', 'd', '{"a":1}', 3);
     INSERT INTO user_trait VALUES (2, 1, '{"plan":"ä"}', 4);

@@ -109,3 +109,54 @@ async def test_use_is_noted_at_most_once_an_hour(database, project):
         await keys.touch(database, current, at=at)
         noted.append(next(k for k in await keys.list_of(database, project.id) if k.id == key.id).last_used_at)
     assert noted == [NOW, NOW, NOW + HOUR]
+
+
+@pytest.mark.parametrize("kind", ["public", "private"])
+async def test_a_key_that_was_replaced_holds_for_its_grace_and_no_longer(database, project, kind):
+    old = await mint(database, project, kind, name="grafana", scopes=["read", "manage"])
+    new = await keys.rotate(database, project, old.key.id, grace_seconds=3600, actor="cli", at=NOW)
+    assert (new.key.kind, new.key.name, new.key.scopes) == (kind, "grafana", old.key.scopes)
+    assert new.token != old.token
+    replaced = await keys.by_token(database, old.token)
+    assert replaced.expires_at == NOW + HOUR
+    assert [replaced.holds(at) for at in (NOW, NOW + HOUR - 1, NOW + HOUR)] == [True, True, False]
+    assert (await keys.by_token(database, new.token)).holds(NOW + 1000 * HOUR)
+    catalogue = await load_catalogue(database)
+    assert {key.id for _, key, *_ in (*catalogue.public_keys.values(), *catalogue.private_keys.values())} >= {
+        old.key.id, new.key.id,
+    }  # fmt: skip
+
+
+async def test_a_key_is_replaced_once_however_often_it_is_asked(database, project):
+    old = await mint(database, project)
+    await keys.rotate(database, project, old.key.id, grace_seconds=60, actor="cli", at=NOW)
+    with pytest.raises(Invalid) as caught:
+        await keys.rotate(database, project, old.key.id, grace_seconds=60, actor="cli", at=NOW + 1)
+    assert caught.value.field == "key"
+    at_once = await mint(database, project, name="other")
+    await keys.rotate(database, project, at_once.key.id, actor="cli", at=NOW)
+    assert not (await keys.by_token(database, at_once.token)).holds(NOW)
+    with pytest.raises(NotFound):
+        await keys.rotate(database, project, at_once.key.id, actor="cli", at=NOW)
+
+
+async def test_no_key_holds_longer_because_it_was_replaced(database, project):
+    await keys.rotate_public(database, project.public_id, grace_seconds=60, actor="cli", at=NOW)
+    await keys.rotate_public(database, project.public_id, grace_seconds=3600, actor="cli", at=NOW)
+    first = (await keys.list_of(database, project.id))[-1]
+    assert first.expires_at == NOW + HOUR // 60
+
+
+@pytest.mark.parametrize("grace", [-1, 31 * 86_400])
+async def test_a_grace_that_cannot_be_is_refused(database, project, grace):
+    made = await mint(database, project)
+    with pytest.raises(Invalid) as caught:
+        await keys.rotate(database, project, made.key.id, grace_seconds=grace, actor="cli", at=NOW)
+    assert caught.value.field == "grace"
+    assert (await keys.by_token(database, made.token)).expires_at is None
+
+
+async def test_the_key_in_the_snippet_is_the_one_that_goes_on(database, project):
+    await keys.rotate_public(database, project.public_id, grace_seconds=86_400, actor="cli", at=NOW)
+    current = await keys.current_public(database, project.id)
+    assert current.expires_at is None

@@ -84,6 +84,8 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "refused-none": ("admin/refused.html", lambda: samples_admin.refused(empty=True)),
     "health": ("admin/health.html", samples_admin.health),
     "audit": ("admin/audit.html", samples_admin.audit),
+    "dead-letters": ("admin/dead_letters.html", samples_admin.dead_letters),
+    "dead-letters-none": ("admin/dead_letters.html", lambda: samples_admin.dead_letters(empty=True)),
 }
 
 

@@ -21,7 +21,7 @@ MONEY = (("EUR", "Euro (EUR)"), ("USD", "US dollar (USD)"))
 
 def nav(active: str, admin: bool = False) -> views_admin.Nav:
     groups = (
-        (("projects", "users", "health", "audit", "backups"),)
+        (("projects", "users", "health", "dead_letters", "audit", "backups"),)
         if admin
         else (("general", "install", "goals", "funnels", "members"), ("keys", "export", "imports", "refused"))
     )
@@ -128,7 +128,7 @@ def keys() -> views_admin.KeysView:
                 scopes=("send",),
                 created_at=made,
                 last_used_at=NOW - timedelta(seconds=3),
-                rotate_action="/rotate",
+                revoke_action="/revoke",
             ),
             row(
                 name="Reporting script",
@@ -137,6 +137,16 @@ def keys() -> views_admin.KeysView:
                 scopes=("read",),
                 created_at=made,
                 last_used_at=NOW - timedelta(hours=5),
+                revoke_action="/revoke",
+            ),
+            row(
+                name="Snippet",
+                kind="public",
+                shown="sa_0b8d51c27e6f4a19",
+                scopes=("send",),
+                created_at=made,
+                last_used_at=NOW - timedelta(minutes=2),
+                expires_at=NOW + timedelta(days=3),
                 revoke_action="/revoke",
             ),
             row(
@@ -149,7 +159,29 @@ def keys() -> views_admin.KeysView:
             ),
         ),
         form=Form(action="/p/1/settings/keys", values={"kind": "private", "scopes": ["read"]}),
+        replace=Form(action="/p/1/settings/keys/rotate", values={"grace": "86400"}),
+        replaceable=(("1", "Snippet (Public)"), ("2", "Reporting script (Private)")),
+        graces=(("0", "No longer"), ("86400", "A day more")),
         created="sa_priv_kq3V0m1Zb7Xw2nR8tY5uJ4hG6fD9sA0pL1oK2iM3",
+    )
+
+
+def dead_letters(empty: bool = False) -> views_admin.DeadLettersView:
+    row = views_admin.DeadLetterRow
+    error = "CheckViolation: new row for relation “event” violates check constraint"
+    rows = (
+        row(id=3, at=NOW - timedelta(minutes=4), site="Example", name="Purchase", page="example.com/shop", error=error),
+        row(id=2, at=NOW - timedelta(hours=2), site="Example", name="pageview", page="example.com/blog/a-long-title",
+            error="DataError: integer out of range", waiting=True),
+        row(id=1, at=NOW - timedelta(days=3), site="Docs", name="", page="", error="the record cannot be read"),
+    )  # fmt: skip
+    return views_admin.DeadLettersView(
+        shell=shell("Dead letters"),
+        nav=nav("dead_letters", admin=True),
+        rows=() if empty else rows,
+        total=0 if empty else 3,
+        retry_action="/admin/dead-letters/retry",
+        delete_action="/admin/dead-letters/delete",
     )
 
 

@@ -2,11 +2,13 @@
 
 import re
 
+import msgspec
 import pytest
 
 from appliance import clock
 from appliance.model import ProjectSettings
-from appliance.storage import accounts, audit, keys, projects
+from appliance.storage import accounts, audit, dead_letters, keys, projects
+from tests.builders import pageview
 from tests.web.administration import PASSWORD, words
 
 SETTINGS = {
@@ -312,6 +314,52 @@ async def test_keys_are_revoked_and_the_public_one_is_rotated(administration):
     current = await keys.current_public(administration.database, made.project.id)
     assert current.token != made.public_key.token
     assert current.token in page.text
+
+
+async def test_a_private_key_is_replaced_and_shown_once(administration):
+    made = await administration.project(private_key=True)
+    browser = await administration.signed_in()
+    old = await keys.by_token(administration.database, made.private_key)
+    form = {"key": str(old.id), "grace": "86400"}
+    page = await browser.post("/sites/example.com/settings/keys/rotate", **form)
+    assert page.status_code == 200
+    shown = re.search(r"sa_priv_[A-Za-z0-9_-]{20,}", page.text)
+    assert shown
+    new = await keys.by_token(administration.database, shown[0])
+    assert new.scopes == old.scopes
+    assert (await keys.by_token(administration.database, made.private_key)).expires_at is not None
+    assert "Holds until" in words(page)
+    again = await browser.post("/sites/example.com/settings/keys/rotate", **form)
+    assert again.status_code == 422
+    assert "replaced already" in words(again)
+    assert shown[0] not in (await browser.get("/sites/example.com/settings/keys")).text
+    wrong = await browser.post("/sites/example.com/settings/keys/rotate", key=str(new.id), grace="12")
+    assert wrong.status_code == 422
+    missing = await browser.post("/sites/example.com/settings/keys/rotate", key="x", grace="0")
+    assert missing.status_code == 404
+
+
+async def test_dead_letters_are_shown_stored_again_and_deleted(administration):
+    made = await administration.project()
+    database = administration.database
+    browser = await administration.signed_in()
+    assert "No dead letters" in words(await browser.get("/admin/dead-letters"))
+    insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (1, :project, :error, :event)"
+    event = msgspec.msgpack.encode(pageview(name="Purchase", path="/shop"))
+    for error, record in (("DataError: <too large>", event), ("x", b"")):
+        await database.write(insert, {"project": made.project.id, "error": error, "event": record})
+    page = await browser.get("/admin/dead-letters")
+    assert "Purchase" in words(page)
+    assert "DataError: <too large>" in words(page)
+    assert "Not readable" in words(page)
+    older, newer = sorted(letter.id for letter in await dead_letters.newest(database))
+    await browser.post("/admin/dead-letters/retry", letter=str(older))
+    assert "Is being stored again" in words(await browser.get("/admin/dead-letters"))
+    await browser.post("/admin/dead-letters/delete", letter=str(newer))
+    await browser.post("/admin/dead-letters/delete", letter="nonsense")
+    assert [letter.id for letter in await dead_letters.newest(database)] == [older]
+    await browser.post("/admin/dead-letters/delete", letter="")
+    assert await dead_letters.count(database) == 0
 
 
 async def test_the_key_of_another_site_cannot_be_revoked_through_ones_own(administration):

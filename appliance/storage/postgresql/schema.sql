@@ -31,7 +31,17 @@ CREATE TABLE api_key (
   created_at  BIGINT  NOT NULL,
   last_used_at BIGINT,
   revoked_at  BIGINT,
+  expires_at  BIGINT,                             -- of one that was replaced, for as long as it still holds
   CHECK ((kind = 'public') = (token IS NOT NULL) AND (kind = 'private') = (hash IS NOT NULL))
+);
+
+CREATE TABLE key_use (                            -- how much a key was used on a UTC day
+  key_id      BIGINT  NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  day         BIGINT  NOT NULL,                   -- days since 1970
+  requests    BIGINT  NOT NULL,
+  events      BIGINT  NOT NULL,                   -- that were sent, whatever became of them
+  audited     BIGINT  NOT NULL DEFAULT 0,         -- 1: the day is over and stands in the audit log
+  PRIMARY KEY (key_id, day)
 );
 
 CREATE TABLE account (
@@ -170,7 +180,8 @@ CREATE TABLE dead_letter (
   at          BIGINT  NOT NULL,
   project_id  BIGINT  NOT NULL,
   error       TEXT    NOT NULL,
-  event       BYTEA   NOT NULL                    -- the journaled record, MessagePack
+  event       BYTEA   NOT NULL,                   -- the journaled record, MessagePack
+  retry_at    BIGINT                              -- when somebody asked to store it again; NULL: nobody has
 );
 
 CREATE TABLE source (                             -- where in a project events come from, created on first sight

@@ -33,8 +33,18 @@ CREATE TABLE api_key (
   created_at  INTEGER NOT NULL,
   last_used_at INTEGER,
   revoked_at  INTEGER,
+  expires_at  INTEGER,                            -- of one that was replaced, for as long as it still holds
   CHECK ((kind = 'public') = (token IS NOT NULL) AND (kind = 'private') = (hash IS NOT NULL))
 );
+
+CREATE TABLE key_use (                            -- how much a key was used on a UTC day
+  key_id      INTEGER NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  day         INTEGER NOT NULL,                   -- days since 1970
+  requests    INTEGER NOT NULL,
+  events      INTEGER NOT NULL,                   -- that were sent, whatever became of them
+  audited     INTEGER NOT NULL DEFAULT 0,         -- 1: the day is over and stands in the audit log
+  PRIMARY KEY (key_id, day)
+) WITHOUT ROWID;
 
 CREATE TABLE account (
   id            INTEGER PRIMARY KEY,
@@ -147,7 +157,8 @@ CREATE TABLE dead_letter (
   at          INTEGER NOT NULL,
   project_id  INTEGER NOT NULL,
   error       TEXT    NOT NULL,
-  event       BLOB    NOT NULL                    -- the journaled record, MessagePack
+  event       BLOB    NOT NULL,                   -- the journaled record, MessagePack
+  retry_at    INTEGER                             -- when somebody asked to store it again; NULL: nobody has
 );
 
 -- ---------------------------------------------------------------- erasing

@@ -22,6 +22,7 @@ from appliance.web.views_admin import KeyRow, KeysView
 from appliance.web.views_forms import Form
 
 FIELDS = ("name", "kind", "scopes")
+GRACES = ("0", "3600", "86400", "604800", "2592000")  # seconds for which a key that is replaced still holds
 
 
 def routes() -> list[Route]:
@@ -29,7 +30,7 @@ def routes() -> list[Route]:
     return [
         get(keys_of, show),
         post(keys_of, create),
-        post(keys_of + "/rotate", rotate),
+        post(keys_of + "/rotate", replace),
         post(keys_of + "/{key:int}/revoke", revoke),
     ]
 
@@ -67,10 +68,29 @@ async def create(request: Request) -> Response:
     return await _keys_page(request, project, made=made)
 
 
-async def rotate(request: Request) -> Response:
+async def replace(request: Request) -> Response:
+    """A key by a new one, while the old one may still hold for a while. As when a key is made, the answer is no
+    redirect for a private one; sent again, the form makes no second key, because the old one was replaced by then."""
     project = (await project_for(request, "admin")).project
     login = await require_login(request)
-    await keys.rotate_public(state_of(request).db, project.public_id, actor=login.account.email, at=clock.now())
+    form = await read_form(request)
+    number, grace = form.text("key"), form.text("grace") or "0"
+    seconds, actor, at = int(grace) if grace in GRACES else -1, login.account.email, clock.now()
+    db = state_of(request).db
+    try:
+        if not number:
+            made = await keys.rotate_public(db, project.public_id, grace_seconds=seconds, actor=actor, at=at)
+        else:
+            key_id = int(number) if number.isdecimal() and len(number) < 19 else 0
+            made = await keys.rotate(db, project, key_id, grace_seconds=seconds, actor=actor, at=at)
+    except NotFound:
+        raise
+    except Invalid as error:
+        return await _keys_page(
+            request, project, replacing=errors_of(error, known=("key", "grace")), status=error.status
+        )
+    if made.key.kind == "private":
+        return await _keys_page(request, project, made=made)
     flash.say(request, "key_rotated")
     return see(urls.keys(project))
 
@@ -95,10 +115,12 @@ async def _keys_page(
     *,
     values: dict[str, str | list[str]] | None = None,
     errors: dict[str, str] | None = None,
+    replacing: dict[str, str] | None = None,
     made: NewKey | None = None,
     status: int = 200,
 ) -> Response:
     found = await keys.list_of(state_of(request).db, project.id)
+    live = [key for key in found if key.revoked_at is None and key.expires_at is None]
     view = KeysView(
         shell=await shell.shell(request, text("nav.keys"), project),
         nav=site_nav(project, "keys"),
@@ -108,6 +130,9 @@ async def _keys_page(
             values=values or {"kind": "private", "scopes": ["read"]},
             errors=errors or {},
         ),
+        replace=Form(action=urls.key_rotate(project), values={"grace": GRACES[2]}, errors=replacing or {}),
+        replaceable=tuple((str(key.id), f"{key.name or key.prefix} ({text('key.kind.' + key.kind)})") for key in live),
+        graces=tuple((grace, text("key.grace." + grace)) for grace in GRACES),
         created=made.token if made else None,
         created_kind=made.key.kind if made else "private",
     )
@@ -115,7 +140,7 @@ async def _keys_page(
 
 
 def _row(project: Project, key: Key) -> KeyRow:
-    live = key.revoked_at is None
+    live = key.holds(clock.now())
     zone = project.timezone
     return KeyRow(
         name=key.name or key.prefix,
@@ -125,6 +150,7 @@ def _row(project: Project, key: Key) -> KeyRow:
         created_at=shell.moment(key.created_at, zone),
         last_used_at=shell.moment(key.last_used_at, zone) if key.last_used_at is not None else None,
         revoked_at=shell.moment(key.revoked_at, zone) if key.revoked_at is not None else None,
+        expires_at=shell.moment(key.expires_at, zone) if key.expires_at is not None else None,
+        expired=not live and key.revoked_at is None,
         revoke_action=urls.key_revoke(project, key.id) if live else None,
-        rotate_action=urls.key_rotate(project) if live and key.kind == "public" else None,
     )
