@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from perf.processes import Server, busy_seconds
 
-SCRIPT = Path(__file__).with_name("events.lua")
+EVENTS = Path(__file__).with_name("events.lua")
+REPLAY = Path(__file__).with_name("replay.lua")
 EVENTS_A_BATCH = 100
 
 
@@ -53,11 +54,20 @@ def check() -> None:
 
 def run(server: Server, load: Load, key: str, seconds: int) -> Rate:
     """Load a server for that long."""
+    return _run(server, load.connections, seconds, EVENTS, load.kind, key)
+
+
+def replay(server: Server, requests: Path, connections: int, seconds: int) -> Rate:
+    """Send the requests that a file holds (replay.lua), again and again, for that long."""
+    return _run(server, connections, seconds, REPLAY, str(requests))
+
+
+def _run(server: Server, connections: int, seconds: int, script: Path, *arguments: str) -> Rate:
     before, busy_before, wrk_before = server.cpu_seconds(), busy_seconds(), _children_seconds()
     began = time.perf_counter()
     command = [
-        "wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "10s",
-        "-s", str(SCRIPT), server.url, "--", load.kind, key,
+        "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+        "-s", str(script), server.url, "--", *arguments,
     ]  # fmt: skip
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds + 60)
     took = time.perf_counter() - began

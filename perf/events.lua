@@ -1,5 +1,6 @@
 -- What wrk sends: wrk ... -s perf/events.lua URL -- KIND KEY
 -- single   one server-side event; the server mints its id
+-- close    the same, each on a connection of its own
 -- ids      the same with an id of the client's
 -- browser  one page view as the tracker sends it
 -- batch    100 server-side events; batchids: with ids of the client's
@@ -57,6 +58,7 @@ function init(args)
   prefix = base36(os.time() * 1000 + math.random(0, 999), 8)
   path = "/api/v1/events/ingest"
   headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. args[2] }
+  if kind == "close" then headers["Connection"] = "close" end
   if kind == "browser" then
     path = path .. "?key=" .. args[2]
     headers = {
@@ -73,7 +75,7 @@ function init(args)
       for j = 1, EVENTS_A_BATCH do events[j] = head(i * EVENTS_A_BATCH + j) .. "}" end
       parts[i] = wrk.format("POST", path, headers, '{"events":[' .. table.concat(events, ",") .. "]}")
       if i == 64 then break end
-    elseif kind == "single" then
+    elseif kind == "single" or kind == "close" then
       parts[i] = wrk.format("POST", path, headers, head(i) .. "}")
     elseif kind == "batchids" then
       parts[i] = head(i)

@@ -57,7 +57,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.2f},"
         f" Python {platform.python_version()}"
     )
-    with Bare() as bare, Appliance() as ours:
+    with Bare() as bare, _appliance() as ours:
         fresh = ours.memory_mb()
         ready_seconds = ours.ready_seconds
         pairs = _in_turns(bare, ours, options.kinds, options.connections, lengths)
@@ -82,9 +82,14 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _appliance() -> Appliance:
+    """An appliance that takes from one address as much as comes."""
+    return Appliance(rate_limit_address="0")
+
+
 def _full_appliance(lengths: Lengths, id_kind: str) -> Appliance:
-    """An appliance that knows many ids already."""
-    ours = Appliance()
+    """One that knows many ids already."""
+    ours = _appliance()
     seconds = known_ids.fill(ours.folder / "appliance.db", 1, lengths.ids, id_kind)
     _say(f"{lengths.ids:,} {id_kind} ids put into the deduplication table in {seconds:.0f} s")
     return ours

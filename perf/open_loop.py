@@ -61,20 +61,25 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
 
-def run(port: int, requests: list[bytes], *, rate: float, seconds: float, connections: int) -> Latency:
-    """Send the requests in turn at `rate` a second."""
+def run(
+    port: int, requests: list[bytes], *, rate: float, seconds: float, connections: int, apart: bool = False
+) -> Latency:
+    """Send the requests in turn at `rate` a second. `apart`: every connection has an address of its own."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(port, requests, rate, seconds, connections))
+        return runner.run(_run(port, requests, rate, seconds, connections, apart))
 
 
-async def _run(port: int, requests: list[bytes], rate: float, seconds: float, connections: int) -> Latency:
+async def _run(port: int, requests: list[bytes], rate: float, seconds: float, connections: int, apart: bool) -> Latency:
     loop = asyncio.get_running_loop()
     free: asyncio.Queue[_Connection] = asyncio.Queue()
     taken: list[float] = []
     late: deque[float] = deque()
     opened = []
-    for _ in range(connections):
-        _, connection = await loop.create_connection(lambda: _Connection(free, taken), "127.0.0.1", port)
+    for number in range(connections):
+        own = (f"127.0.1.{number % 250 + 1}", 0) if apart else None
+        _, connection = await loop.create_connection(
+            lambda: _Connection(free, taken), "127.0.0.1", port, local_addr=own
+        )
         opened.append(connection)
         free.put_nowait(connection)
     count = round(rate * seconds)

@@ -95,7 +95,7 @@ def _measure_storing(seconds: int) -> None:
         load = Load(kind, 64)
         for name, timescaledb in engines.items():
             with ExitStack() as stack:
-                settings = {}
+                settings = {"rate_limit_address": "0"}
                 if timescaledb is not None:
                     # As an operator runs it: a commit that was answered is on the disk.
                     durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
