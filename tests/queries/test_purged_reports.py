@@ -23,7 +23,7 @@ from appliance.storage.sqlite.removal.purge import horizon, purge_all
 from appliance.storage.sqlite.removal.taking import tell
 from appliance.storage.sqlite.rollups.erase import erase_from
 from appliance.storage.sqlite.rollups.index import units
-from appliance.storage.sqlite.rollups.job import refresh
+from appliance.storage.sqlite.rollups.job import forget, refresh
 from appliance.storage.sqlite.writer import WriteConnection
 from tests.queries.sealing import Sealer
 from tests.queries.test_reports import NOW, rows_of
@@ -114,6 +114,8 @@ async def test_unfiltered_counts_of_whole_days_stay(keeper: Keeper, tmp_path: Pa
             visit.visitor = random.randrange(2**62)
     add_fresh(world, late)
     await compare(40)
+    forget(world.store.path)  # what cannot be made anew stays
+    await compare(20)
     await evaluator.close()
 
 

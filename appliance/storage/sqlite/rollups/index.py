@@ -119,9 +119,13 @@ def delete_unit(connection: sqlite3.Connection, unit: Unit) -> None:
 
 
 def delete_all(connection: sqlite3.Connection) -> None:
-    """Remove the units of all projects."""
-    connection.execute("DELETE FROM rollup_column")
-    connection.execute("DELETE FROM rollup")
+    """Remove the units of all projects that can be made anew: not those of days whose raw data are gone."""
+    gone = (
+        "SELECT r.id FROM rollup r JOIN project p ON p.id = r.project_id"
+        ' WHERE r.final = 1 AND r."end" <= p.raw_purged_before'
+    )
+    connection.execute(f"DELETE FROM rollup_column WHERE rollup_id NOT IN ({gone})")
+    connection.execute(f"DELETE FROM rollup WHERE id NOT IN ({gone})")
 
 
 def raw_purged_before(connection: sqlite3.Connection, project_id: int) -> int:

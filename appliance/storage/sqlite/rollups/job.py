@@ -56,7 +56,7 @@ def refresh(path: Path, catalog: Sequence[Rollup], wanted: Wanted, now: int) -> 
 
 
 def forget(path: Path) -> None:
-    """Remove all rollups, so that the next refresh makes them anew. Raises StorageUnavailable."""
+    """Remove all rollups that the next refresh makes anew. Raises StorageUnavailable."""
     with closing(WriteConnection(path)) as writer:
         writer.step(delete_all)
 
