@@ -15,6 +15,7 @@ from appliance.queries.period import Times
 from appliance.queries.question import Report
 from appliance.rollups.catalog import CATALOG
 from appliance.rollups.units import wanted_on_servers
+from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.packing import unpack_numbers
 from appliance.storage.postgresql.connection import work_connection
@@ -118,6 +119,12 @@ async def test_what_needs_raw_data_is_refused(tmp_path: Path, on_server: Server)
             scope = await there.reports.scope(there.world.place.project, times, NOW, tree)
             with pytest.raises(RawPurged, match="are purged"):
                 await there.reports.answer(scope, report)
+        # Where there are no rollups either there were no events.
+        first, zone = await there.engine.first_event(1), ZoneInfo(there.world.zone)
+        assert first is not None
+        early = Times(day_start(local_day(first, zone) - 7, zone), first)
+        scope = await there.reports.scope(there.world.place.project, early, NOW)
+        assert rows_of(await there.reports.answer(scope, Report(("visitors", "events"), ()))) == [([], [0, 0])]
 
 
 async def test_who_is_erased_is_in_no_list_of_final_units(tmp_path: Path, on_server: Server) -> None:
