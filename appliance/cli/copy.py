@@ -32,7 +32,6 @@ def _json(copied: "Copied") -> dict[str, Any]:
     return {
         "equal": copied.equal,
         "events": copied.events,
-        "kept_counts_lost": copied.kept_counts_lost,
         "figures": [figure._asdict() | {"equal": figure.equal} for figure in copied.figures],
     }
 
@@ -43,8 +42,6 @@ def _lines(copied: "Copied") -> list[str]:
         f" copied {figure.target:,}"
         for figure in copied.figures
     ]
-    if copied.kept_counts_lost:
-        lines.append("not copied: counts of days whose events were purged, which the other engine does not keep")
     if not copied.equal:
         lines.append("the copy differs and is not served; run this again, or with --restart")
     return lines

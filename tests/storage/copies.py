@@ -14,7 +14,7 @@ from appliance.model import ACQUISITION_FIELDS, Event, ProjectSettings
 from appliance.storage.copying.between import source_at, target_at
 from appliance.storage.copying.ends import Target
 from appliance.storage.copying.job import Copied, copy
-from appliance.storage.copying.tables import ENGINES_OWN, KEPT_COUNTS, TABLES, carried
+from appliance.storage.copying.tables import ENGINES_OWN, TABLES, carried
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.interface import DrainStore, DrainTransaction, Position
 from appliance.storage.postgresql.dictionary import digest
@@ -51,7 +51,19 @@ MANAGEMENT = """
     INSERT INTO source (project_id, name, description, settings, created_at) VALUES (2, 'ios', 'd', '{"a":1}', 3);
     INSERT INTO user_trait VALUES (2, 1, '{"plan":"ä"}', 4);
     INSERT INTO meta VALUES ('catalogue_version', '17'), ('deleted_project/2', '99');
+    INSERT INTO wanderer VALUES (2, 11, -5);
+    UPDATE project SET raw_purged_before = 1000 WHERE id = 1;
+    INSERT INTO rollup VALUES (1, 1, 10, 1, 0, 1000, 'Europe/Berlin', 3, 7, 2, 1, 0),
+      (2, 1, 11, 1, 0, 1000, 'Europe/Berlin', 3, 7, 2, 1, 1), (4, 1, 12, 1, 900, 1001, 'Europe/Berlin', 3, 7, 0, 1, 1),
+      (5, 1, 9, 1, 0, 1000, 'Europe/Berlin', 3, 7, 0, 0, 1), (6, 2, 11, 1, 0, 1000, 'Asia/Tokyo', 3, 7, 0, 1, 1);
+    DELETE FROM rollup WHERE id = 6;
+    INSERT INTO rollup_column VALUES (1, 'a', x'31'), (2, 'a', x'3200ff'), (2, 'visitors', x''), (4, 'a', x'34');
     """
+# Of these the second, and the one that says that its day is sampled: their days are purged.
+CARRIED_ROLLUPS = [
+    (2, 1, 11, 1, 0, 1000, "Europe/Berlin", 2, 1, 1),
+    (5, 1, 9, 1, 0, 1000, "Europe/Berlin", 0, 0, 1),
+]
 
 
 def fill(place: Place, seed: int = 0) -> list[Event]:
@@ -146,9 +158,11 @@ def columns_of(connection: Any, table: str) -> list[str]:
 
 
 def all_rows(url: str, like: str) -> Rows:
-    """The rows of every carried table with the columns that a SQLite database has, event ids as bytes."""
+    """The rows of every carried table with the columns that a SQLite database has, event ids as bytes; not which chunks
+    of its own a rollup is made of."""
     with connected(like) as named:
         columns = {table: columns_of(named, table) for table in (*TABLES, *ROWS)}
+    columns["rollup"] = [name for name in columns["rollup"] if name not in ("chunks", "newest_chunk")]
     found = {}
     with connected(url) as connection:
         for table, names in columns.items():
@@ -196,4 +210,4 @@ def unknown_tables(place: Place) -> set[str]:
         for (name,) in place.reader.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         if not name.startswith("sqlite_")
     }
-    return there - {*TABLES, *KEPT_COUNTS, *ENGINES_OWN, *ROWS}
+    return there - {*TABLES, *ENGINES_OWN, *ROWS}

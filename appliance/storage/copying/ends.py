@@ -18,6 +18,12 @@ TIME: Final = EVENT.index("time")
 EVENT_ID: Final = EVENT.index("event_id")
 
 BATCH_ROWS: Final = 10_000  # that are in memory at a time, but for the rows of a chunk
+BATCH_BLOBS: Final = 200  # of rows that hold a whole packed column
+
+
+def batch_rows(table: str) -> int:
+    """How many rows of a management table are in memory at a time."""
+    return BATCH_BLOBS if table == "rollup_column" else BATCH_ROWS
 
 
 class Slice(NamedTuple):
@@ -59,7 +65,6 @@ NOTHING: Final = Totals(0, 0, 0, 0, 0)
 class Source(Protocol):
     """A database as it was at one moment, whatever is written to it meanwhile."""
 
-    engine: str
     identity: str
     """Which database it is, without passwords."""
 
@@ -91,17 +96,12 @@ class Source(Protocol):
         """How many rows of a management table are carried."""
         ...
 
-    def has_kept_counts(self) -> bool:
-        """Whether there are counts of days whose visits and events were purged."""
-        ...
-
     def close(self) -> None: ...
 
 
 class Target(Protocol):
     """A database that is to become the same. What changes it is called inside `transact`."""
 
-    engine: str
     identity: str
 
     def unfinished(self) -> str | None:
@@ -153,7 +153,7 @@ class Target(Protocol):
     def count(self, table: str) -> int: ...
 
     def finish(self, newest: Mapping[str, int]) -> None:
-        """See to it that ids go on above these, and take away mark and notes."""
+        """See to it that ids go on above these, note what who writes visits notes, and take away mark and notes."""
         ...
 
     def close(self) -> None: ...

@@ -7,7 +7,7 @@ whole, in one transaction, each time.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import chain
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ import msgspec
 
 from appliance.errors import ConfigurationError
 from appliance.storage.copying.ends import NOTHING, Piece, Slice, Source, Target, Totals
-from appliance.storage.copying.tables import tables_of
+from appliance.storage.copying.tables import TABLES
 
 TRANSACTION_ROWS: Final = 50_000  # a transaction takes slices until it has so many; one slice may have more
 
@@ -38,11 +38,10 @@ class Compared(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """How a copy went. `kept_counts_lost`: the target's engine cannot keep the counts of days that were purged."""
+    """How a copy went."""
 
     figures: Sequence[Compared]
     events: int
-    kept_counts_lost: bool
 
     @property
     def equal(self) -> bool:
@@ -60,26 +59,23 @@ def copy(source: Source, target: Target, *, restart: bool = False, tell: Tell = 
     progress = _Progress(tell, total)
     _drop_changed(source, target, progress)
     _copy_missing(source, target, progress)
-    tables = tables_of(source.engine, target.engine)
     tell("settings and texts", total, total)
-    target.transact(lambda: _copy_tables(source, target, tables))
+    target.transact(lambda: _copy_tables(source, target))
     tell("counting", total, total)
-    copied = Copied(
-        compared(source, target, tables), total, target.engine != source.engine and source.has_kept_counts()
-    )
+    copied = Copied(compared(source, target), total)
     if copied.equal:
         target.transact(lambda: target.finish(source.newest()))
     return copied
 
 
-def compared(source: Source, target: Target, tables: Iterable[str]) -> list[Compared]:
+def compared(source: Source, target: Target) -> list[Compared]:
     """Plain counts of both sides, by project and by table."""
     figures = []
     there, here = source.totals(), target.totals()
     for project in sorted({*there, *here}):
         pairs = zip(there.get(project, NOTHING), here.get(project, NOTHING), strict=True)
         figures += [Compared(project, name, *pair) for name, pair in zip(Totals._fields, pairs, strict=True)]
-    return figures + [Compared(None, table, source.count(table), target.count(table)) for table in tables]
+    return figures + [Compared(None, table, source.count(table), target.count(table)) for table in TABLES]
 
 
 def _begin(source: Source, target: Target, restart: bool) -> None:
@@ -155,10 +151,10 @@ def _copy_slice(source: Source, target: Target, slice_: Slice, progress: _Progre
     return digest.rows
 
 
-def _copy_tables(source: Source, target: Target, tables: Sequence[str]) -> None:
-    for table in reversed(tables):
+def _copy_tables(source: Source, target: Target) -> None:
+    for table in reversed(TABLES):
         target.clear(table)
-    for table in tables:
+    for table in TABLES:
         for rows in source.table(table, target.columns(table)):
             target.add(table, rows)
 

@@ -11,8 +11,8 @@ from appliance.storage.row_columns import EVENT, OF_VISIT
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 EVENTS: Final = (*EVENT, *OF_VISIT)
-# What is made of the rest of the row.
-MADE: Final = {("dictionary", "digest")}
+# What is made in this database: of the rest of the row, or at the moment of the copy.
+MADE: Final = {("dictionary", "digest"), ("rollup", "snapshot")}
 
 
 def identity_of(connection: Connection) -> str:

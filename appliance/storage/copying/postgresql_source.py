@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from appliance.clock import DAY
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import BATCH_ROWS, EVENT_ID, Piece, Row, Slice, Totals
+from appliance.storage.copying.ends import BATCH_ROWS, EVENT_ID, Piece, Row, Slice, Totals, batch_rows
 from appliance.storage.copying.postgresql_ends import (
     EVENTS,
     count_carried,
@@ -47,8 +47,6 @@ _GIVEN: Final = (
 class PostgresqlSource:
     """Implements `Source`."""
 
-    engine = "postgresql"
-
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError when there is no database of this version, or an unfinished copy."""
         self._connection = work_connection(url)
@@ -82,7 +80,7 @@ class PostgresqlSource:
         # In journal order, for an engine that numbers what waits anew.
         order = " ORDER BY t.journal_id, t.id" if table == "early_engagement" else ""
         select = f"SELECT {names(columns, 't.')} FROM {table} t WHERE {carried(table)}{order}"
-        found = self._batches(select, self._typed(table, columns))
+        found = self._batches(select, self._typed(table, columns), batch_rows(table))
         if table == "seen":
             place = columns.index("event_id")
             found = ([_packed(row, place) for row in rows] for rows in found)
@@ -100,9 +98,6 @@ class PostgresqlSource:
 
     def count(self, table: str) -> int:
         return count_carried(self._connection, table)
-
-    def has_kept_counts(self) -> bool:
-        return False
 
     def close(self) -> None:
         self._connection.close()
@@ -127,12 +122,12 @@ class PostgresqlSource:
         types = types_of(self._connection, table)
         return [types[name] for name in columns]
 
-    def _batches(self, select: str, types: Sequence[str]) -> Iterator[list[Row]]:
+    def _batches(self, select: str, types: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         copy = f"COPY ({select}) TO STDOUT (FORMAT BINARY)".encode()
         with self._connection.cursor() as cursor, cursor.copy(copy) as out:
             out.set_types(types)
-            rows = out.rows()
-            while batch := list(islice(rows, BATCH_ROWS)):
+            found = out.rows()
+            while batch := list(islice(found, rows)):
                 yield batch
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from appliance.clock import DAY
 from appliance.errors import ConfigurationError
 from appliance.storage.copying.ends import EVENT_ID, START, TIME, Row, Slice, Totals
 from appliance.storage.copying.postgresql_ends import (
@@ -27,12 +28,16 @@ T = TypeVar("T")
 
 _LOCK: Final = 0x636F7079  # of PostgreSQL's advisory locks; held while something is copied into the database
 _IS_NOTE: Final = f"substr(name, 1, {len(SLICE_NOTE)}) = '{SLICE_NOTE}'"
+# A file notes these visitors when it seals their visits, here who writes them does. Those met within a day of the day
+# of their salt, whichever time zone that is of, are found when rollups are made (rollups/reading.py).
+_NOTE_WANDERERS: Final = f"""
+    INSERT INTO wanderer (project_id, salt_day, visitor) SELECT v.project_id, v.salt_day, v.visitor FROM visit v
+    WHERE v.start < (v.salt_day - 1) * {DAY} OR v."end" >= (v.salt_day + 2) * {DAY} ON CONFLICT DO NOTHING
+    """
 
 
 class PostgresqlTarget:
     """Implements `Target`. An empty database gets its schema."""
-
-    engine = "postgresql"
 
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError when somebody else copies into the database; StorageUnavailable."""
@@ -107,6 +112,9 @@ class PostgresqlTarget:
         elif table == "dead_letter":
             place = columns.index("error")  # the text of an exception, which may have what no text here can
             rows = [(*row[:place], row[place].replace("\0", "\\0"), *row[place + 1 :]) for row in rows]
+        elif table == "rollup":
+            snapshot = self._value("SELECT CAST(pg_current_snapshot() AS TEXT)")
+            columns, rows = [*columns, "snapshot"], [(*row, snapshot) for row in rows]
         self._copy(table, columns, rows)
 
     def wipe(self) -> None:
@@ -123,6 +131,7 @@ class PostgresqlTarget:
         for table, number in newest.items():
             # The next one that is given begins a block of ids where the sequence gives several at once.
             self._connection.execute("SELECT setval(CAST(%s AS regclass), %s, false)", (sequence(table), number + 1))
+        self._connection.execute(_NOTE_WANDERERS.encode())
         self._connection.execute("DELETE FROM meta WHERE substr(name, 1, 5) = 'copy_'")
         self._connection.execute("ANALYZE visit, event, dictionary, seen")
 

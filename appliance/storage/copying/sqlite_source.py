@@ -11,7 +11,7 @@ from typing import Final
 
 from appliance.clock import DAY, now
 from appliance.errors import ConfigurationError
-from appliance.storage.copying.ends import BATCH_ROWS, Piece, Row, Slice, Totals
+from appliance.storage.copying.ends import BATCH_ROWS, Piece, Row, Slice, Totals, batch_rows
 from appliance.storage.copying.sqlite_ends import check_version, count_carried, identity_of, newest_ids, totals
 from appliance.storage.copying.sqlite_seen import places_of_seen
 from appliance.storage.copying.tables import carried
@@ -48,8 +48,6 @@ _VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
 
 class SqliteSource:
     """Implements `Source`. The connection's transaction is open until it is closed."""
-
-    engine = "sqlite"
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError when there is no database of this version, or an unfinished copy."""
@@ -95,7 +93,7 @@ class SqliteSource:
         if table == "seen" and "visit_id" in columns:
             yield from places_of_seen(self._connection, self._chunks, columns, BATCH_ROWS)
             return
-        found = self._batches(_select(table, columns))
+        found = self._batches(_select(table, columns), rows=batch_rows(table))
         if table == "alias" and "near" in columns:
             sealed, place = SealedVisits(), columns.index("near")
             for rows in found:
@@ -112,16 +110,13 @@ class SqliteSource:
     def count(self, table: str) -> int:
         return count_carried(self._connection, table)
 
-    def has_kept_counts(self) -> bool:
-        return self.count("rollup") > 0
-
     def close(self) -> None:
         self._connection.close()
 
-    def _batches(self, select: str, values: Sequence[int] = ()) -> Iterator[Sequence[Row]]:
+    def _batches(self, select: str, values: Sequence[int] = (), rows: int = BATCH_ROWS) -> Iterator[Sequence[Row]]:
         cursor = self._connection.execute(select, values)
-        while rows := cursor.fetchmany(BATCH_ROWS):
-            yield rows
+        while batch := cursor.fetchmany(rows):
+            yield batch
 
     def _read_chunk(self, chunk: Chunk) -> tuple[dict[int, list[Row]], dict[int, list[Row]]]:
         """Its visits and events by the UTC day on which the visit starts. Raises ChunkDamaged."""

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _NOTES: Final = f"SELECT m.name, m.value FROM meta m WHERE substr(m.name, 1, {len(SLICE_NOTE)}) = '{SLICE_NOTE}'"
 _GONE: Final = "SELECT g.id FROM temp.gone g"
+# What does not come from the source: rollups that are carried are made of no chunks of this file.
+_MADE: Final = {"rollup": {"chunks": 0, "newest_chunk": 0}}
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -27,8 +29,6 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 class SqliteTarget:
     """Implements `Target`. A new file is made where there is none."""
-
-    engine = "sqlite"
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError when somebody else copies into the file."""
@@ -95,7 +95,7 @@ class SqliteTarget:
     def columns(self, table: str) -> Sequence[str]:
         if table not in self._columns:
             found = self._reader.execute("SELECT c.name FROM pragma_table_info(?) c", (table,))
-            self._columns[table] = [name for (name,) in found]
+            self._columns[table] = [name for (name,) in found if name not in _MADE.get(table, ())]
         return self._columns[table]
 
     def clear(self, table: str) -> None:
@@ -106,7 +106,9 @@ class SqliteTarget:
     def add(self, table: str, rows: Sequence[Row]) -> None:
         if table == "early_engagement":
             rows = [self._renumbered(row) for row in rows]
-        self._connection.executemany(_insert(table, self.columns(table)), rows)
+        elif table in _MADE:
+            rows = [(*row, *_MADE[table].values()) for row in rows]
+        self._connection.executemany(_insert(table, [*self.columns(table), *_MADE.get(table, ())]), rows)
 
     def wipe(self) -> None:
         for table in ("event", "visit"):

@@ -2,7 +2,7 @@
 
 Not carried is what an engine keeps for itself and makes anew: `claim` (which drain holds whom), `change` (for readers
 that keep rows in memory), `blank` (scratch of wiping), `chunk` and `chunk_column` (visits and events are carried as
-rows, and sealed again), and most of `rollup`.
+rows, and sealed again), `touched` (which rollups do not hold any more), and those rollups whose visits are there.
 """
 
 from typing import Final
@@ -13,20 +13,18 @@ from appliance.storage.unfinished import MARK
 TABLES: Final = (
     "project", "account", "api_key", "key_use", "membership", "login_session", "audit", "goal", "funnel", "segment",
     "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "erasure", "dictionary",
-    "alias", "user_trait", "meta",
+    "alias", "user_trait", "wanderer", "rollup", "rollup_column", "meta",
 )  # fmt: skip
-# What SQLite alone has: the counts of days that were purged, which nothing could make again, and who is counted in them
-# more than once.
-KEPT_COUNTS: Final = ("wanderer", "rollup", "rollup_column")
 ENGINES_OWN: Final = ("claim", "change", "blank", "chunk", "chunk_column")
 
 NUMBERED: Final = (
-    "project", "account", "api_key", "audit", "goal", "funnel", "segment", "dead_letter", "source", "erasure",
+    "project", "account", "api_key", "audit", "goal", "funnel", "segment", "dead_letter", "source", "erasure", "rollup",
 )  # fmt: skip
 
 SLICE_NOTE: Final = "copy_slice/"  # followed by project and day: name of a row of `meta`
 assert MARK.startswith("copy_") and SLICE_NOTE.startswith("copy_")
 
+# The counts of days that were purged: nothing could make them again, and no engine looks at what they were made of.
 _PURGED: Final = (
     "SELECT r.id FROM rollup r JOIN project p ON p.id = r.project_id"
     ' WHERE r.final = 1 AND r."end" <= p.raw_purged_before'
@@ -44,9 +42,3 @@ _WHERE: Final = {
 def carried(table: str) -> str:
     """The condition that rows of a management table (alias t) are carried on."""
     return _WHERE.get(table, "1 = 1")
-
-
-def tables_of(source_engine: str, target_engine: str) -> tuple[str, ...]:
-    """The management tables that go from one engine to another, in the order of inserting."""
-    both_sqlite = source_engine == target_engine == "sqlite"
-    return (*TABLES, *KEPT_COUNTS) if both_sqlite else TABLES
