@@ -29,17 +29,18 @@ from appliance.storage.postgresql.removal.steps import removing, step
 from appliance.storage.postgresql.rollups.job import refresh
 from appliance.storage.sqlite.evaluator import Evaluator
 from appliance.storage.sqlite.migrate import migrate
+from tests.postgresql import Server
 from tests.queries.sealing import Sealer
 from tests.queries.test_purged_reports import Keeper, is_told, whole_days
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import add_fresh, counted, made, random_report
 from tests.queries.worlds import COUNTRIES, Store, rotating_world
+from tests.seeds import seeds
 from tests.storage.copies import connected, copied
 from tests.storage.test_copy import Killed, dying, opened
 
 LATER = 4 * DAY
 OF_PAGES = Report(("visitors",), ("event:page",))
-SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
 
 
 @pytest.fixture(params=["postgresql", "timescaledb"])
@@ -116,7 +117,7 @@ def final_days(url: str) -> set[int]:
         return {day for (day,) in connection.execute("SELECT first_day FROM rollup WHERE final = 1").fetchall()}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(1, 20))
 async def test_they_are_told_there_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_url: str, seed: int
 ) -> None:
@@ -188,16 +189,17 @@ def listed(url: str) -> set[int]:
     return {visitor for (data,) in found for visitor in unpack_numbers(data).tolist()}
 
 
-async def test_who_was_met_far_from_the_day_of_the_salt_counts_once(tmp_path: Path, server_url: str) -> None:
+async def test_who_was_met_far_from_the_day_of_the_salt_counts_once(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
     moving = Moving(tmp_path, 1)
     world = moving.world
     # A file notes such visitors when it seals their visits, which has not happened yet.
     for visit in [visit for visit in world.place.visits if visit.salt_day is not None]:
         events = [replace(event, time=event.time - 10 * DAY) for event in visit.events]
         add_fresh(world, [replace(visit, events=events, engaged_until=0)])
-    assert copied(moving.url, server_url).equal
-    assert list(refresh(server_url, CATALOG, wanted_on_servers, moving.keeper.now))
-    async with moving.asked(server_url) as asked:
+    assert copied(moving.url, url).equal
+    assert list(refresh(url, CATALOG, wanted_on_servers, moving.keeper.now))
+    async with moving.asked(url) as asked:
         for name in ("time:month", "visit:country"):
             report = Report(("visitors",), (name,))
             scope = await asked.scope(world.place.project, Times(world.start - 11 * DAY, world.end), NOW)
