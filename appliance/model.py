@@ -7,6 +7,7 @@ import msgspec
 
 Role = Literal["owner", "admin", "viewer"]
 PrivacySignal = Literal["ignore", "rotate", "drop"]
+VisitRule = Literal["timeout", "window"]
 
 UNSAMPLED: Final = 1_000_000  # a sampling rate, in parts per million: everything was kept
 
@@ -33,9 +34,15 @@ class Flag(IntEnum):
 
 
 class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an operator may change about a project."""
+    """What an operator may change about a project.
+
+    `visit_rule` window: a visitor's events in the same stretch of `visit_window_minutes`, counted from 1970, are a
+    visit, whatever the pauses.
+    """
 
     visit_timeout_seconds: int = 1800
+    visit_rule: VisitRule = "timeout"
+    visit_window_minutes: int = 60
     origins: tuple[str, ...] = ("*",)
     privacy_signal: PrivacySignal = "rotate"
     hash_routing: bool = False

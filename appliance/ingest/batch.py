@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from appliance.clock import DAY, MICROSECONDS
+from appliance.clock import DAY
 from appliance.ingest.early_engagement import EarlyEngagement, IdKey, pageview_key
-from appliance.ingest.visits import VisitBook
+from appliance.ingest.visits import Rule, VisitBook, rule_of
 from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, ProjectSettings, Visit
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import pack
@@ -120,9 +120,9 @@ class Batch:
                 known[key] = Known(day, fingerprint, row.id if row else 0, row.visit_id if row else 0)
                 seen.append((*key, day, fingerprint, row.id if row else 0))
                 if waiting and key in waiting:
-                    timeout = self._settings_of(event.project_id).visit_timeout_seconds * MICROSECONDS
+                    rule = rule_of(self._settings_of(event.project_id))
                     for early in self._early.leave(key):
-                        self._engage(tx, early, known, row_of, timeout, applied)
+                        self._engage(tx, early, known, row_of, rule, applied)
         tx.add_events(rows)
         self._book.save()
         self._early.save()
@@ -157,8 +157,8 @@ class Batch:
         """Refuse engagement that waited too long, unless its page view was stored by another drain."""
         for event in self._early.overdue(received):
             if pageview_key(event) in known:
-                timeout = self._settings_of(event.project_id).visit_timeout_seconds * MICROSECONDS
-                self._engage(tx, event, known, row_of, timeout, applied)
+                rule = rule_of(self._settings_of(event.project_id))
+                self._engage(tx, event, known, row_of, rule, applied)
             else:
                 _refuse([event], applied)
 
@@ -176,23 +176,23 @@ class Batch:
         applied: Applied,
     ) -> StoredEvent | None:
         """Let one new event take effect; its row when it is one that is stored as a row."""
-        timeout = self._settings_of(event.project_id).visit_timeout_seconds * MICROSECONDS
+        rule = rule_of(self._settings_of(event.project_id))
         if event.traits and event.user_id:
             user = tx.code(event.project_id, _USER, event.user_id)
             tx.merge_traits(event.project_id, user, event.traits, event.time)
         if event.kind == _IDENTIFY:
-            self._book.identify(event, timeout)
+            self._book.identify(event, rule)
             return None
         if event.kind == _RESET:
             self._book.reset(event)
             return None
         if event.kind == _ENGAGEMENT:
-            self._engage(tx, event, known, row_of, timeout, applied)
+            self._engage(tx, event, known, row_of, rule, applied)
             return None
         if event.source and (source := (event.project_id, event.source)) not in self._sources:
             tx.add_source(*source, event.received)
             self._sources.add(source)
-        visit = self._book.place(event, timeout)
+        visit = self._book.place(event, rule)
         row = self._row(tx, event, visit, key)
         applied.stored.append(Placed(event, visit.id, visit.visitor))
         return row
@@ -260,14 +260,14 @@ class Batch:
         event: Event,
         known: dict[IdKey, Known],
         row_of: dict[int, StoredEvent],
-        timeout: int,
+        rule: Rule,
         applied: Applied,
     ) -> None:
         pageview = known.get(pageview_key(event))
         if pageview is None:
             _refuse(self._early.add(event), applied)
             return
-        if not pageview.visit_id or not self._book.engage(pageview.visit_id, event.time, timeout):
+        if not pageview.visit_id or not self._book.engage(pageview.visit_id, event.time, rule):
             _refuse([event], applied)
             return
         row = row_of.get(pageview.event)

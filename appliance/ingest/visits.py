@@ -5,9 +5,11 @@ know. It is dropped whole when a batch fails, so it never holds what the databas
 """
 
 from collections.abc import Collection
+from functools import lru_cache
+from typing import NamedTuple
 
-from appliance.clock import HOUR
-from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind, Visit
+from appliance.clock import HOUR, MICROSECONDS, MINUTE
+from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind, ProjectSettings, Visit
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.interface import DrainTransaction
 from appliance.storage.row_columns import SPAN
@@ -21,6 +23,21 @@ _HOSTNAME = DICTIONARIES["hostname"]
 _USER = DICTIONARIES["user"]
 
 VisitorKey = tuple[int, int]  # project, visitor
+
+
+class Rule(NamedTuple):
+    """When an event joins a visit, in microseconds: after a pause of `timeout` at most, or, where `window` is not 0, in
+    the same window of that length, counted from 1970."""
+
+    timeout: int
+    window: int = 0
+
+
+@lru_cache(1024)
+def rule_of(settings: ProjectSettings) -> Rule:
+    """A project's rule."""
+    window = settings.visit_window_minutes * MINUTE if settings.visit_rule == "window" else 0
+    return Rule(settings.visit_timeout_seconds * MICROSECONDS, window)
 
 
 class _Known:
@@ -80,12 +97,9 @@ class VisitBook:
 
     # ------------------------------------------------------------------ the three things an event can do
 
-    def place(self, event: Event, timeout: int) -> Visit:
-        """The visit that a pageview or custom event joins or starts; the visit takes the event in.
-
-        `timeout` is the project's visit timeout in microseconds.
-        """
-        visit = self._find(event, timeout)
+    def place(self, event: Event, rule: Rule) -> Visit:
+        """The visit that a pageview or custom event joins or starts; the visit takes the event in."""
+        visit = self._find(event, rule)
         if visit is None:
             visit = self._start(event)
         else:
@@ -93,20 +107,20 @@ class VisitBook:
         self._take_in(visit, event)
         return visit
 
-    def engage(self, visit_id: int, time: int, timeout: int) -> Visit | None:
+    def engage(self, visit_id: int, time: int, rule: Rule) -> Visit | None:
         """Let engagement at that time lengthen a visit. None when the visit is not there any more."""
         visit = self._by_id.get(visit_id) or self._tx.visit(visit_id)
         if visit is None:
             return None
         self._by_id[visit_id] = visit
-        if visit.end < time <= min(visit.end + timeout, visit.start + SPAN):
+        if visit.end < time <= visit.start + SPAN and _is_near(visit, time, rule):
             visit.end = time
             self._touch(visit)
         return visit
 
-    def identify(self, event: Event, timeout: int) -> None:
+    def identify(self, event: Event, rule: Rule) -> None:
         """A statement of who somebody is: re-keys the open visit, starts none."""
-        self._find(event, timeout)
+        self._find(event, rule)
 
     def reset(self, event: Event) -> None:
         """The client forgot who it was: what comes next is somebody else."""
@@ -119,13 +133,13 @@ class VisitBook:
 
     # ------------------------------------------------------------------ finding
 
-    def _find(self, event: Event, timeout: int) -> Visit | None:
+    def _find(self, event: Event, rule: Rule) -> Visit | None:
         project_id, time, session = event.project_id, event.time, event.session_id
-        mine = self._of(project_id, event.visitor, time, timeout)
+        mine = self._of(project_id, event.visitor, time, rule.timeout)
         aliases = [mine.alias] if mine.alias is not None else []
         for visitor in (event.visitor_yesterday, event.anonymous):
             if visitor is not None:
-                other = self._of(project_id, visitor, time, timeout)
+                other = self._of(project_id, visitor, time, rule.timeout)
                 aliases += other.visits
                 if other.alias is not None:
                     aliases.append(other.alias)
@@ -133,7 +147,7 @@ class VisitBook:
             # A visit of another user is not this one's: a second user in one visit starts a new one.
             user = self._tx.code(project_id, _USER, event.user_id)
             aliases = [visit for visit in aliases if visit.user in (0, user)]
-        visit = _nearest(aliases, time, session, timeout) or _nearest(mine.visits, time, session, timeout)
+        visit = _nearest(aliases, time, session, rule) or _nearest(mine.visits, time, session, rule)
         if visit is None or visit.visitor == event.visitor:
             return visit
         if event.anonymous is not None and event.user_id:
@@ -275,7 +289,13 @@ def _owner(visit: Visit) -> VisitorKey:
     return visit.project_id, visit.visitor
 
 
-def _nearest(visits: list[Visit], time: int, session: str, timeout: int) -> Visit | None:
+def _is_near(visit: Visit, time: int, rule: Rule) -> bool:
+    if rule.window:
+        return time // rule.window == visit.start // rule.window
+    return visit.start - rule.timeout <= time <= visit.end + rule.timeout
+
+
+def _nearest(visits: list[Visit], time: int, session: str, rule: Rule) -> Visit | None:
     """Of the visits that the event may join the one with the smallest gap, then the later start.
 
     An event with a session id joins only visits that carry it; one without joins any.
@@ -285,12 +305,12 @@ def _nearest(visits: list[Visit], time: int, session: str, timeout: int) -> Visi
     for visit in visits:
         if session and visit.session_id != session:
             continue
-        gap = visit.start - time if time < visit.start else time - visit.end if time > visit.end else 0
         # A client's session id says by itself that the visit goes on.
-        if gap > timeout and not session:
+        if not session and not _is_near(visit, time, rule):
             continue
         if max(visit.end, time) - min(visit.start, time) > SPAN:
             continue
+        gap = visit.start - time if time < visit.start else time - visit.end if time > visit.end else 0
         rank = (gap, -visit.start)
         if best is None or rank < best_rank:
             best, best_rank = visit, rank

@@ -19,6 +19,7 @@ DOMAINS_MAX = 50
 ORIGINS_MAX = 50
 HOST_CHARACTERS_MAX = 253
 VISIT_TIMEOUT_SECONDS = (60, 12 * 3600)
+VISIT_WINDOW_MINUTES = (1, 24 * 60)
 DEDUPLICATION_DAYS = (1, 90)
 RAW_RETENTION_DAYS = (7, 36_500)  # browsers may be a week late
 
@@ -93,6 +94,9 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     """Settings whose numbers lie within their bounds and whose origins are origins."""
     _within("visit_timeout_seconds", given.visit_timeout_seconds, VISIT_TIMEOUT_SECONDS)
     _within("deduplication_days", given.deduplication_days, DEDUPLICATION_DAYS)
+    _within("visit_window_minutes", given.visit_window_minutes, VISIT_WINDOW_MINUTES)
+    if given.visit_rule not in ("timeout", "window"):
+        raise Invalid("Choose timeout or window.", code="unknown", field="visit_rule")
     if given.privacy_signal not in ("ignore", "rotate", "drop"):
         raise Invalid("Choose ignore, rotate or drop.", code="unknown", field="privacy_signal")
     origins = tuple(dict.fromkeys(origin(text) for text in given.origins if text.strip())) or ("*",)
@@ -100,6 +104,8 @@ def settings(given: ProjectSettings) -> ProjectSettings:
         raise Invalid(f"Use at most {ORIGINS_MAX} origins.", code="too_many", field="origins")
     return ProjectSettings(
         visit_timeout_seconds=given.visit_timeout_seconds,
+        visit_rule=given.visit_rule,
+        visit_window_minutes=given.visit_window_minutes,
         origins=("*",) if "*" in origins else origins,
         privacy_signal=given.privacy_signal,
         hash_routing=given.hash_routing,

@@ -72,6 +72,41 @@ async def test_the_timeout_is_the_projects(store: Store) -> None:
     assert await store.visits("events") == [2]
 
 
+WINDOW = ProjectSettings(visit_rule="window", visit_window_minutes=60)
+# START lies on a full hour, and START is minute 0 of the builders.
+
+
+async def test_under_the_window_rule_pauses_do_not_matter_but_the_hour_does(store: Store) -> None:
+    assert START % HOUR == 0
+    store.settings = WINDOW
+    await store.apply(pageview(0), pageview(59.99), pageview(60), pageview(61), pageview(119))
+    assert await store.visits() == [(ANN, at(0), at(59.99), 2, 2), (ANN, at(60), at(119), 3, 3)]
+
+
+async def test_under_the_window_rule_a_late_event_joins_its_own_hour(store: Store) -> None:
+    store.settings = WINDOW
+    await store.apply(pageview(61), pageview(130))
+    await store.restart()
+    await store.apply(pageview(59), pageview(119), pageview(60))
+    assert await store.visits("start", "end", "events") == [
+        (at(59), at(59), 1), (at(60), at(119), 3), (at(130), at(130), 1),
+    ]  # fmt: skip
+
+
+async def test_under_the_window_rule_engagement_lengthens_a_visit_within_its_hour(store: Store) -> None:
+    store.settings = WINDOW
+    page = pageview(1)
+    applied = await store.apply(page, engagement(59, page, 50, 1000), engagement(61, page, 60, 1000))
+    assert applied.refused == []
+    assert await store.visits("start", "end", "events") == [(at(1), at(59), 1)]
+
+
+async def test_under_the_window_rule_a_session_id_still_says_by_itself_that_a_visit_goes_on(store: Store) -> None:
+    store.settings = WINDOW
+    await store.apply(pageview(50, session_id="s"), pageview(70, session_id="s"), pageview(71))
+    assert await store.visits("start", "end", "events") == [(at(50), at(70), 2), (at(71), at(71), 1)]
+
+
 async def test_other_visitors_and_other_projects_have_their_own(store: Store) -> None:
     await store.apply(pageview(0), pageview(1, visitor=BOB), pageview(2, project_id=2))
     assert await store.visits("events") == [1, 1, 1]

@@ -103,6 +103,9 @@ def test_what_is_no_origin_is_refused(given):
         ("domains", {"domains": [f"a{n}.com" for n in range(51)]}),
         ("visit_timeout_seconds", {"settings": ProjectSettings(visit_timeout_seconds=59)}),
         ("visit_timeout_seconds", {"settings": ProjectSettings(visit_timeout_seconds=43_201)}),
+        ("visit_window_minutes", {"settings": ProjectSettings(visit_window_minutes=0)}),
+        ("visit_window_minutes", {"settings": ProjectSettings(visit_window_minutes=1441)}),
+        ("visit_rule", {"settings": ProjectSettings(visit_rule="day")}),  # type: ignore[arg-type]
         ("deduplication_days", {"settings": ProjectSettings(deduplication_days=0)}),
         ("origins", {"settings": ProjectSettings(origins=("example.com",))}),
         ("privacy_signal", {"settings": ProjectSettings(privacy_signal="maybe")}),

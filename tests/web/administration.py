@@ -26,6 +26,7 @@ from appliance.web.access import find_project, project_for, require_key
 from appliance.web.pages import (
     account,
     admin_accounts,
+    admin_dead_letters,
     admin_goals,
     admin_keys,
     admin_system,
@@ -41,7 +42,9 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 SETUP_TOKEN = "the-token-that-was-printed"
 PASSWORD = "correct horse battery"
-PAGES = (setup, login, sites, settings, admin_goals, admin_keys, admin_accounts, admin_system, account)
+PAGES = (
+    setup, login, sites, settings, admin_goals, admin_keys, admin_accounts, admin_system, admin_dead_letters, account,
+)  # fmt: skip
 
 
 class Administration:

@@ -8,7 +8,7 @@ import pytest
 from appliance import clock
 from appliance.model import ProjectSettings
 from appliance.storage import accounts, audit, dead_letters, keys, projects
-from tests.builders import pageview
+from tests.builders import event
 from tests.web.administration import PASSWORD, words
 
 SETTINGS = {
@@ -17,7 +17,9 @@ SETTINGS = {
     "timezone": "Asia/Tokyo",
     "currency": "JPY",
     "origins": "https://example.com\nhttps://shop.example",
+    "visit_rule": "window",
     "visit_timeout_minutes": "45",
+    "visit_window_minutes": "90",
     "privacy_signal": "drop",
     "hash_routing": "on",
     "raw_retention_days": " 90 ",
@@ -97,6 +99,8 @@ async def test_settings_are_shown_changed_and_said_to_be(administration):
     assert (changed.timezone, changed.currency) == ("Asia/Tokyo", "JPY")
     assert changed.settings == ProjectSettings(
         visit_timeout_seconds=2700,
+        visit_rule="window",
+        visit_window_minutes=90,
         origins=("https://example.com", "https://shop.example"),
         privacy_signal="drop",
         hash_routing=True,
@@ -155,6 +159,7 @@ async def test_the_settings_say_what_goes_and_what_stays(administration):
         ("visit_timeout_minutes", "721", "Use a number from 1 to 720."),
         ("visit_timeout_minutes", "half", "Use a number from 1 to 720."),
         ("visit_timeout_minutes", "٣", "Use a number from 1 to 720."),
+        ("visit_window_minutes", "1441", "Use a number from 1 to 1440."),
         *(
             ("raw_retention_days", typed, "Visits and events are kept from 7 to 36,500 days, or for ever.")
             for typed in ("6", "36501", "0", "-7", "90.5", "a year", "٩٠", "9" * 400)
@@ -171,6 +176,14 @@ async def test_what_is_wrong_is_said_beside_its_field_and_nothing_changes(admini
     assert f'id="{field}-about"' in answer.text
     assert "https://shop.example" in answer.text or field == "origins"
     assert await projects.by_id(administration.database, project.id) == project
+
+
+async def test_a_rule_that_cannot_be_is_said_over_the_form(administration):
+    await administration.project()
+    browser = await administration.signed_in()
+    answer = await browser.post("/sites/example.com/settings", **{**SETTINGS, "visit_rule": "day"})
+    assert answer.status_code == 422
+    assert "Choose timeout or window." in words(answer)
 
 
 async def test_what_was_typed_is_shown_as_text_and_never_as_markup(administration):
@@ -345,12 +358,12 @@ async def test_dead_letters_are_shown_stored_again_and_deleted(administration):
     browser = await administration.signed_in()
     assert "No dead letters" in words(await browser.get("/admin/dead-letters"))
     insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (1, :project, :error, :event)"
-    event = msgspec.msgpack.encode(pageview(name="Purchase", path="/shop"))
-    for error, record in (("DataError: <too large>", event), ("x", b"")):
+    record_ = msgspec.msgpack.encode(event(name="Purchase", path="/shop"))
+    for error, record in (("DataError: <too large>", record_), ("x", b"")):
         await database.write(insert, {"project": made.project.id, "error": error, "event": record})
     page = await browser.get("/admin/dead-letters")
     assert "Purchase" in words(page)
-    assert "DataError: <too large>" in words(page)
+    assert "DataError: &lt;too large&gt;" in page.text
     assert "Not readable" in words(page)
     older, newer = sorted(letter.id for letter in await dead_letters.newest(database))
     await browser.post("/admin/dead-letters/retry", letter=str(older))

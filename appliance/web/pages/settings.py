@@ -20,7 +20,10 @@ from appliance.web.views_forms import Form
 
 ABOUT_FIELDS = ("name", "domains", "timezone", "currency")
 SWITCHES = ("drop_bots", "hash_routing", "trust_stated_address")
-FIELDS = (*ABOUT_FIELDS, "origins", "visit_timeout_minutes", "privacy_signal", *SWITCHES, "raw_retention_days")
+FIELDS = (
+    *ABOUT_FIELDS, "origins", "visit_timeout_minutes", "visit_window_minutes", *SWITCHES, "raw_retention_days",
+)  # fmt: skip
+CHOICES = ("visit_rule", "privacy_signal")  # which have no place for a sentence of their own
 
 
 def routes() -> list[Route]:
@@ -135,12 +138,13 @@ async def restore(request: Request) -> Response:
 
 
 def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
-    low, high = (bound // 60 for bound in project_fields.VISIT_TIMEOUT_SECONDS)
-    minutes = form.text("visit_timeout_minutes").strip()
-    if not (minutes.isascii() and minutes.isdigit()) or not low <= int(minutes[:9]) <= high:
-        raise Invalid(f"Use a number from {low} to {high}.", code="out_of_range", field="visit_timeout_minutes")
+    low, high = project_fields.VISIT_TIMEOUT_SECONDS
     return ProjectSettings(
-        visit_timeout_seconds=int(minutes) * 60,
+        visit_timeout_seconds=_minutes(form, "visit_timeout_minutes", (low // 60, high // 60)) * 60,
+        visit_rule=form.text("visit_rule") or now.visit_rule,  # type: ignore[arg-type]  # checked as below
+        visit_window_minutes=_minutes(form, "visit_window_minutes", project_fields.VISIT_WINDOW_MINUTES)
+        if form.text("visit_window_minutes")
+        else now.visit_window_minutes,
         origins=tuple(form.lines("origins")),
         privacy_signal=form.text("privacy_signal"),  # type: ignore[arg-type]  # checked by project_fields.settings
         hash_routing=form.on("hash_routing"),
@@ -149,6 +153,15 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
         deduplication_days=now.deduplication_days,
         raw_retention_days=_days_kept(form.text("raw_retention_days").strip()),
     )
+
+
+def _minutes(form: Fields, name: str, bounds: tuple[int, int]) -> int:
+    """A number of minutes as typed. Raises Invalid."""
+    low, high = bounds
+    minutes = form.text(name).strip()
+    if not (minutes.isascii() and minutes.isdigit()) or not low <= int(minutes[:9]) <= high:
+        raise Invalid(f"Use a number from {low} to {high}.", code="out_of_range", field=name)
+    return int(minutes)
 
 
 def _days_kept(text: str) -> int:
@@ -167,7 +180,9 @@ def _values(project: Project) -> dict[str, str]:
         "timezone": project.timezone,
         "currency": project.currency,
         "origins": "\n".join(settings.origins),
+        "visit_rule": settings.visit_rule,
         "visit_timeout_minutes": f"{settings.visit_timeout_seconds / 60:g}",
+        "visit_window_minutes": str(settings.visit_window_minutes),
         "privacy_signal": settings.privacy_signal,
         "raw_retention_days": str(settings.raw_retention_days or ""),
     }
@@ -176,7 +191,7 @@ def _values(project: Project) -> dict[str, str]:
 
 def _sent(form: Fields) -> dict[str, str]:
     """What was typed, to stand in the form again beside what is wrong with it."""
-    values = {name: form.text(name) for name in FIELDS if name not in SWITCHES}
+    values = {name: form.text(name) for name in (*FIELDS, *CHOICES) if name not in SWITCHES}
     return values | {name: "on" for name in SWITCHES if form.on(name)}
 
 
