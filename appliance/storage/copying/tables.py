@@ -18,6 +18,8 @@ TABLES: Final = (
 # What SQLite alone has: the counts of days that were purged, which nothing could make again, and who is counted in them
 # more than once.
 KEPT_COUNTS: Final = ("wanderer", "rollup", "rollup_column")
+# What servers alone have: the same, as views for others show them.
+SERVERS_KEPT_COUNTS: Final = ("purged_count",)
 ENGINES_OWN: Final = ("claim", "change", "blank", "chunk", "chunk_column")
 
 NUMBERED: Final = (
@@ -48,5 +50,6 @@ def carried(table: str) -> str:
 
 def tables_of(source_engine: str, target_engine: str) -> tuple[str, ...]:
     """The management tables that go from one engine to another, in the order of inserting."""
-    both_sqlite = source_engine == target_engine == "sqlite"
-    return (*TABLES, *KEPT_COUNTS) if both_sqlite else TABLES
+    if source_engine != target_engine:
+        return TABLES
+    return (*TABLES, *(KEPT_COUNTS if target_engine == "sqlite" else SERVERS_KEPT_COUNTS))

@@ -9,6 +9,7 @@ from appliance.clock import HOUR
 from appliance.errors import ConfigurationError
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.postgresql import columnstore, maintenance
+from appliance.storage.postgresql.aggregates import GRAINS, SELECT_CONTINUOUS
 from appliance.storage.postgresql.announcements import announcements
 from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
@@ -64,11 +65,15 @@ class PostgresqlDatabase(Pool):
 
     async def condition(self) -> Condition:
         ((version, nbytes, schema, available, installed),) = await self.read(_CONDITION)
+        aggregates = {grain.aggregate: "plain view" for grain in GRAINS}
         if installed:
-            return Condition(f"PostgreSQL {version} with TimescaleDB {installed}", schema, nbytes)
+            continuous = {name for (name,) in await self.read(SELECT_CONTINUOUS)}
+            aggregates |= dict.fromkeys(aggregates.keys() & continuous, "continuous aggregate")
+            software = f"PostgreSQL {version} with TimescaleDB {installed}"
+            return Condition(software, schema, nbytes, aggregates=aggregates)
         missing = "is not loaded in this database" if available else "is not installed on its server"
         remark = f"TimescaleDB {missing}: events take more room, and questions over long ranges more time"
-        return Condition(f"PostgreSQL {version}", schema, nbytes, (remark,))
+        return Condition(f"PostgreSQL {version}", schema, nbytes, (remark,), aggregates)
 
     async def stream_stored(
         self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000
