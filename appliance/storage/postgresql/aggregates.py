@@ -134,8 +134,6 @@ def refresh_aggregates(url: str, now: int, *, rebuild: bool = False) -> None:
         more = _AS_ONE if version[0] >= _IN_BATCHES_SINCE else ""
         more += ", force => true" if rebuild else ""
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        # What is counted anew goes from the columnstore first, all of it in one transaction.
-        connection.execute("SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
         for grain in GRAINS:
             if grain.aggregate in continuous:
                 window = f"NULL, CAST({now - RECENT:d} AS BIGINT)"
