@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -341,13 +340,30 @@ async def test_what_they_are_is_said(place: Place) -> None:
     }
 
 
-def test_each_is_made_of_the_one_before(database: PostgresqlDatabase) -> None:
-    for below, above in pairwise(GRAINS):
-        assert above.width > below.width
-        assert above.width % below.width == 0
+async def test_one_that_is_missing_is_not_said_to_be_there(place: Place) -> None:
+    await place.database.write("DROP VIEW events_per_day")
+    await place.database.write(f"DROP {'MATERIALIZED ' * await place.has_timescaledb()}VIEW event_counts_daily")
+    assert list((await place.database.condition()).aggregates) == ["event_counts_5min", "event_counts_hourly"]
+    await refresh(place)
 
 
 # ---------------------------------------------------------------------- older databases
+
+
+async def test_who_gets_the_extension_later_keeps_plain_views(
+    place: Place, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not await place.has_timescaledb():
+        pytest.skip("about TimescaleDB")
+    monkeypatch.setattr("appliance.storage.postgresql.migrate.add_extension", lambda _: False)
+    opened = PostgresqlDatabase(request.getfixturevalue("timescaledb").new_database())
+    await opened.open()
+    await opened.write("CREATE EXTENSION timescaledb")
+    await asyncio.to_thread(refresh_aggregates, opened.url, now())
+    condition = await opened.condition()
+    assert "TimescaleDB" in condition.software
+    assert set(condition.aggregates.values()) == {"plain view"}
+    await opened.close()
 
 
 def schema(url: str) -> Rows:

@@ -31,7 +31,8 @@ _CONDITION: Final = """
     SELECT split_part(current_setting('server_version'), ' ', 1), pg_database_size(current_database()),
            (SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.name = 'schema_version'),
            (SELECT e.default_version FROM pg_available_extensions e WHERE e.name = 'timescaledb'),
-           (SELECT e.installed_version FROM pg_available_extensions e WHERE e.name = 'timescaledb')
+           (SELECT e.installed_version FROM pg_available_extensions e WHERE e.name = 'timescaledb'),
+           ARRAY(SELECT CAST(v.viewname AS TEXT) FROM pg_views v WHERE v.schemaname = current_schema())
     """
 _COUNT: Final = """
     SELECT count(*), coalesce(sum(CASE WHEN e.kind = 0 THEN 1 ELSE 0 END), 0),
@@ -64,8 +65,8 @@ class PostgresqlDatabase(Pool):
         return await self.read(_RECENT + sql, values)
 
     async def condition(self) -> Condition:
-        ((version, nbytes, schema, available, installed),) = await self.read(_CONDITION)
-        aggregates = {grain.aggregate: "plain view" for grain in GRAINS}
+        ((version, nbytes, schema, available, installed, views),) = await self.read(_CONDITION)
+        aggregates = {grain.aggregate: "plain view" for grain in GRAINS if grain.aggregate in views}
         if installed:
             continuous = {name for (name,) in await self.read(SELECT_CONTINUOUS)}
             aggregates |= dict.fromkeys(aggregates.keys() & continuous, "continuous aggregate")
