@@ -292,6 +292,7 @@ class Appliance:
             database_bytes=self.condition.nbytes,
             database_software=self.condition.software,
             database_remarks=self.condition.remarks,
+            database_aggregates=self.condition.aggregates,
             disk_free_bytes=free,
             refused=refused,
         )

@@ -30,6 +30,7 @@ async def status(settings: Settings) -> dict[str, Any]:
             "database": database.location,
             "database_software": condition.software,
             "database_remarks": list(condition.remarks),
+            "database_aggregates": condition.aggregates,
             "database_bytes": condition.nbytes,
             "journal_bytes": summary.folder_bytes(_journal_folder(settings)),
             "journal_backlog_bytes": await _backlog(database, settings),

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
@@ -49,6 +49,7 @@ class Health(NamedTuple):
     database_bytes: int
     database_software: str
     database_remarks: tuple[str, ...]
+    database_aggregates: Mapping[str, str]  # name: what it is in this database
     disk_free_bytes: int
     refused: dict[str, int]  # by reason, since start
 

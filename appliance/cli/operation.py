@@ -44,6 +44,7 @@ def status(as_json: bool) -> None:
         shown = [
             f"database  {value['database']}  {value['database_bytes']:,} bytes  {value['database_software']}",
             *(f"          {remark}" for remark in value["database_remarks"]),
+            *(f"          {name}: {what}" for name, what in value["database_aggregates"].items()),
             f"journal   {value['journal_backlog_bytes']:,} bytes not drained yet",
         ]
         return shown + [

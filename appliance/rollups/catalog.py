@@ -1,6 +1,7 @@
 """The list of rollups: what closed days and months are counted by. What is not here is answered from chunks and rows.
 
-Adding an entry is all it takes: days and months that lack it are made anew.
+Adding an entry is all it takes: days and months that lack it are made anew. Event counts for SQL tools are not
+in this list: storage/postgresql/aggregates.py.
 """
 
 from typing import Final

@@ -32,11 +32,13 @@ def _refresh(url: str, *, rebuild: bool) -> Iterator[object]:
             yield unit
             time.sleep(PAUSE_SECONDS)  # a file has one writer
         return
+    from appliance.storage.postgresql.aggregates import refresh_aggregates
     from appliance.storage.postgresql.rollups import job as of_servers
 
     if rebuild:
         of_servers.forget(url)
     yield from of_servers.refresh(url, CATALOG, wanted_on_servers, now())
+    refresh_aggregates(url, now(), rebuild=rebuild)
 
 
 if __name__ == "__main__":

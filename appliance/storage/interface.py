@@ -60,13 +60,14 @@ class Sealed(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """A database's software with versions, the version of its schema, its bytes on disk (about), and what an operator
-    should know: sentences."""
+    """A database's software with versions, the version of its schema, its bytes on disk (about), what an operator
+    should know: sentences, and of each aggregate by name what it is there."""
 
     software: str
     schema: int
     nbytes: int
     remarks: tuple[str, ...] = ()
+    aggregates: Mapping[str, str] = {}
 
 
 class StoredEvent(msgspec.Struct, gc=False):

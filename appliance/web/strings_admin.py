@@ -344,6 +344,7 @@ ADMIN = {
     "health.fact.uptime": "Running for",
     "health.fact.engine": "Database engine",
     "health.fact.remark": "About the database",
+    "health.fact.aggregate": "Event counts for SQL",
     "health.fact.data_dir": "Data folder",
     "health.fact.durability": "Durability",
     "health.fact.public_url": "Public URL",

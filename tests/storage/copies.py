@@ -14,7 +14,7 @@ from appliance.model import ACQUISITION_FIELDS, Event, ProjectSettings
 from appliance.storage.copying.between import source_at, target_at
 from appliance.storage.copying.ends import Target
 from appliance.storage.copying.job import Copied, copy
-from appliance.storage.copying.tables import ENGINES_OWN, TABLES, carried
+from appliance.storage.copying.tables import ENGINES_OWN, SERVERS_ALONE, TABLES, carried
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.interface import DrainStore, DrainTransaction, Position
 from appliance.storage.postgresql.dictionary import digest
@@ -210,4 +210,4 @@ def unknown_tables(place: Place) -> set[str]:
         for (name,) in place.reader.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         if not name.startswith("sqlite_")
     }
-    return there - {*TABLES, *ENGINES_OWN, *ROWS}
+    return there - {*TABLES, *SERVERS_ALONE, *ENGINES_OWN, *ROWS}

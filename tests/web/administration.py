@@ -162,6 +162,7 @@ def health(folder: Path) -> Health:
         database_bytes=5 << 20,
         database_software="SQLite 3.40.1",
         database_remarks=(),
+        database_aggregates={"event_counts_daily": "plain view"},
         disk_free_bytes=1 << 30,
         refused={"bot": 7, "origin_not_allowed": 9},
     )

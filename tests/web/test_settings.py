@@ -481,7 +481,8 @@ async def test_the_list_offers_only_what_may_be_done(administration):
 async def test_health_is_shown_in_figures_and_as_a_fragment(administration):
     browser = await administration.signed_in("admin")
     page = await browser.get("/admin/system")
-    for said in ("Not ready.", "The journal is nearly full.", "12.3k", "Origin not allowed", "90 % of"):
+    sentences = ("Not ready.", "The journal is nearly full.", "12.3k", "Origin not allowed", "90 % of")
+    for said in (*sentences, "Event counts for SQL event_counts_daily: plain view"):
         assert said in words(page).replace("\u202f", " ").replace("\u00a0", " ")
     fragment = await browser.get("/admin/system", headers={"hx-request": "true"})
     assert "<html" not in fragment.text

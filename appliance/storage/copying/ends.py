@@ -67,6 +67,8 @@ class Source(Protocol):
 
     identity: str
     """Which database it is, without passwords."""
+    tables: Sequence[str]
+    """Management tables that go to a target which has them too; those that others refer to come first."""
 
     def events(self) -> int:
         """How many there are."""
@@ -103,6 +105,7 @@ class Target(Protocol):
     """A database that is to become the same. What changes it is called inside `transact`."""
 
     identity: str
+    tables: Sequence[str]
 
     def unfinished(self) -> str | None:
         """Of what an unfinished copy is here; None: there is none."""

@@ -16,7 +16,6 @@ import msgspec
 
 from appliance.errors import ConfigurationError
 from appliance.storage.copying.ends import NOTHING, Piece, Slice, Source, Target, Totals
-from appliance.storage.copying.tables import TABLES
 
 TRANSACTION_ROWS: Final = 50_000  # a transaction takes slices until it has so many; one slice may have more
 
@@ -75,7 +74,9 @@ def compared(source: Source, target: Target) -> list[Compared]:
     for project in sorted({*there, *here}):
         pairs = zip(there.get(project, NOTHING), here.get(project, NOTHING), strict=True)
         figures += [Compared(project, name, *pair) for name, pair in zip(Totals._fields, pairs, strict=True)]
-    return figures + [Compared(None, table, source.count(table), target.count(table)) for table in TABLES]
+    return figures + [
+        Compared(None, table, source.count(table), target.count(table)) for table in _tables(source, target)
+    ]
 
 
 def _begin(source: Source, target: Target, restart: bool) -> None:
@@ -151,10 +152,16 @@ def _copy_slice(source: Source, target: Target, slice_: Slice, progress: _Progre
     return digest.rows
 
 
+def _tables(source: Source, target: Target) -> list[str]:
+    """Those that both have."""
+    return [table for table in source.tables if table in target.tables]
+
+
 def _copy_tables(source: Source, target: Target) -> None:
-    for table in reversed(TABLES):
+    tables = _tables(source, target)
+    for table in reversed(tables):
         target.clear(table)
-    for table in TABLES:
+    for table in tables:
         for rows in source.table(table, target.columns(table)):
             target.add(table, rows)
 

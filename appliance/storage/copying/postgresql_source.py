@@ -16,7 +16,7 @@ from appliance.storage.copying.postgresql_ends import (
     totals,
     types_of,
 )
-from appliance.storage.copying.tables import NUMBERED, carried
+from appliance.storage.copying.tables import NUMBERED, SERVERS_ALONE, TABLES, carried
 from appliance.storage.event_ids import from_bytes
 from appliance.storage.migrations import BASELINE, available
 from appliance.storage.postgresql.connection import work_connection
@@ -46,6 +46,8 @@ _GIVEN: Final = (
 
 class PostgresqlSource:
     """Implements `Source`."""
+
+    tables: Sequence[str] = (*TABLES, *SERVERS_ALONE)
 
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError when there is no database of this version, or an unfinished copy."""

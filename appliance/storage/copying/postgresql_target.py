@@ -15,7 +15,7 @@ from appliance.storage.copying.postgresql_ends import (
     totals,
     types_of,
 )
-from appliance.storage.copying.tables import SLICE_NOTE, carried
+from appliance.storage.copying.tables import SERVERS_ALONE, SLICE_NOTE, TABLES, carried
 from appliance.storage.event_ids import as_bytes
 from appliance.storage.postgresql.connection import work_connection
 from appliance.storage.postgresql.dictionary import digest
@@ -38,6 +38,8 @@ _NOTE_WANDERERS: Final = f"""
 
 class PostgresqlTarget:
     """Implements `Target`. An empty database gets its schema."""
+
+    tables: Sequence[str] = (*TABLES, *SERVERS_ALONE)
 
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError when somebody else copies into the database; StorageUnavailable."""

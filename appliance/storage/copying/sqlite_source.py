@@ -14,7 +14,7 @@ from appliance.errors import ConfigurationError
 from appliance.storage.copying.ends import BATCH_ROWS, Piece, Row, Slice, Totals, batch_rows
 from appliance.storage.copying.sqlite_ends import check_version, count_carried, identity_of, newest_ids, totals
 from appliance.storage.copying.sqlite_seen import places_of_seen
-from appliance.storage.copying.tables import carried
+from appliance.storage.copying.tables import TABLES, carried
 from appliance.storage.row_columns import EVENT, OF_VISIT, VISIT, names
 from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader
 from appliance.storage.sqlite.chunks.index import Chunk, chunks
@@ -48,6 +48,8 @@ _VISIT_ID: Final = EVENT_COLUMNS.index("visit_id")
 
 class SqliteSource:
     """Implements `Source`. The connection's transaction is open until it is closed."""
+
+    tables: Sequence[str] = TABLES
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError when there is no database of this version, or an unfinished copy."""

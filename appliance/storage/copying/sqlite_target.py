@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from appliance.errors import ConfigurationError
 from appliance.storage.copying.ends import Row, Slice, Totals
 from appliance.storage.copying.sqlite_ends import count_carried, identity_of, totals
-from appliance.storage.copying.tables import SLICE_NOTE, carried
+from appliance.storage.copying.tables import SLICE_NOTE, TABLES, carried
 from appliance.storage.row_columns import EVENT, VISIT, names
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.writer import WriteConnection, connect
@@ -29,6 +29,8 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 class SqliteTarget:
     """Implements `Target`. A new file is made where there is none."""
+
+    tables: Sequence[str] = TABLES
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError when somebody else copies into the file."""

@@ -15,6 +15,8 @@ TABLES: Final = (
     "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "erasure", "dictionary",
     "alias", "user_trait", "wanderer", "rollup", "rollup_column", "meta",
 )  # fmt: skip
+# What servers alone have: what was purged, as views for others count it (postgresql/aggregates.py).
+SERVERS_ALONE: Final = ("purged_count",)
 ENGINES_OWN: Final = ("claim", "change", "blank", "chunk", "chunk_column")
 
 NUMBERED: Final = (

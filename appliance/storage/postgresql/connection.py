@@ -1,6 +1,8 @@
 """Connections to PostgreSQL: the portable SQL of the appliance, its values, and its errors, as psycopg has them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -64,6 +66,15 @@ def storage_error(error: psycopg.Error) -> Exception:
     if state is not None and state.startswith(_PASSING):
         return StorageUnavailable(f"the database answers {state}: {str(error).strip()}")
     return error
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """What fails inside raises the appliance's error, as `storage_error` has it."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise storage_error(error) from error
 
 
 def work_connection(url: str, options: str = "") -> psycopg.Connection[tuple[Any, ...]]:

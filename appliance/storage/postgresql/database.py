@@ -9,6 +9,7 @@ from appliance.clock import HOUR
 from appliance.errors import ConfigurationError
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.postgresql import columnstore, maintenance
+from appliance.storage.postgresql.aggregates import GRAINS, SELECT_CONTINUOUS
 from appliance.storage.postgresql.announcements import announcements
 from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
@@ -30,7 +31,8 @@ _CONDITION: Final = """
     SELECT split_part(current_setting('server_version'), ' ', 1), pg_database_size(current_database()),
            (SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.name = 'schema_version'),
            (SELECT e.default_version FROM pg_available_extensions e WHERE e.name = 'timescaledb'),
-           (SELECT e.installed_version FROM pg_available_extensions e WHERE e.name = 'timescaledb')
+           (SELECT e.installed_version FROM pg_available_extensions e WHERE e.name = 'timescaledb'),
+           ARRAY(SELECT CAST(v.viewname AS TEXT) FROM pg_views v WHERE v.schemaname = current_schema())
     """
 _COUNT: Final = """
     SELECT count(*), coalesce(sum(CASE WHEN e.kind = 0 THEN 1 ELSE 0 END), 0),
@@ -63,12 +65,16 @@ class PostgresqlDatabase(Pool):
         return await self.read(_RECENT + sql, values)
 
     async def condition(self) -> Condition:
-        ((version, nbytes, schema, available, installed),) = await self.read(_CONDITION)
+        ((version, nbytes, schema, available, installed, views),) = await self.read(_CONDITION)
+        aggregates = {grain.aggregate: "plain view" for grain in GRAINS if grain.aggregate in views}
         if installed:
-            return Condition(f"PostgreSQL {version} with TimescaleDB {installed}", schema, nbytes)
+            continuous = {name for (name,) in await self.read(SELECT_CONTINUOUS)}
+            aggregates |= dict.fromkeys(aggregates.keys() & continuous, "continuous aggregate")
+            software = f"PostgreSQL {version} with TimescaleDB {installed}"
+            return Condition(software, schema, nbytes, aggregates=aggregates)
         missing = "is not loaded in this database" if available else "is not installed on its server"
         remark = f"TimescaleDB {missing}: events take more room, and questions over long ranges more time"
-        return Condition(f"PostgreSQL {version}", schema, nbytes, (remark,))
+        return Condition(f"PostgreSQL {version}", schema, nbytes, (remark,), aggregates)
 
     async def stream_stored(
         self, sql: str, project_id: int, start: int, end: int, *, batch_rows: int = 1000

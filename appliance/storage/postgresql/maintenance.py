@@ -7,6 +7,7 @@ from appliance.clock import now
 from appliance.storage.aside import run_aside
 from appliance.storage.interface import Purged
 from appliance.storage.location import DATABASE_VARIABLE
+from appliance.storage.postgresql.aggregates import refresh_aggregates
 from appliance.storage.postgresql.removal.erase import erase_all
 from appliance.storage.postgresql.removal.projects import remove_deleted
 from appliance.storage.postgresql.removal.purge import purge_all
@@ -25,7 +26,13 @@ async def erase(url: str) -> None:
         take = partial(_take_from_rollups, url)
         async for _ in erase_all(partial(step, connection), take):
             await asyncio.sleep(PAUSE_SECONDS)
+        await _count_without(url)
         await wipe(connection)
+
+
+async def _count_without(url: str) -> None:
+    """Let aggregates forget what was removed."""
+    await asyncio.to_thread(refresh_aggregates, url, now())
 
 
 async def _take_from_rollups(url: str, erasure_id: int) -> None:
@@ -45,4 +52,5 @@ async def purge(url: str) -> Purged:
             visits += removed.visits
             events += removed.events
             await asyncio.sleep(PAUSE_SECONDS)
+        await _count_without(url)
     return Purged(projects, visits, events)

@@ -1,8 +1,9 @@
 """Brings a PostgreSQL database to the schema of this version.
 
 A new database gets `schema.sql`, which is always the whole schema; an older one the numbered files of `migrations/`
-above its version. All of it is one transaction, so that nothing is ever half done; of several appliances that start at
-once one does it, and the others wait.
+above its version. After either, the views are made that are other ones where TimescaleDB is (aggregates.py). All of it
+is one transaction, so that nothing is ever half done; of several appliances that start at once one does it, and the
+others wait.
 """
 
 from importlib.resources import files
@@ -12,6 +13,7 @@ import psycopg
 
 from appliance.errors import DatabaseTooNew, StorageUnavailable
 from appliance.storage.migrations import BASELINE, Migration, available
+from appliance.storage.postgresql.aggregates import make_aggregates
 from appliance.storage.postgresql.connection import APPLICATION, CONNECT_SECONDS, storage_error
 from appliance.storage.postgresql.partitions import add_extension, make_hypertables, schema_for_hypertables
 
@@ -50,6 +52,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> int:
             for migration in new:
                 _note(connection, f"{_DIGEST}{migration.version:04}", migration.digest)
             if version != newest:
+                make_aggregates(connection)
                 _note(connection, _VERSION, str(newest))
     except psycopg.Error as error:
         raise storage_error(error) from error

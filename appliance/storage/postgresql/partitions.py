@@ -89,6 +89,12 @@ def make_hypertables(connection: Connection) -> None:
         connection.execute(f"CALL add_columnstore_policy('{table}', after => CAST({SETTLED:d} AS BIGINT))")
 
 
+def is_partitioned(connection: Connection, table: str) -> bool:
+    """Whether a table has partitions of PostgreSQL's, and so is no hypertable, whatever extensions there are."""
+    found = connection.execute("SELECT relkind FROM pg_class WHERE oid = CAST(%s AS regclass)", (table,))
+    return found.fetchone() == ("p",)
+
+
 class Partitions:
     """Makes the partitions that rows need. Remembers those that are there."""
 
@@ -103,8 +109,7 @@ class Partitions:
     def ensure(self, connection: Connection, table: str, times: Iterable[int]) -> None:
         """Have partitions of a table for rows of these times. In a transaction of its own, on an idle connection."""
         if self._native is None:
-            found = connection.execute("SELECT relkind FROM pg_class WHERE oid = CAST(%s AS regclass)", (table,))
-            self._native = found.fetchone() == ("p",)
+            self._native = is_partitioned(connection, table)
         if not self._native:
             return
         for number in {time // PARTITION for time in times}:

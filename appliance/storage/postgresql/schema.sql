@@ -332,6 +332,18 @@ CREATE TABLE event (
 CREATE INDEX event_time ON event (project_id, time);
 CREATE INDEX event_sampled ON event (project_id, time) WHERE rate < 1000000;
 
+-- Views that count events, and continuous aggregates: aggregates.py.
+CREATE TABLE purged_count (                       -- events that were purged, for those views
+  project_id  BIGINT  NOT NULL,
+  bucket      BIGINT  NOT NULL,                   -- start of the five minutes in which they happened
+  source      INTEGER NOT NULL,
+  name        INTEGER NOT NULL,
+  kind        SMALLINT NOT NULL,
+  rate        INTEGER NOT NULL,
+  events      BIGINT  NOT NULL,
+  PRIMARY KEY (project_id, bucket, source, name, kind, rate)
+);
+
 -- ---------------------------------------------------------------- rollups
 
 CREATE TABLE wanderer (                           -- rotating visitors with a visit outside the day of their salt

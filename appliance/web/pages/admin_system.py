@@ -102,6 +102,7 @@ def _facts(request: Request, parts: Parts, health: Health) -> tuple[tuple[str, s
         ("uptime", formats.duration(health.uptime_seconds)),
         ("engine", health.database_software),
         *(("remark", remark) for remark in health.database_remarks),
+        *(("aggregate", f"{name}: {what}") for name, what in health.database_aggregates.items()),
         ("data_dir", str(Path(settings.data_dir).resolve())),
         ("durability", settings.durability),
         ("public_url", public_origin(request)),

@@ -17,11 +17,13 @@ import msgspec
 from appliance.model import ProjectSettings
 from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING
+from appliance.storage.postgresql.aggregates import KEY, bucket_of
 from appliance.storage.postgresql.partitions import PARTITION
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch
 from appliance.storage.postgresql.removal.taking import STEP_EVENTS, Removed, tell
 from appliance.storage.postgresql.rollups.index import SELECT, is_final, known, values_of
 from appliance.storage.retention import horizon
+from appliance.storage.rollup import SLOT
 
 STEP_VISITS: Final = 5_000
 
@@ -36,10 +38,19 @@ _DELETE_VISITS: Final = """
     WHERE v.project_id = %(project)s AND v.placed >= %(first)s AND v.placed <= %(last)s AND v."end" < %(before)s
     RETURNING v.id, v.start, v."end"
     """
-_DELETE_EVENTS: Final = """
-    DELETE FROM event e
-    WHERE e.project_id = %(project)s AND e.time >= %(start)s AND e.time <= %(end)s
-      AND e.visit_id = ANY(CAST(%(visits)s AS BIGINT[]))
+# Views for others go on counting them.
+_DELETE_EVENTS: Final = f"""
+    WITH gone AS (
+      DELETE FROM event e
+      WHERE e.project_id = %(project)s AND e.time >= %(start)s AND e.time <= %(end)s
+        AND e.visit_id = ANY(CAST(%(visits)s AS BIGINT[]))
+      RETURNING {bucket_of("e.time", SLOT)} AS bucket, {KEY}),
+    kept AS (
+      INSERT INTO purged_count (bucket, {KEY}, events)
+      SELECT g.bucket, {KEY}, count(*) FROM gone g GROUP BY g.bucket, {KEY}
+      ON CONFLICT (project_id, bucket, source, name, kind, rate)
+      DO UPDATE SET events = purged_count.events + excluded.events)
+    SELECT count(*) FROM gone
     """
 _LEFT: Final = """
     SELECT (SELECT e.time FROM event e WHERE e.project_id = %(project)s ORDER BY e.time LIMIT 1),
@@ -117,7 +128,7 @@ async def _take(connection: Connection, project_id: int, before: int, since: int
         return _Step(Removed(0, 0), last + 1)
     ids, starts, ends = (list(column) for column in zip(*gone, strict=True))
     values |= {"start": min(starts), "end": max(ends), "visits": ids}
-    count = (await connection.execute(_DELETE_EVENTS, values)).rowcount
+    ((count,),) = await fetch(connection, _DELETE_EVENTS, values)
     await connection.execute(_NOTE, values)
     await tell(connection)
     return _Step(Removed(len(ids), count), last + 1)

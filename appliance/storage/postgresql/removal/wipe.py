@@ -12,7 +12,8 @@ import asyncio
 from typing import Final
 
 from appliance.clock import now
-from appliance.storage.postgresql.removal.steps import Connection, fetch
+from appliance.storage.postgresql.aggregates import SELECT_TABLES
+from appliance.storage.postgresql.removal.steps import Connection, fetch, has_timescaledb
 
 # An export or a replica that is in the middle of something keeps dead rows.
 TRIES: Final = 5
@@ -43,7 +44,8 @@ async def wipe(connection: Connection) -> bool:
         return True
     if not await _are_seen_by_nobody(connection):
         return False
-    for table in TABLES:
+    aggregates = await fetch(connection, SELECT_TABLES) if await has_timescaledb(connection) else []
+    for table in (*TABLES, *(table for (table,) in aggregates)):
         # Without truncation, for which a table is locked against everybody.
         await connection.execute(f"VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) {table}")
     await connection.execute("UPDATE erasure SET wiped_at = %s WHERE id = ANY(CAST(%s AS BIGINT[]))", (now(), erased))

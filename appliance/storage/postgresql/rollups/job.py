@@ -5,7 +5,7 @@ Of several appliances one at a time makes the units of a project.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ import psycopg
 from appliance.model import ProjectSettings
 from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING, END
-from appliance.storage.postgresql.connection import storage_error, work_connection
+from appliance.storage.postgresql.connection import storage_errors, work_connection
 from appliance.storage.postgresql.rollups.build import build, delete, names
 from appliance.storage.postgresql.rollups.index import SELECT, Known, is_final, known, values_of
 from appliance.storage.postgresql.rollups.marks import SETTLED_AFTER
@@ -45,7 +45,7 @@ def refresh(url: str, catalog: Sequence[Rollup], wanted: Wanted, now: int) -> It
 
     Projects whose units another appliance makes just now are left to it. Raises StorageUnavailable.
     """
-    with _errors(), closing(work_connection(url)) as connection:
+    with storage_errors(), closing(work_connection(url)) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         select = "SELECT p.id, p.timezone, p.settings FROM project p ORDER BY p.id"
         for project_id, timezone, settings in connection.execute(select).fetchall():
@@ -67,16 +67,8 @@ def forget(url: str) -> None:
         "DELETE FROM rollup r USING project p WHERE p.id = r.project_id"
         " AND (p.raw_purged_before IS NULL OR r.start >= p.raw_purged_before)"
     )
-    with _errors(), closing(work_connection(url)) as connection:
+    with storage_errors(), closing(work_connection(url)) as connection:
         connection.execute(delete_all)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise storage_error(error) from error
 
 
 class _Job:
