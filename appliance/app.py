@@ -87,6 +87,7 @@ class Appliance:
             refusals=self.refusals,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
             body_bytes_max=settings.body_bytes_max,
+            default_project=settings.default_project,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._draining: asyncio.Task[None]
