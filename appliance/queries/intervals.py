@@ -69,6 +69,14 @@ def widened(there: Range, interval: Grain) -> Range:
     return msgspec.structs.replace(there, start=edges[0][1], end=edges[-1][2])
 
 
+def weeks_from(there: Range) -> tuple[Bucket, ...]:
+    """Buckets of seven local days, the first of which begins as the range does; together they are the range."""
+    days = [(there.first_day + timedelta(7 * week)) for week in range(-(-there.days // 7))]
+    starts = [*(day_start(day, there.zone) for day in days), there.end]
+    spans = zip(days, starts, starts[1:], strict=False)
+    return tuple(_bucket(there, "day", day.isoformat(), start, end) for day, start, end in spans)
+
+
 def fits(there: Range, interval: Grain) -> bool:
     """Whether a range has no more buckets than can be asked for."""
     return (there.end - there.start) // _SHORTEST[interval] <= BUCKETS_MAX
