@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
 from appliance.web import assets, problems
-from appliance.web.api import event_analytics, health, stats, verify
+from appliance.web.api import event_analytics, health, simple_analytics, stats, verify
 from appliance.web.api import export as api_export
 from appliance.web.api import funnels as api_funnels
 from appliance.web.api import goals as api_goals
@@ -50,7 +50,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
     health, stats, api_export, api_goals, api_funnels, api_segments, verify,
-    event_analytics,
+    simple_analytics, event_analytics,
     setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system,
     admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,

@@ -18,4 +18,4 @@ async def joined(running: Running, name: str, **fields: Any) -> Running:
 async def get(site: Running, path: str, key: str | None = None, **parameters: Any) -> Any:
     """The answer to a question with the private key."""
     headers = {"authorization": f"Bearer {site.private if key is None else key}"}
-    return await site.http.get(path, params=parameters, headers=headers if key != "" else {})
+    return await site.http.get(path, params=parameters or None, headers=headers if key != "" else {})
