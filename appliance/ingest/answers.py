@@ -40,7 +40,6 @@ def all_headers(arrival: Arrival, answer: Answer) -> Headers:
     """The headers of an answer, with those that let the page that asked read it (CORS)."""
     headers: Headers = [
         *answer.headers,
-        *rate_limit_headers(arrival),
         NO_STORE,
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id()),
@@ -52,11 +51,6 @@ def all_headers(arrival: Arrival, answer: Answer) -> Headers:
             (b"vary", b"origin"),
         ]
     return headers
-
-
-def rate_limit_headers(arrival: Arrival) -> Headers:
-    """X-RateLimit-Limit, -Remaining and -Reset of an answer; none where there is no limit to tell of."""
-    return []
 
 
 async def send_answer(send: Send, arrival: Arrival, answer: Answer) -> None:

@@ -8,7 +8,7 @@ from appliance.clock import HOUR
 from appliance.queries import stored_events
 from appliance.queries.event_log import Entry
 from appliance.queries.stored_events import StoredEvent
-from appliance.storage import sources
+from appliance.storage import event_names, sources
 from tests.builders import BOB, event, pageview
 from tests.engines import AnyDatabase
 from tests.ingest.test_drain import line
@@ -45,8 +45,8 @@ async def test_sources_and_names_are_known_from_the_first_event_on(tmp_path: Pat
         one.drain_all()
     assert [source.name for source in await sources.of_project(database, 1)] == ["Web", "ios", "web"]
     assert [source.description for source in await sources.of_project(database, 1)] == ["", "", ""]
-    assert await sources.event_names(database, 1) == ["B", "a", "page_view", "pageview", "ä"]
-    assert await sources.of_project(database, 2) == await sources.event_names(database, 2) == []
+    assert await event_names.of_project(database, 1) == ["B", "a", "page_view", "pageview", "ä"]
+    assert await sources.of_project(database, 2) == await event_names.of_project(database, 2) == []
 
 
 PAIRS = [("ä", "web"), ("a", "ios"), ("B", "Web"), ("page_view", "web"), ("pageview", "")]

@@ -42,13 +42,15 @@ def fault_of_single(body: bytes, error: Exception) -> Rejection:
     raise malformed(error) from error
 
 
-def events_of(raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T], events_max: int) -> list[T | Rejection]:
+def events_of(
+    raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T], events_max: int, name: str = "events"
+) -> list[T | Rejection]:
     """The events of a list that does not decode as a whole, one by one, so that damage inside one stays that one's; no
     more than one above the maximum. Raises Invalid when it is no list."""
     try:
         raws = _decode_raws(raw)
     except msgspec.ValidationError:
-        raise Invalid("events is not a list", code="wrong_type", field="events", pointer="#/events") from None
+        raise Invalid(f"{name} is not a list", code="wrong_type", field=name, pointer=f"#/{name}") from None
     events: list[T | Rejection] = []
     for index, one in enumerate(raws[: events_max + 1]):
         try:

@@ -34,6 +34,7 @@ from appliance.queries.period import Named, Range, Times, resolve
 from appliance.queries.question import OFFSET_MAX, Order, Report, Scope
 from appliance.queries.results import Row, Table
 from appliance.queries.stored_events import StoredEvent
+from appliance.storage import event_names as all_names
 from appliance.storage import sources
 from appliance.storage.dimensions import NONE
 from appliance.storage.interface import Database
@@ -168,14 +169,15 @@ async def realtime(request: Request) -> Response:
 async def names(request: Request) -> Response:
     """Of all time: a name stays known when its events are purged."""
     grant = await require_key(request, "read")
-    found = await sources.event_names(parts_of(request).db, grant.project.id)
+    found = await all_names.of_project(parts_of(request).db, grant.project.id)
     return JSONResponse({"event_names": found, "count": len(found)})
 
 
 async def event_sources(request: Request) -> Response:
     grant = await require_key(request, "read")
     found = await sources.of_project(parts_of(request).db, grant.project.id)
-    return JSONResponse({"event_sources": msgspec.to_builtins(found), "count": len(found)})
+    listed = [{"id": each.id, "name": each.name, "description": each.description} for each in found]
+    return JSONResponse({"event_sources": listed, "count": len(listed)})
 
 
 # ---------------------------------------------------------------- what is asked for
