@@ -1,6 +1,9 @@
-"""What is stored of the events of a page of the log and no report needs: their ids, sources, sessions, properties."""
+"""What is stored of events and visits and no report needs: their ids as sent, sources, sessions, properties.
 
-from collections.abc import Iterator, Sequence
+It is read by id. What is sealed costs the reading of its whole day.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +14,7 @@ from appliance.storage.dimensions import dictionary_of
 from appliance.storage.event_ids import unpack
 from appliance.storage.interface import Database, Row
 
-APART_MAX: Final = HOUR  # of sealed events that are read together
+APART_MAX: Final = HOUR  # of sealed rows that are read together
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -25,43 +28,58 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 async def of_entries(database: Database, project_id: int, entries: Sequence[Entry]) -> dict[int, StoredEvent]:
-    """By the entry's id, without those that are gone by now. Entries come in the log's order.
+    """What is stored of entries of the log, by their ids; without those that are gone by now.
 
-    What is sealed costs the reading of its whole day. Raises StorageUnavailable, ChunkDamaged.
+    Raises StorageUnavailable, ChunkDamaged.
     """
-    if not entries:
-        return {}
-    ids = {f"id_{index}": entry.id for index, entry in enumerate(entries)}
-    span = {"start": entries[-1].time, "end": entries[0].time + 1}
-    rows = await database.read(
-        f"{_SELECT} AND e.id IN ({', '.join(f':{name}' for name in ids)})", {"project_id": project_id, **ids, **span}
-    )
-    found = dict(map(_stored, rows))
-    sealed = {entry.id: entry for entry in entries if entry.id not in found}
-    for first, last in _spans([entry.time for entry in sealed.values()]):
-        async for batch in database.stream_stored(_SELECT, project_id, first, last + 1):
-            found |= dict(_stored(row) for row in batch if row[0] in sealed)
+    rows = await _read(database, project_id, _EVENT, "e.id", {entry.id: entry.time for entry in entries})
+    return {
+        id_: StoredEvent(unpack(event_id), received, source, session_id, properties or "")
+        for id_, event_id, received, source, session_id, properties in rows
+    }
+
+
+async def session_ids(database: Database, project_id: int, visits: Mapping[int, int]) -> dict[int, str]:
+    """The session ids that visits were sent with, '' without; `visits` has a time of each by its id.
+
+    Raises StorageUnavailable, ChunkDamaged.
+    """
+    return dict(await _read(database, project_id, _VISIT, "v.id", visits))
+
+
+async def _read(database: Database, project_id: int, select: str, key: str, times: Mapping[int, int]) -> list[Row]:
+    """The rows that a SELECT gives for these ids, which come first in each; each stands at a time."""
+    if not times:
+        return []
+    names = {f"id_{place}": id_ for place, id_ in enumerate(times)}
+    span = {"start": min(times.values()), "end": max(times.values()) + 1}
+    by_id = f"{select} AND {key} IN ({', '.join(f':{name}' for name in names)})"
+    found = await database.read(by_id, {"project_id": project_id, **names, **span})
+    sealed = times.keys() - {row[0] for row in found}
+    for first, last in _spans([times[id_] for id_ in sealed]):
+        async for batch in database.stream_stored(select, project_id, first, last + 1):
+            found += [row for row in batch if row[0] in sealed]
+            sealed -= {row[0] for row in batch}  # a visit may touch several spans
     return found
 
 
 def _spans(times: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of the times that stand together; they come descending."""
+    """First and last of the times that stand together, the latest first."""
+    ordered = sorted(times, reverse=True)
     begins = 0
-    for place, time in enumerate(times):
-        if place + 1 == len(times) or time - times[place + 1] > APART_MAX:
-            yield time, times[begins]
+    for place, time in enumerate(ordered):
+        if place + 1 == len(ordered) or time - ordered[place + 1] > APART_MAX:
+            yield time, ordered[begins]
             begins = place + 1
 
 
-def _stored(row: Row) -> tuple[int, StoredEvent]:
-    id_, event_id, received, source, session_id, properties = row
-    return id_, StoredEvent(unpack(event_id), received, source, session_id, properties or "")
-
-
-_SELECT: Final = (
+_EVENT: Final = (
     "SELECT e.id, e.event_id, e.received, coalesce(source.text, ''), v.session_id, e.properties"
     " FROM event e JOIN visit v ON v.id = e.visit_id"
     " LEFT JOIN dictionary source ON source.project_id = e.project_id"
     f" AND source.dimension = {dictionary_of('source')} AND source.code = e.source"
     " WHERE e.project_id = :project_id AND e.time >= :start AND e.time < :end"
+)
+_VISIT: Final = (
+    'SELECT v.id, v.session_id FROM visit v WHERE v.project_id = :project_id AND v.start < :end AND v."end" >= :start'
 )
