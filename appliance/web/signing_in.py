@@ -1,4 +1,4 @@
-"""Who has an e-mail address and its password: as often as may be tried, and the same work whether it is right or not."""
+"""Signing in: whose an e-mail address and a password are; tried only so often, with the same work when they are not."""
 
 from starlette.requests import Request
 
