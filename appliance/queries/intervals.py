@@ -71,7 +71,7 @@ def widened(there: Range, interval: Grain) -> Range:
 
 def weeks_from(there: Range) -> tuple[Bucket, ...]:
     """Buckets of seven local days, the first of which begins as the range does; together they are the range."""
-    days = [(there.first_day + timedelta(7 * week)) for week in range(-(-there.days // 7))]
+    days = [there.first_day + timedelta(7 * week) for week in range(-(-there.days // 7))]
     starts = [*(day_start(day, there.zone) for day in days), there.end]
     spans = zip(days, starts, starts[1:], strict=False)
     return tuple(_bucket(there, "day", day.isoformat(), start, end) for day, start, end in spans)

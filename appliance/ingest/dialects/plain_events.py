@@ -5,11 +5,16 @@ is an event like any other. The page and the referrer of a page view are looked 
 is where clients of these systems have them.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
-from appliance.ingest.sent import Sent
+from appliance.ingest.dialects import bodies
+from appliance.ingest.sent import Rejection, Sent
+from appliance.ingest.surrogates import mend_surrogates
+
+T = TypeVar("T")
 
 PAGEVIEWS = frozenset(("pageview", "page_view", "$pageview"))
 _PLACES = ("/", "http://", "https://")
@@ -23,6 +28,16 @@ class _Said(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Said).decode
+
+
+def read_single(body: bytes, decode: Callable[[bytes], T], sent_of: Callable[[T], Sent]) -> Sent | Rejection:
+    """The event of a body that is one, or why it is not. Raises Invalid (400 malformed, 422 no object)."""
+    text = mend_surrogates(body)
+    try:
+        event = decode(text)
+    except bodies.FAULTS as error:
+        return bodies.fault_of_single(text, error)
+    return plain(sent_of(event))
 
 
 def plain(sent: Sent) -> Sent:

@@ -14,10 +14,9 @@ from appliance.errors import ApplianceError
 from appliance.ingest.answers import JSON, Answer, problem
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.dialects import bodies, native
-from appliance.ingest.dialects.plain_events import plain
+from appliance.ingest.dialects.plain_events import read_single
 from appliance.ingest.outcome import Outcome
-from appliance.ingest.sent import Decoded, Rejection, Scalar, Sent, Text
-from appliance.ingest.surrogates import mend_surrogates
+from appliance.ingest.sent import Decoded, Scalar, Sent, Text
 
 PATHS = ("/api/events/ingest",)
 METHODS = ("POST",)
@@ -43,25 +42,7 @@ _ACCEPTED = Answer(202, b'{"status":"accepted","sampled":false}', [JSON])
 
 def decode(arrival: Arrival) -> Decoded:
     """The event of a request. Raises Invalid (400 malformed, 422 no object)."""
-    text = mend_surrogates(arrival.body)
-    sent: Sent | Rejection
-    try:
-        event = _decode(text)
-    except bodies.FAULTS as error:
-        sent = bodies.fault_of_single(text, error)
-    else:
-        sent = plain(
-            Sent(
-                event=event.event_name,
-                source=event.event_source,
-                user_id=event.user_id,
-                session_id=event.session_id,
-                event_id=event.event_id,
-                properties=event.properties,
-                timestamp=event.timestamp,
-            )
-        )
-    return Decoded([sent], single=True)
+    return Decoded([read_single(arrival.body, _decode, _sent)], single=True)
 
 
 def encode(outcome: Outcome, decoded: Decoded) -> Answer:
@@ -78,3 +59,15 @@ def encode(outcome: Outcome, decoded: Decoded) -> Answer:
 def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
     """A problem document."""
     return problem(error)
+
+
+def _sent(event: _Event) -> Sent:
+    return Sent(
+        event=event.event_name,
+        source=event.event_source,
+        user_id=event.user_id,
+        session_id=event.session_id,
+        event_id=event.event_id,
+        properties=event.properties,
+        timestamp=event.timestamp,
+    )

@@ -12,10 +12,9 @@ from appliance.errors import ApplianceError
 from appliance.ingest.answers import Answer, problem
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.dialects import bodies, native
-from appliance.ingest.dialects.plain_events import plain
+from appliance.ingest.dialects.plain_events import read_single
 from appliance.ingest.outcome import Outcome
-from appliance.ingest.sent import Decoded, Rejection, Scalar, Sent, Text
-from appliance.ingest.surrogates import mend_surrogates
+from appliance.ingest.sent import Decoded, Scalar, Sent, Text
 
 PATHS = ("/track",)
 METHODS = ("POST",)
@@ -36,23 +35,7 @@ _decode = msgspec.json.Decoder(_Event).decode
 
 def decode(arrival: Arrival) -> Decoded:
     """The event of a request. Raises Invalid (400 malformed, 422 no object)."""
-    text = mend_surrogates(arrival.body)
-    sent: Sent | Rejection
-    try:
-        event = _decode(text)
-    except bodies.FAULTS as error:
-        sent = bodies.fault_of_single(text, error)
-    else:
-        sent = plain(
-            Sent(
-                event=event.event_type,
-                properties=event.properties,
-                timestamp=event.timestamp,
-                user_id=event.user_id,
-                session_id=event.session_id,
-            )
-        )
-    return Decoded([sent], single=True, takes_default=True)
+    return Decoded([read_single(arrival.body, _decode, _sent)], single=True, takes_default=True)
 
 
 def encode(outcome: Outcome, decoded: Decoded) -> Answer:
@@ -64,3 +47,13 @@ def encode(outcome: Outcome, decoded: Decoded) -> Answer:
 def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
     """A problem document."""
     return problem(error)
+
+
+def _sent(event: _Event) -> Sent:
+    return Sent(
+        event=event.event_type,
+        properties=event.properties,
+        timestamp=event.timestamp,
+        user_id=event.user_id,
+        session_id=event.session_id,
+    )
