@@ -30,7 +30,7 @@ def sent() -> list[dict[str, Any]]:
             at = start + timedelta(minutes=step * random.choice([0, 1, 4, 30]), milliseconds=random.choice([0, 250]))
             name = random.choice(["page_view", "pageview", "signup"])
             event = {"event_name": name, "timestamp": at.isoformat(), "user_id": user, "session_id": f"s{number}"}
-            event |= {"event_source": random.choice(["web_app", "ios"]), "event_id": f"{number}-{step}"}
+            event |= {"event_source": random.choice(["web_shop", "ios"]), "event_id": f"{number}-{step}"}
             if random.random() < 0.5:
                 event["properties"] = {"page": f"/{step}", "tags": ["a", {"b": 1}]}
             events.append(event)
@@ -147,7 +147,7 @@ async def test_events_are_filtered(site: Running, parameters: dict[str, str], ho
 
 async def test_sources_have_ids_and_events_and_counts_are_filtered_by_them(site: Running) -> None:
     answer = (await get(site, "/api/events/sources/")).json()
-    assert [source["name"] for source in answer["event_sources"]] == ["ios", "web_app"]
+    assert [source["name"] for source in answer["event_sources"]] == ["ios", "web_shop"]
     assert answer["count"] == 2
     for source in answer["event_sources"]:
         assert list(source) == ["id", "name", "description"]
