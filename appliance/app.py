@@ -31,6 +31,7 @@ from appliance.ingest.refusals import Refusal, Refusals
 from appliance.ingest.registry import Registry
 from appliance.ingest.sent import Sent
 from appliance.ingest.visitor import Salts
+from appliance.ingest.waiting import count_waiting
 from appliance.model import Project
 from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
@@ -87,6 +88,7 @@ class Appliance:
             refusals=self.refusals,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
             body_bytes_max=settings.body_bytes_max,
+            default_project=settings.default_project,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._draining: asyncio.Task[None]
@@ -188,6 +190,7 @@ class Appliance:
             "setup_token": self.setup_token,
             "health": self.health,
             "stored_per_minute": self.stored_per_minute,
+            "waiting_events": self.waiting_events,
             "first_event_at": self.first_event_at,
             "send_test_event": self.send_test_event,
             "site_numbers": partial(site_numbers, self.reports, self.presence),
@@ -233,6 +236,10 @@ class Appliance:
         for minute in [m for m in self.stored_minutes if m <= running - 60]:
             del self.stored_minutes[minute]
         return [self.stored_minutes[minute] for minute in range(running - 59, running + 1)]
+
+    async def waiting_events(self) -> int:
+        """Events that are in the journal and not in the database."""
+        return await asyncio.to_thread(count_waiting, self.journal.folder, self.drain.position, self.journal.end)
 
     async def _look_at_database(self) -> None:
         try:

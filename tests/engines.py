@@ -20,6 +20,7 @@ OF_BOTH = {
     "test_keys",
     "test_projects",
     "test_segments",
+    "test_stored_events",
     "test_visits",
     "test_drain",
 }

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 DAY = 86_400_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-OF_EVENTS = ("event:name", "event:page", "event:hostname", "event:source", "event:currency")
+OF_EVENTS = ("event:name", "event:sent_name", "event:page", "event:hostname", "event:source", "event:currency")
 PROPERTY = "event:props:"
 PAGES = {
     "visit:entry_page": (0, "event:page"),
@@ -62,6 +62,8 @@ class Event:
     def text(self, dimension: str) -> str:
         if dimension == "event:name":
             return "pageview" if self.pageview else self.name
+        if dimension == "event:sent_name":
+            return self.name
         if dimension == "event:currency":
             return self.currency
         if dimension.startswith(PROPERTY):
@@ -233,6 +235,8 @@ def bucket(time: int, interval: str, zone: ZoneInfo, start: int) -> tuple[int, s
     day = wall.date()
     if interval == "minute":
         begin = wall.replace(second=0, microsecond=0)
+    elif interval == "5min":
+        begin = wall.replace(minute=wall.minute // 5 * 5, second=0, microsecond=0)
     elif interval == "hour":
         begin = wall.replace(minute=0, second=0, microsecond=0)
     elif interval == "day":
@@ -255,7 +259,7 @@ def usual_interval(start: int, end: int) -> str:
 
 def all_buckets(start: int, end: int, interval: str, zone: ZoneInfo) -> list[tuple[int, str]]:
     """Every bucket of a range, looked for minute by minute, or quarter of an hour by quarter of an hour."""
-    step = 60_000_000 * (1 if interval == "minute" else 15)
+    step = 60_000_000 * {"minute": 1, "5min": 5}.get(interval, 15)
     times = [start, *range((start // step + 1) * step, end, step)]
     return list(dict.fromkeys(bucket(time, interval, zone, start) for time in times))
 
@@ -271,7 +275,7 @@ def twins(
     days = round((here[0] - there[0]) / DAY)
     off = abs((here[0] - there[0]) - days * DAY)
     is_long = max(here[1] - here[0], there[1] - there[0]) >= DAY - 7_200_000_000
-    if interval in ("hour", "minute") and (off == 0 or (is_long and off <= 7_200_000_000)):
+    if interval in ("hour", "minute", "5min") and (off == 0 or (is_long and off <= 7_200_000_000)):
         moved: dict[str, list[tuple[int, str]]] = {}
         for other in theirs:
             label = str(datetime.fromisoformat(other[1]) + timedelta(days))
@@ -316,6 +320,9 @@ class Group:
             "events": lambda: total(event.weight for event in self.events),
             "pageviews": lambda: total(event.weight for event in self.events if event.pageview),
             "visits": lambda: total(visit.weight for visit in self.visits),
+            "active_visits": lambda: total(
+                visit.weight for visit in {id(visit): visit for visit in self.visitors}.values()
+            ),
             "views_per_visit": lambda: over(sum(len(visit.pageviews) for visit in self.visits), len(self.visits)),
             "bounce_rate": lambda: over(100 * bounces, len(self.visits)),
             "visit_duration": lambda: over(sum(v.end - v.start for v in self.visits), 1_000_000 * len(self.visits)),
@@ -332,9 +339,9 @@ class Group:
 
 MONEY = ("total_revenue", "average_revenue")
 CONVERSION = ("conversion_rate", "group_conversion_rate")
-OF_EVENT = ("visitors", "events", "pageviews", "percentage", *CONVERSION, *MONEY)
+OF_EVENT = ("visitors", "active_visits", "events", "pageviews", "percentage", *CONVERSION, *MONEY)
 OF_VISIT = ("visits", "views_per_visit", "bounce_rate", "visit_duration")
-COUNTS = ("visitors", "visits", "pageviews", "events")
+COUNTS = ("visitors", "active_visits", "visits", "pageviews", "events")
 OF_PAGE = ("time_on_page", "scroll_depth")
 DECIMALS = {"conversion_rate": 2, "group_conversion_rate": 2, "views_per_visit": 2, "percentage": 1}
 

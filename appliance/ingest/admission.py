@@ -18,26 +18,30 @@ PRIVATE_PREFIX = "sa_priv_"
 
 class Grant(msgspec.Struct, gc=False):
     """Whose project a request names, and by which key. `keyless`: each event's host must be one of the project's
-    domains."""
+    domains. `by_default`: it names none, and goes to the default one."""
 
     project: Project
     browser: bool
     keyless: bool
     key: Key | None = None
+    by_default: bool = False
 
 
 class UnknownSender(Unauthorized):
     """A key or site that the catalogue does not have; it may be newer than the catalogue."""
 
 
-def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue) -> Grant:
+def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue, default_project: str = "") -> Grant:
     """Raises Unauthorized (no or wrong key), UnknownSender, Forbidden (scope). The origin is checked apart: by then it
-    is known in whose feed a refusal belongs."""
+    is known in whose feed a refusal belongs. `default_project`: id or domain of the one that dialects may fall back to.
+    """
     browser = decoded.browser or arrival.from_browser
     if key := header_key(arrival):
         return _by_key(key, arrival, catalogue, in_header=True, browser=browser)
     if decoded.key:
         return _by_key(decoded.key, arrival, catalogue, in_header=False, browser=browser)
+    if decoded.takes_default:
+        return Grant(_default(default_project, catalogue), browser, keyless=False, by_default=True)
     return Grant(_by_name(decoded, catalogue), browser, keyless=True)
 
 
@@ -102,6 +106,17 @@ def _by_name(decoded: Decoded, catalogue: Catalogue) -> Project:
     return project
 
 
+def _default(name: str, catalogue: Catalogue) -> Project:
+    if not name:
+        raise Unauthorized("no key was sent, and APPLIANCE_DEFAULT_PROJECT names no project", code="missing_key")
+    project = catalogue.public_ids.get(name) or catalogue.by_hostname(bare_domain(name))
+    if project is None:
+        raise UnknownSender(
+            f"no key was sent, and APPLIANCE_DEFAULT_PROJECT={name!r} is no project", code="unknown_project"
+        )
+    return project
+
+
 def check_origin(arrival: Arrival, grant: Grant) -> None:
     """Raises Forbidden when the project's allowlist does not have the request's origin, or when there is no key and
     the origin is none of its domains. Requests without an origin (servers) and files opened from a disk ('null')
@@ -110,7 +125,8 @@ def check_origin(arrival: Arrival, grant: Grant) -> None:
     if not origin or origin == "null":
         return
     project = grant.project
-    if grant.keyless and bare_domain(urlsplit(origin).hostname or "") not in project.domains:
+    without_key = grant.keyless or grant.by_default
+    if without_key and bare_domain(urlsplit(origin).hostname or "") not in project.domains:
         raise Forbidden(f"the origin {origin!r} is not one of the project's domains", code="origin_not_allowed")
     allowed = project.settings.origins
     if "*" not in allowed and origin.lower() not in allowed:

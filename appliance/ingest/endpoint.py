@@ -21,7 +21,7 @@ from appliance.ingest.admission import Grant, UnknownSender, admit, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
-from appliance.ingest.dialects import native, pixel
+from appliance.ingest.dialects import event_analytics, native, pixel, simple_analytics, track
 from appliance.ingest.drain import encode_events
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.geo import Locator
@@ -64,7 +64,8 @@ class Dialect(Protocol):
         ...
 
 
-DIALECTS: Sequence[Any] = (native, pixel)  # modules; mypy does not see them as the protocol they follow
+# Modules; mypy does not see them as the protocol they follow.
+DIALECTS: Sequence[Any] = (native, pixel, simple_analytics, event_analytics, track)
 
 
 class Taken(msgspec.Struct, gc=False):
@@ -94,6 +95,7 @@ class Endpoint:
         refusals: Refusals,
         trusted_proxies: TrustedProxies,
         body_bytes_max: int,
+        default_project: str = "",
     ) -> None:
         self._app = app
         self._journal = journal
@@ -104,6 +106,7 @@ class Endpoint:
         self._refusals = refusals
         self._trusted_proxies = trusted_proxies
         self.body_bytes_max = body_bytes_max
+        self._default_project = default_project
         self._recent = RecentIds()
         self.key_uses = KeyUses()
         self.requests = 0
@@ -159,7 +162,7 @@ class Endpoint:
             decoded = dialect.decode(arrival)
             if isinstance(decoded, Answer):
                 return decoded
-            grant = admit(arrival, decoded, self._registry.catalogue)
+            grant = admit(arrival, decoded, self._registry.catalogue, self._default_project)
             check_origin(arrival, grant)
             if grant.key is not None:
                 self.key_uses.add(grant.key, len(decoded.events), arrival.received)
@@ -187,7 +190,7 @@ class Endpoint:
         for other in decoded.others:
             self._enrich_other(dialect, arrival, other, outcome)
         events = outcome.events
-        if not events:
+        if not events or (decoded.all_or_nothing and outcome.rejected):
             return outcome
         # Known duplicates are journaled as well: the drain decides, and it notices other content under the same id.
         keys = [(e.project_id, e.event_id) for e in events if not e.flags & MINTED]

@@ -7,7 +7,8 @@ from appliance.model import Event
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """`accepted + duplicates + len(dropped) + len(rejected) == total`."""
+    """`accepted + duplicates + len(dropped) + len(rejected) == total`, unless the request is all or nothing and was
+    refused: then no event was accepted."""
 
     total: int
     single: bool

@@ -110,5 +110,7 @@ class Decoded(msgspec.Struct, gc=False):
     domain: str = ""
     sent_at: Scalar = None
     browser: bool = False  # the dialect is only ever spoken by browsers
+    takes_default: bool = False  # without a key its events are the default project's (APPLIANCE_DEFAULT_PROJECT)
+    all_or_nothing: bool = False  # where one event is rejected, none is taken
     others: "Sequence[Decoded]" = ()  # events of the same request for other projects
     context: Any = None  # what the dialect's answer needs

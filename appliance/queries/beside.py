@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from appliance.clock import DAY, HOUR
 from appliance.errors import Invalid
 from appliance.queries.dimensions import TIME_DIMENSIONS
-from appliance.queries.intervals import Bucket, Interval
+from appliance.queries.intervals import Bucket, Grain
 from appliance.queries.metrics import metric
 from appliance.queries.period import Range
 from appliance.queries.question import Order, Report
@@ -84,7 +84,7 @@ def buckets_beside(table: Table, other: Table) -> list[int | None]:
     return [there.get(key) for key in _on_clock(table.buckets, timedelta())]
 
 
-def _apart(steps: Sequence[Bucket], others: Sequence[Bucket], interval: Interval | None) -> timedelta | None:
+def _apart(steps: Sequence[Bucket], others: Sequence[Bucket], interval: Grain | None) -> timedelta | None:
     """How far labels are from those that they match; None: they match by place."""
     if interval == "day":
         return datetime.fromisoformat(steps[0].label) - datetime.fromisoformat(others[0].label)

@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from appliance.errors import Invalid
-from appliance.queries.intervals import INTERVALS, Interval
+from appliance.queries.intervals import GRAINS, Grain
 from appliance.spelling import spelled
 from appliance.storage.dimensions import is_property, label_of_missing, property_column
 
@@ -45,7 +45,7 @@ class TimeDimension(msgspec.Struct, frozen=True):
     """Buckets of the range; `interval` None is the one that suits the range."""
 
     name: str
-    interval: Interval | None
+    interval: Grain | None
 
 
 class GoalDimension(msgspec.Struct, frozen=True):
@@ -56,8 +56,11 @@ class GoalDimension(msgspec.Struct, frozen=True):
 
 Grouping = Dimension | TimeDimension | GoalDimension
 
+SENT_NAME: Final = "event:sent_name"  # as the client called it, also a pageview
+
 _EVENT: Final = (
     Dimension("event:name", "event", "name", "event_name"),
+    Dimension(SENT_NAME, "event", "name"),
     Dimension("event:page", "event", "path"),
     Dimension("event:hostname", "event", "hostname"),
     Dimension("event:source", "event", "source"),
@@ -94,7 +97,7 @@ _VISIT: Final = (
 DIMENSIONS: Final[dict[str, Dimension]] = {dimension.name: dimension for dimension in (*_EVENT, *_VISIT)}
 TIME_DIMENSIONS: Final[dict[str, TimeDimension]] = {
     "time": TimeDimension("time", None),
-    **{f"time:{interval}": TimeDimension(f"time:{interval}", interval) for interval in INTERVALS},
+    **{f"time:{interval}": TimeDimension(f"time:{interval}", interval) for interval in GRAINS},
 }
 
 

@@ -76,12 +76,32 @@ _VISIT_TEXTS: Final = ("user", "referrer_source", "country", "browser", "os", "d
 
 
 async def ask(
-    reports: Reports, scope: Scope, *, before: Cursor | None = None, user: str | None = None, rows: int = PAGE_ROWS
+    reports: Reports,
+    scope: Scope,
+    *,
+    before: Cursor | None = None,
+    user: str | None = None,
+    rows: int = PAGE_ROWS,
+    offset: int = 0,
 ) -> Log:
-    """A page of the log; `user` keeps the visits of one user. Raises as `Reports` does."""
-    (found,), sampled = await reports.rows(scope, lambda relations: _statements(relations, before, user, rows + 1))
+    """A page of the log, from after a cursor or after so many newer events; `user` keeps the visits of one user.
+    Raises as `Reports` does."""
+    (found,), sampled = await reports.rows(
+        scope, lambda relations: _statements(relations, before, user, rows + 1, offset)
+    )
     entries = tuple(_entry(cells) for cells in found[:rows])
     return Log(entries, entries[-1].cursor if len(found) > rows else None, sampled)
+
+
+async def count(reports: Reports, scope: Scope, *, user: str | None = None) -> int:
+    """How many events the log has. Raises as `Reports` does."""
+
+    def statements(relations: Relations) -> Statements:
+        matching = events(relations, {"one": "1"}, where=_of_user(relations, user))
+        return Statements(("SELECT count(*) FROM matching m",), (("matching", matching),), by_visit=1)
+
+    ((((number,),),), _) = await reports.rows(scope, statements)
+    return whole(number)
 
 
 async def sent(database: Database, project_id: int, entries: Sequence[Entry]) -> dict[int, Sent]:
@@ -128,19 +148,22 @@ def _sent(row: Row) -> tuple[int, Sent]:
     return id_, Sent(source, revenue, currency, scroll, engaged, stated)
 
 
-def _statements(relations: Relations, before: Cursor | None, user: str | None, limit: int) -> Statements:
+def _of_user(relations: Relations, user: str | None) -> list[str]:
+    bind = relations.bindings
+    return [] if user is None else [bind.among(bind.visit("user"), CodeSet(dictionary_of("user"), "is", (user,)))]
+
+
+def _statements(relations: Relations, before: Cursor | None, user: str | None, limit: int, offset: int) -> Statements:
     bind = relations.bindings
     columns = {name: bind.event(name) for name in ("id", "time", "visit_id", "kind", *_EVENT_TEXTS)}
     # `user` is a word of SQL.
     columns |= {f"of_{name}": bind.visit(name) for name in _VISIT_TEXTS}
-    where = []
+    where = _of_user(relations, user)
     if before is not None:
         time, last = bind.number(before.time), bind.number(before.id)
         where.append(f"({columns['time']} < {time} OR ({columns['time']} = {time} AND {columns['id']} < {last}))")
-    if user is not None:
-        where.append(bind.among(bind.visit("user"), CodeSet(dictionary_of("user"), "is", (user,))))
-    rows = f"LIMIT {bind.number(limit)}"
-    newest = f"{events(relations, columns, where=where)} ORDER BY time DESC, id DESC {rows}"
+    first = f"LIMIT {bind.number(limit + offset)}"
+    newest = f"{events(relations, columns, where=where)} ORDER BY time DESC, id DESC {first}"
     texts, joins = [], []
     for column, name in [*((name, name) for name in _EVENT_TEXTS), *((f"of_{name}", name) for name in _VISIT_TEXTS)]:
         dictionary = bind.dictionary(dictionary_of(name))
@@ -148,7 +171,7 @@ def _statements(relations: Relations, before: Cursor | None, user: str | None, l
         texts.append(f"coalesce(d_{name}.text, '')")
     select = (
         f"SELECT p.id, p.time, p.visit_id, p.kind, {', '.join(texts)} FROM newest p {' '.join(joins)}"
-        f" ORDER BY p.time DESC, p.id DESC {rows}"
+        f" ORDER BY p.time DESC, p.id DESC LIMIT {bind.number(limit)} OFFSET {bind.number(offset)}"
     )
     # Made of parts of the visits, `newest` has the newest events of each.
     return Statements((select,), (("newest", newest),), by_visit=1)

@@ -1,4 +1,4 @@
-"""Time buckets: a range cut at the edges of local minutes, hours, days, weeks (Monday) or months.
+"""Time buckets: a range cut at the edges of local minutes, five minutes, hours, days, weeks (Monday) or months.
 
 Days have 23 or 25 hours where the clock changes. A bucket that the range cuts off keeps its own start as its label,
 except a week, which then is labelled by the first day of the range.
@@ -19,10 +19,14 @@ from appliance.queries.period import Range
 
 Interval = Literal["minute", "hour", "day", "week", "month"]
 INTERVALS: Final[tuple[Interval, ...]] = get_args(Interval)
+# How long buckets can be: an interval of charts, or what only figures are grouped by.
+Grain = Interval | Literal["5min"]
+GRAINS: Final[tuple[Grain, ...]] = (*INTERVALS, "5min")
 
 BUCKETS_MAX: Final = 10_000
-_SHORTEST: Final[dict[Interval, int]] = {
+_SHORTEST: Final[dict[Grain, int]] = {
     "minute": MINUTE,
+    "5min": 5 * MINUTE,
     "hour": HOUR,
     "day": DAY,
     "week": 7 * DAY,
@@ -50,15 +54,30 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=16)  # one question asks for its buckets several times
-def buckets(there: Range, interval: Interval) -> tuple[Bucket, ...]:
+def buckets(there: Range, interval: Grain) -> tuple[Bucket, ...]:
     """The buckets of a range in order; together they are the range. Raises Invalid when there are too many."""
     if not fits(there, interval):
-        raise Invalid(f"this range has too many buckets of one {interval}; use a longer interval")
-    edges = _clock_edges if interval in ("minute", "hour") else _calendar_edges
-    return tuple(_bucket(there, interval, label, start, end) for label, start, end in edges(there, interval))
+        raise _too_many(interval)
+    return tuple(_bucket(there, interval, label, start, end) for label, start, end in _edges(there, interval))
 
 
-def fits(there: Range, interval: Interval) -> bool:
+def widened(there: Range, interval: Grain) -> Range:
+    """The range with the buckets that it cuts off as a whole. Raises Invalid when there are too many."""
+    if not fits(there, interval):
+        raise _too_many(interval)
+    edges = list(_edges(there, interval))
+    return msgspec.structs.replace(there, start=edges[0][1], end=edges[-1][2])
+
+
+def weeks_from(there: Range) -> tuple[Bucket, ...]:
+    """Buckets of seven local days, the first of which begins as the range does; together they are the range."""
+    days = [there.first_day + timedelta(7 * week) for week in range(-(-there.days // 7))]
+    starts = [*(day_start(day, there.zone) for day in days), there.end]
+    spans = zip(days, starts, starts[1:], strict=False)
+    return tuple(_bucket(there, "day", day.isoformat(), start, end) for day, start, end in spans)
+
+
+def fits(there: Range, interval: Grain) -> bool:
     """Whether a range has no more buckets than can be asked for."""
     return (there.end - there.start) // _SHORTEST[interval] <= BUCKETS_MAX
 
@@ -89,7 +108,17 @@ def default_interval(there: Range) -> Interval:
     return "day" if length <= 93 * DAY + HOUR else "month"
 
 
-def _bucket(there: Range, interval: Interval, label: str, start: int, end: int) -> Bucket:
+def _too_many(interval: Grain) -> Invalid:
+    length = "five minutes" if interval == "5min" else f"one {interval}"
+    return Invalid(f"this range has too many buckets of {length}; use a longer interval")
+
+
+def _edges(there: Range, interval: Grain) -> Iterator[tuple[str, int, int]]:
+    """Label, start and end of each bucket that a range touches, as a whole."""
+    return _calendar_edges(there, interval) if interval in _CALENDARS else _clock_edges(there, interval)
+
+
+def _bucket(there: Range, interval: Grain, label: str, start: int, end: int) -> Bucket:
     cut = start < there.start or end > there.end
     if interval == "week" and start < there.start:
         label = there.first_day.isoformat()
@@ -101,7 +130,7 @@ def _bucket(there: Range, interval: Interval, label: str, start: int, end: int) 
     return Bucket(label, max(start, there.start), min(end, there.end), state)
 
 
-def _calendar_edges(there: Range, interval: Interval) -> Iterator[tuple[str, int, int]]:
+def _calendar_edges(there: Range, interval: Grain) -> Iterator[tuple[str, int, int]]:
     floor, after = _CALENDARS[interval]
     zone = there.zone
     day = floor(there.first_day)
@@ -114,8 +143,8 @@ def _calendar_edges(there: Range, interval: Interval) -> Iterator[tuple[str, int
         start = end
 
 
-def _clock_edges(there: Range, interval: Interval) -> Iterator[tuple[str, int, int]]:
-    unit = MINUTE if interval == "minute" else HOUR
+def _clock_edges(there: Range, interval: Grain) -> Iterator[tuple[str, int, int]]:
+    unit = _SHORTEST[interval]
     zone = there.zone
     label, into = _on_clock(there.start, unit, zone)
     start, into = there.start - into, 0
@@ -131,7 +160,7 @@ def _clock_edges(there: Range, interval: Interval) -> Iterator[tuple[str, int, i
 
 
 def _on_clock(time: int, unit: int, zone: ZoneInfo) -> tuple[datetime, int]:
-    """The local minute or hour that a time lies in, and the microseconds since that began."""
+    """The local minute, five minutes or hour that a time lies in, and the microseconds since that began."""
     wall = to_wall(time, zone)
     into = ((wall.minute * 60 + wall.second) * MICROSECONDS + wall.microsecond) % unit
     return wall - timedelta(microseconds=into), into

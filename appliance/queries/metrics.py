@@ -38,16 +38,16 @@ class Estimate(NamedTuple):
 Value = int | float | Money | None
 Counted = Mapping["Measure", int | Estimate]
 
-# What SQL counts, and over what: events in range that match; visits that match and start in range; or a visit's
-# matching pageviews of one page together.
+# What SQL counts, and over what: events in range that match, and the visitors and visits that they are of; visits that
+# match and start in range; or a visit's matching pageviews of one page together.
 Measure = Literal[
-    "visitors", "events", "pageviews", "revenue", "paying", "currency_low", "currency_high",
+    "visitors", "active_visits", "events", "pageviews", "revenue", "paying", "currency_low", "currency_high",
     "visits", "bounces", "duration", "visit_pageviews",
     "page_visits", "engaged", "scrolled",
     "total_visitors", "base_visitors", "group_visitors",
 ]  # fmt: skip
 EVENT_MEASURES: Final[tuple[Measure, ...]] = (
-    "visitors", "events", "pageviews", "revenue", "paying", "currency_low", "currency_high",
+    "visitors", "active_visits", "events", "pageviews", "revenue", "paying", "currency_low", "currency_high",
 )  # fmt: skip
 VISIT_MEASURES: Final[tuple[Measure, ...]] = ("visits", "bounces", "duration", "visit_pageviews")
 PAGE_MEASURES: Final[tuple[Measure, ...]] = ("page_visits", "engaged", "scrolled")
@@ -58,7 +58,7 @@ WHOLE_MEASURES: Final[tuple[Measure, ...]] = ("total_visitors", "base_visitors",
 REVENUE_MEASURES: Final[tuple[Measure, ...]] = ("revenue", "paying", "currency_low", "currency_high")
 # What weighs 1/rate: events by their own rate, visits and visitors by that at which the visitor was kept.
 WEIGHTED_MEASURES: Final[tuple[Measure, ...]] = (
-    "visitors", "events", "pageviews", "revenue", "paying", "visits", *WHOLE_MEASURES,
+    "visitors", "active_visits", "events", "pageviews", "revenue", "paying", "visits", *WHOLE_MEASURES,
 )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ class Metric(msgspec.Struct, frozen=True):
     @property
     def counts_people(self) -> bool:
         """Whether it is a number of visitors or visits, of which sampling event by event loses an unknown part."""
-        return self.denominator is None and self.numerator in ("visitors", "visits")
+        return self.denominator is None and self.numerator in ("visitors", "active_visits", "visits")
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -114,6 +114,7 @@ METRICS: Final[dict[str, Metric]] = {
     for metric in (
         Metric("visitors", "visitors"),
         Metric("visits", "visits"),
+        Metric("active_visits", "active_visits"),
         Metric("pageviews", "pageviews"),
         Metric("events", "events"),
         Metric("views_per_visit", "visit_pageviews", "visits", decimals=2, of_stored=True),

@@ -8,9 +8,9 @@ from datetime import date
 from typing import Final
 
 from appliance.clock import HOUR
-from appliance.queries.dimensions import Dimension, GoalDimension, TimeDimension
+from appliance.queries.dimensions import SENT_NAME, Dimension, GoalDimension, TimeDimension
 from appliance.queries.filters import EVERYTHING
-from appliance.queries.intervals import Interval, buckets
+from appliance.queries.intervals import Grain, buckets
 from appliance.queries.metrics import VISIT_MEASURES, metric
 from appliance.queries.period import Range
 from appliance.queries.question import Report, Scope
@@ -23,7 +23,7 @@ SHORTEST: Final = 22 * HOUR  # a range that holds a whole day is not shorter
 
 
 _EPOCH: Final = date(1970, 1, 1)
-_BY_TIME: Final[Mapping[Interval, str]] = {"day": "day", "week": "week", "month": MONTH}
+_BY_TIME: Final[Mapping[Grain, str]] = {"day": "day", "week": "week", "month": MONTH}
 _CODES: Final[Mapping[str, Callable[[int], int]]] = {"day": lambda day: day, "week": week_of, MONTH: month_of}
 
 
@@ -35,13 +35,15 @@ def rollup_of(report: Report, scope: Scope) -> str | None:
     measures = {measure for name in report.metrics for measure in metric(name).measures}
     if not measures <= {*MEASURES, "total_visitors"}:
         return None
-    if len(report.dimensions) > 1 or report.interval(there) in ("minute", "hour"):
+    if len(report.dimensions) > 1 or report.interval(there) in ("minute", "5min", "hour"):
         return EVENT_COUNTS if measures <= {"events", "pageviews"} and _is_of_slots(report, there) else None
     for item in report.grouped():
         if isinstance(item, TimeDimension):
             name = _BY_TIME.get(report.interval(there) or "minute")
             return name if name is not None and _is_counted_on(scope, name, report) else None
-        entry = BY_COLUMN.get((item.scope, item.column)) if isinstance(item, Dimension) else None
+        if not isinstance(item, Dimension) or item.name == SENT_NAME:
+            return None  # rollups know a pageview by its kind alone
+        entry = BY_COLUMN.get((item.scope, item.column))
         return entry.name if entry is not None else None
     return "total"
 

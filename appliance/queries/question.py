@@ -11,7 +11,7 @@ from appliance.queries.comparison import Comparison, is_comparable
 from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping, TimeDimension, group
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
 from appliance.queries.goals import expanded, grouped, names_goals, without
-from appliance.queries.intervals import Interval, default_interval
+from appliance.queries.intervals import Grain, default_interval
 from appliance.queries.metrics import metric
 from appliance.queries.period import NAMES, Dates, Period, Range, between, named
 from appliance.spelling import member, spelled
@@ -85,7 +85,7 @@ class Report(msgspec.Struct, frozen=True):
         times = [Order(item.name) for item in self.grouped() if isinstance(item, TimeDimension)]
         return (*times, Order(self.metrics[0], descending=True))
 
-    def interval(self, there: Range) -> Interval | None:
+    def interval(self, there: Range) -> Grain | None:
         """The length of its time buckets in a range, None when it is not grouped by time."""
         for item in self.grouped():
             if isinstance(item, TimeDimension):

@@ -189,11 +189,13 @@ class _Tally:
         self.events, self.pageviews, self.revenue, self.paying = (Counter[int]() for _ in range(4))
         self.currencies: set[str] = set()
         self.visits: set[int] = set()
+        self.active: dict[int, int] = {}  # visits of its events, with their rates
         self.pages: dict[tuple[int, str], tuple[int, int]] = {}  # by visit and path: visible ms, depth
 
     def add(self, event: _Event) -> None:
         rate = event.rate
         self.visitors.add(event)
+        self.active[event.visit_id] = event.visit_rate
         self.events[rate] += 1
         if event.currency:
             self.revenue[rate] += event.revenue
@@ -208,7 +210,8 @@ class _Tally:
     def counted(self, visits: dict[int, _Visit]) -> dict[Measure, int | Estimate]:
         own = [visits[number] for number in self.visits]
         return {
-            "visitors": self.visitors.estimate, "events": Estimate.of(self.events),
+            "visitors": self.visitors.estimate, "active_visits": Estimate.of(Counter(self.active.values())),
+            "events": Estimate.of(self.events),
             "pageviews": Estimate.of(self.pageviews), "revenue": Estimate.of(self.revenue),
             "paying": Estimate.of(self.paying), "visits": Estimate.of(Counter(visit.rate for visit in own)),
             "duration": sum(visit.duration for visit in own),

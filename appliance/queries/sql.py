@@ -18,6 +18,7 @@ from appliance.storage.rollup import EVENT_COUNTS, PAGEVIEW_CODE
 
 AGGREGATES: Final[dict[Measure, str]] = {
     "visitors": "count(DISTINCT r.visitor)",
+    "active_visits": "count(DISTINCT r.visit_id)",
     "events": "sum(r.events)",
     "pageviews": "sum(r.pageviews)",
     "visits": "count(*)",
@@ -79,7 +80,7 @@ class ReportSQL:
         by_goal = any(isinstance(item, GoalDimension) for item in self.groupings)
         self._hit = "reached" if by_goal else "hit"
         # The relation that its figures of events are counted over.
-        of_events = self.by_event or relations.conditions.event or "revenue" in self._measures
+        of_events = self.by_event or relations.conditions.event or {"revenue", "active_visits"} & set(self._measures)
         self._whole = "hit" if of_events else "seen"
         self.counted = self._hit if of_events else "seen"
         for measure in self._measures:

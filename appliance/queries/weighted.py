@@ -16,6 +16,9 @@ from appliance.queries.sql import AGGREGATES, ReportSQL, group_by, of_one_curren
 # x * (2**n + 1) - (x * (2**n + 1) - x) keeps 53 - n bits of a double, whatever its size (Veltkamp).
 _TOLD: Final = 2**12 + 1
 
+# Measures that are numbers of different values of a column; those of wholes are of visitors too.
+_DIFFERENT: Final[dict[Measure, str]] = {"visitors": "visitor", "active_visits": "visit_id"}
+
 # How measures of several parts come together; what is not here is added.
 _JOINED: Final[dict[Measure, str]] = {"currency_low": "min", "currency_high": "max"}
 
@@ -42,7 +45,7 @@ class WeightedSQL(ReportSQL):
         keys, source = self._whole_keys(name), self._whole if name == "total_visitors" else "base"
         self._wholes[name] = f"coalesce({name}.{name}_estimate, 0)"
         columns = [f"s.{key} AS {key}" for key in keys] + _sums_by_rate(name)
-        counts = f"SELECT {', '.join(columns)} FROM ({_visitors(keys, f'{source} r', name)}) s{group_by('s', keys)}"
+        counts = f"SELECT {', '.join(columns)} FROM ({_different(keys, f'{source} r', name)}) s{group_by('s', keys)}"
         same = " AND ".join(f"{name}.{key} = g.{key}" for key in keys)
         return [f"LEFT JOIN ({counts}) {name} ON {same or '1 = 1'}"]
 
@@ -58,14 +61,14 @@ class WeightedSQL(ReportSQL):
     def _of_rates(self, keys: list[str]) -> str:
         """The measures of each group and rate."""
         parts = []
-        of_events = [name for name in self.event_measures if name != "visitors"]
+        of_events = [name for name in self.event_measures if name not in _DIFFERENT]
         if of_events:
             parts.append(self._of_rate(keys, of_events, f"{self.counted} r", "r.rate"))
-        if "visitors" in self.event_measures:
-            visitors = _visitors(keys, f"{self.counted} r{self._group_conditions(keys)}", "visitors")
+        for different in (name for name in self.event_measures if name in _DIFFERENT):
+            counted = _different(keys, f"{self.counted} r{self._group_conditions(keys)}", different)
             columns = [f"w.{key} AS {key}" for key in keys]
-            columns += [f"{'w.visitors' if name == 'visitors' else _nothing(name)} AS {name}" for name in self._summed]
-            parts.append(f"SELECT {', '.join([*columns, 'w.rate AS rate'])} FROM ({visitors}) w")
+            columns += [f"{f'w.{name}' if name == different else _nothing(name)} AS {name}" for name in self._summed]
+            parts.append(f"SELECT {', '.join([*columns, 'w.rate AS rate'])} FROM ({counted}) w")
         if self.visit_measures:
             parts.append(self._of_rate(keys, self.visit_measures, self._visits(keys), "r.rate"))
         if self.page_measures:
@@ -95,10 +98,11 @@ class WeightedSQL(ReportSQL):
         return of_one_currency(told) if what.is_money else told
 
 
-def _visitors(keys: list[str], source: str, name: Measure) -> str:
-    """SELECT the keys, a rate, and the different visitors of that rate, from a source of events called r."""
-    columns = ", ".join([*(f"r.{key} AS {key}" for key in keys), "r.visitor AS visitor", "max(r.visit_rate) AS rate"])
-    each = f"SELECT {columns} FROM {source}{group_by('r', [*keys, 'visitor'])}"
+def _different(keys: list[str], source: str, name: Measure) -> str:
+    """SELECT the keys, a rate, and the different visitors or visits of that rate, from a source of events called r."""
+    who = _DIFFERENT.get(name, "visitor")
+    columns = ", ".join([*(f"r.{key} AS {key}" for key in keys), "max(r.visit_rate) AS rate"])
+    each = f"SELECT {columns} FROM {source}{group_by('r', [*keys, who])}"
     columns = ", ".join([*(f"v.{key} AS {key}" for key in keys), "v.rate AS rate", f"count(*) AS {name}"])
     return f"SELECT {columns} FROM ({each}) v{group_by('v', [*keys, 'rate'])}"
 

@@ -42,6 +42,13 @@ async def count(db: Database) -> int:
     return int(number)
 
 
+async def count_of(db: Database, project_id: int) -> int:
+    """How many a project has."""
+    select = "SELECT count(*) FROM dead_letter WHERE project_id = :project_id"
+    ((number,),) = await db.read(select, {"project_id": project_id})
+    return int(number)
+
+
 async def ask_to_retry(db: Database, letter_id: int | None, *, actor: str, at: int) -> int:
     """Have one stored again, or all (None); how many."""
     return await _change("UPDATE dead_letter SET retry_at = :at", "retry", db, letter_id, actor, at)

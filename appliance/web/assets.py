@@ -13,6 +13,7 @@ from starlette.types import Scope
 from appliance.web.rendering import STATIC
 
 TRACKER = STATIC / "tracker"
+SYSTEM_C = "static/sdk/tracker.min.js"
 # A day from caches and CDNs, and for a week the old one rather than none.
 TRACKER_CACHING = "public, max-age=86400, stale-while-revalidate=604800"
 JAVASCRIPT = "text/javascript; charset=utf-8"
@@ -29,11 +30,13 @@ class _Versioned(StaticFiles):
 
 
 def routes(script_name: str) -> list[BaseRoute]:
-    """Static files, /script.js and /script.x.js; `script_name` serves the tracker under another name too."""
-    scripts: Mapping[str, Path] = {"/script.js": TRACKER / "script.js", "/script.x.js": TRACKER / "script.x.js"}
-    if script_name:
-        name = script_name.lstrip("/")
-        scripts = {**scripts, f"/{name}": TRACKER / "script.js", f"/{_extended(name)}": TRACKER / "script.x.js"}
+    """Static files, and the tracker as /script.js and where system C's tag looks for it; `script_name` serves it under
+    another name too."""
+    names = ["script.js", SYSTEM_C, *([script_name.lstrip("/")] if script_name else [])]
+    scripts: Mapping[str, Path] = {
+        **{f"/{name}": TRACKER / "script.js" for name in names},
+        **{f"/{_extended(name)}": TRACKER / "script.x.js" for name in names},
+    }
     return [
         *(Route(path, _script(file), methods=["GET"]) for path, file in scripts.items()),
         Mount("/static", _Versioned(directory=STATIC)),

@@ -39,6 +39,7 @@ class Parts(State, Protocol):
     notices: what was stored and refused, by project. closing: set when the process is asked to end.
     first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
     puts one through ingestion. stored_per_minute: events stored in each of the last 60 minutes, oldest first.
+    waiting_events: how many are in the journal and not in the database.
     """
 
     render: Render
@@ -52,6 +53,7 @@ class Parts(State, Protocol):
     send_test_event: Callable[[Project], Awaitable[None]]
     health: Callable[[], Health]
     stored_per_minute: Callable[[], Sequence[int]]
+    waiting_events: Callable[[], Awaitable[int]]
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

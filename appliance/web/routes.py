@@ -11,10 +11,11 @@ from starlette.types import ASGIApp
 from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
 from appliance.web import assets, problems
+from appliance.web.api import auth, dashboard_c, event_analytics, health, simple_analytics, stats, verify
 from appliance.web.api import export as api_export
 from appliance.web.api import funnels as api_funnels
 from appliance.web.api import goals as api_goals
-from appliance.web.api import health, stats, verify
+from appliance.web.api import projects as api_projects
 from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
     account,
@@ -50,6 +51,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
     health, stats, api_export, api_goals, api_funnels, api_segments, verify,
+    simple_analytics, event_analytics, dashboard_c, auth, api_projects,
     setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system,
     admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,

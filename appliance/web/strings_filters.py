@@ -55,6 +55,7 @@ FILTERS: dict[str, str] = {
     "dimension.event:hostname": "Hostname",
     "dimension.event:currency": "Currency",
     "dimension.event:name": "Event",
+    "dimension.event:sent_name": "Event as sent",
     "dimension.event:source": "Sending part",
     "dimension.event:goal": "Goal",
     "dimension.visit:entry_page": "Entry page",

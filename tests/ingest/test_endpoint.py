@@ -26,7 +26,8 @@ async def newest(running: Running, *columns: str) -> Any:
 async def text_of(running: Running, column: str, dimension: int, table: str = "event") -> str:
     await running.drained()
     rows = await running.appliance.database.read(
-        f"SELECT d.text FROM {table} t LEFT JOIN dictionary d ON d.dimension = {dimension} AND d.code = t.{column}"
+        f"SELECT d.text FROM {table} t LEFT JOIN dictionary d ON d.project_id = t.project_id"
+        f" AND d.dimension = {dimension} AND d.code = t.{column}"
         " ORDER BY t.id DESC LIMIT 1"
     )
     return rows[0][0] or ""

@@ -61,6 +61,21 @@ async def test_the_log_is_the_list_of_events_the_newest_first(worlds: People, se
     assert listed > 20
 
 
+@pytest.mark.parametrize("seed", SEEDS[:4])
+async def test_a_page_may_begin_after_so_many(worlds: People, seed: int) -> None:
+    reports, places = worlds
+    place, random = places[seed - SEEDS.start], Random(1000 + seed)
+    for _ in range(3):
+        user = random.choice([None, "Ben", "nobody"])
+        scope = await reports.scope(place.project, place.period, NOW, filters.parse(random_trees(random)))
+        whole = (await event_log.ask(reports, scope, user=user, rows=1000)).entries
+        assert await event_log.count(reports, scope, user=user) == len(whole)
+        for offset in (0, 1, len(whole) // 2, len(whole), len(whole) + 5):
+            page = await event_log.ask(reports, scope, user=user, rows=5, offset=offset)
+            assert page.entries == whole[offset : offset + 5]
+            assert (page.older is None) == (offset + 5 >= len(whole))
+
+
 async def test_a_page_begins_after_its_cursor_whatever_came_since(worlds: People) -> None:
     scope = await worlds.reports.scope(worlds.places[0].project, worlds.places[0].period, NOW)
     whole = (await event_log.ask(worlds.reports, scope, rows=1000)).entries

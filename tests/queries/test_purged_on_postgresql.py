@@ -71,7 +71,7 @@ class Keeper:
             low, high = sorted(random.sample(days, 2))
             end = random.choice([high, high, there.world.end + 3 * DAY + 5]) if high > self.horizon else high
             scope = await there.reports.scope(there.world.place.project, Times(low, end), NOW)
-            report = random_report(random)
+            report = random_report(random, scope.range.days)
             if plan.rollup_of(report, scope) and is_told(report):
                 answer = await there.reports.answer(scope, report)
                 assert rows_of(answer) == counted(there.world.place, scope.range, report), (report, scope.range)

@@ -90,7 +90,7 @@ async def test_unfiltered_counts_of_whole_days_stay(keeper: Keeper, tmp_path: Pa
             low, high = sorted(random.sample(days, 2))
             end = random.choice([high, high, world.end + 3 * DAY + 5]) if high > keeper.horizon else high
             scope = await asked.scope(world.place.project, Times(low, end), NOW)
-            report = random_report(random)
+            report = random_report(random, scope.range.days)
             if plan.rollup_of(report, scope) and is_told(report):
                 assert rows_of(await asked.answer(scope, report)) == counted(world.place, scope.range, report), report
 

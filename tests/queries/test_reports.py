@@ -75,13 +75,13 @@ REACHED = {
     "Top page": ["and", [PAGEVIEW, ["matches", "event:page", ["^/[^/]*$"]]]],
 }
 CONVERSION = ["conversion_rate", "group_conversion_rate"]
-MORE_METRICS = ["time_on_page", "scroll_depth", "total_revenue", "average_revenue"]
+MORE_METRICS = ["active_visits", "time_on_page", "scroll_depth", "total_revenue", "average_revenue"]
 OF_PROPERTY = [f"event:props:{name}" for name in (*PROPERTIES, "nobody has this")]
 DIMENSIONS = [
     "event:goal", "event:goal",
-    *OF_EVENT, "event:name", "event:currency", *OF_PROPERTY, *OF_VISIT, *NAMED_OF_VISIT,
+    *OF_EVENT, "event:name", "event:sent_name", "event:currency", *OF_PROPERTY, *OF_VISIT, *NAMED_OF_VISIT,
     "visit:entry_page", "visit:exit_page", "visit:entry_page_hostname", "visit:exit_page_hostname",
-    "time", "time:minute", "time:hour", "time:day", "time:week", "time:month",
+    "time", "time:minute", "time:5min", "time:hour", "time:day", "time:week", "time:month",
 ]  # fmt: skip
 
 
@@ -169,7 +169,16 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
     if kind > 0.9:
         return ["contains", "event:goal", [random.choice(["page", "ign-up", "no goal"])]]
     dimension = random.choice(
-        [*OF_EVENT, "event:name", "event:currency", *OF_PROPERTY, *OF_VISIT, *NAMED_OF_VISIT, *oracle.PAGES]
+        [
+            *OF_EVENT,
+            "event:name",
+            "event:sent_name",
+            "event:currency",
+            *OF_PROPERTY,
+            *OF_VISIT,
+            *NAMED_OF_VISIT,
+            *oracle.PAGES,
+        ]
     )
     operator = random.choice(["is", "is_not", "contains", "contains_not", "matches", "matches_not"])
     of_page = {name: of_event for name, (_, of_event) in oracle.PAGES.items()}
@@ -179,6 +188,7 @@ def random_filter(random: Random, depth: int = 0) -> list[Any]:
         **of_property,
         "visit:country_name": [*oracle.COUNTRIES.values(), "X1", ""],
         "event:name": [*NAMES, "pageview"],
+        "event:sent_name": [*NAMES, "pageview", "page_view"],
     }.get(of_page.get(dimension, dimension), ["a", "b", "c", ""])
     values = [value or oracle.missing(dimension) for value in random.sample(texts, 2)]
     if operator.startswith("contains"):
@@ -226,7 +236,7 @@ def marks_of(table: Table) -> tuple[bool, tuple[str, ...]]:
 
 
 def expected_marks(visits: list[Visit], there: Range, metrics: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
-    bounds = ("visitors", "visits") if oracle.loses_visitors(visits, there.start, there.end) else ()
+    bounds = ("visitors", "active_visits", "visits") if oracle.loses_visitors(visits, there.start, there.end) else ()
     return oracle.is_sampled(visits, there.start, there.end), tuple(name for name in metrics if name in bounds)
 
 

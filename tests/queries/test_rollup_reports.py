@@ -96,10 +96,10 @@ def random_range(random: Random, world: World) -> tuple[int, int]:
     return random.choice([*edges, (world.start + low * DAY + 7, world.end - 11)])
 
 
-def random_report(random: Random) -> Report:
+def random_report(random: Random, days: int) -> Report:
     if random.random() < 0.25:
-        time = random.choice(["time:hour", "time:day", "time:month"])
-        dimensions = tuple(random.sample(["event:source", "event:name", time], random.randint(1, 3)))
+        time = random.choice(["time:5min" if days < 30 else "time:hour", "time:hour", "time:day", "time:month"])
+        dimensions = tuple(random.sample(["event:source", "event:name", "event:sent_name", time], random.randint(1, 3)))
         return Report(tuple(random.sample(["events", "pageviews"], random.randint(1, 2))), dimensions)
     dimensions = random.choice([(), (random.choice(NAMES),), (random.choice(NAMES),)])
     metrics = random.sample([*METRICS, *["percentage"] * len(dimensions)], random.randint(1, 4))
@@ -116,7 +116,7 @@ def counted_chunks(world: World) -> tuple[int, int]:
 async def compare(asked: Reports, world: World, random: Random, questions: int) -> None:
     for _ in range(questions):
         scopes = [await asked.scope(world.place.project, Times(*random_range(random, world)), NOW) for _ in range(2)]
-        wanted = [(scope, [random_report(random) for _ in range(2)]) for scope in scopes]
+        wanted = [(scope, [random_report(random, scope.range.days) for _ in range(2)]) for scope in scopes]
         if world.asked and random.random() < 0.5:
             wanted = random.choices(world.asked, k=3)  # which may have another answer by now
         world.asked.extend(wanted)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from appliance.queries.dimensions import DIMENSIONS
 from appliance.queries.filters import from_url
 from appliance.queries.goals import checking
 from appliance.storage.goals import Goal
-from appliance.web.filter_words import sentence
+from appliance.web.filter_words import dimension_name, sentence
 
 CHECK = checking([Goal(1, 1, "Order", "event", "Order")])
 
@@ -28,3 +29,8 @@ CHECK = checking([Goal(1, 1, "Order", "event", "Order")])
 def test_a_filter_is_a_sentence(written: str, said: str) -> None:
     (tree,) = from_url([f"json:{written}"], CHECK).parts
     assert sentence(tree) == said
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
+def test_every_dimension_has_a_name(name: str) -> None:
+    assert dimension_name(name)

@@ -1,10 +1,13 @@
 """Our own wire format: one event, or {"events": [...]} with 1 to 1,000 of them (PROTOCOLS, Native)."""
 
+from typing import Any
+
 import msgspec
 
 from appliance.errors import ApplianceError, Invalid, TooLarge
 from appliance.ingest.answers import JSON, PROBLEM, Answer, problem
 from appliance.ingest.arrival import Arrival
+from appliance.ingest.dialects import bodies
 from appliance.ingest.outcome import Outcome
 from appliance.ingest.sent import Decoded, Rejection, Scalar, Sent
 from appliance.ingest.surrogates import mend_surrogates
@@ -22,8 +25,6 @@ class _Body(Sent, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_scalar = msgspec.json.Decoder(Scalar).decode
 _decode_one = msgspec.json.Decoder(Sent).decode
 _encode = msgspec.json.Encoder().encode
@@ -44,7 +45,7 @@ def decode(arrival: Arrival) -> Decoded:
     text = mend_surrogates(arrival.body)
     try:
         body = _decode(text)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except bodies.FAULTS as error:
         events, single, sent_at = _decode_with_faults(text, error)
     else:
         single, sent_at = body.events is None, body.sent_at
@@ -62,16 +63,14 @@ def encode(outcome: Outcome, decoded: Decoded) -> Answer:
     """The answer to a request that was admitted (DESIGN, Sending events)."""
     if outcome.accepted == 1 == outcome.total:
         return _ONE_ACCEPTED
-    body = {
-        "status": "accepted",
-        "accepted": outcome.accepted,
-        "duplicates": outcome.duplicates,
-        "sampled": outcome.sampled,
-        "dropped": outcome.dropped,
-        "rejected": outcome.rejected,
-    }
-    if len(outcome.rejected) < outcome.total:
-        return Answer(202, _encode(body), [JSON])
+    if len(outcome.rejected) == outcome.total:
+        return unprocessable(outcome)
+    return Answer(202, _encode(_body(outcome)), [JSON])
+
+
+def unprocessable(outcome: Outcome) -> Answer:
+    """The answer to a request that was refused for what is wrong with its events: of the first in full, with all of
+    them beside it."""
     first = outcome.rejected[0]
     about = {
         "type": "about:blank",
@@ -82,12 +81,23 @@ def encode(outcome: Outcome, decoded: Decoded) -> Answer:
         "field": first.field,
         "pointer": _pointer(first, outcome.single),
     }
-    return Answer(422, _encode(body | about), [PROBLEM])
+    return Answer(422, _encode(_body(outcome) | about), [PROBLEM])
 
 
 def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
     """A problem document."""
     return problem(error)
+
+
+def _body(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "status": "accepted",
+        "accepted": outcome.accepted,
+        "duplicates": outcome.duplicates,
+        "sampled": outcome.sampled,
+        "dropped": outcome.dropped,
+        "rejected": outcome.rejected,
+    }
 
 
 def _pointer(rejection: Rejection, single: bool) -> str:
@@ -96,45 +106,14 @@ def _pointer(rejection: Rejection, single: bool) -> str:
 
 
 def _decode_with_faults(body: bytes, error: Exception) -> tuple[list[Sent | Rejection], bool, Scalar]:
-    """The events of a body that does not decode as a whole: the good ones, and why each other one is not.
-
-    Only the outer layers are decoded here, so that damage inside one event stays that event's.
-    """
-    try:
-        members = _decode_members(body)
-    except msgspec.ValidationError:
-        raise Invalid("the body is not a JSON object", code="wrong_type", pointer="#") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
-        raise Invalid(f"the body is not JSON: {malformed}", code="malformed_json", status=400) from error
-    except RecursionError:
-        raise Invalid("the JSON is nested too deeply", code="too_deep", status=400) from error
+    """The events of a body that does not decode as a whole: the good ones, and why each other one is not."""
+    members = bodies.members_of(body)
     raw_events = members.get("events")
     if raw_events is None or bytes(raw_events) == b"null":
-        if isinstance(error, msgspec.ValidationError):
-            return [_fault(0, error)], True, None
-        raise Invalid(f"the body is not JSON: {error}", code="malformed_json", status=400) from error
-    try:
-        raws = _decode_raws(raw_events)
-    except msgspec.ValidationError:
-        raise Invalid("events is not a list", code="wrong_type", field="events", pointer="#/events") from error
+        return [bodies.fault_of_single(body, error)], True, None
+    events = bodies.events_of(raw_events, _decode_one, EVENTS_MAX)
     try:
         sent_at = _decode_scalar(members.get("sent_at", b"null"))
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise Invalid("sent_at is not a time", code="wrong_type", field="sent_at", pointer="#/sent_at") from wrong
-    events: list[Sent | Rejection] = []
-    for index, raw in enumerate(raws[: EVENTS_MAX + 1]):
-        try:
-            events.append(_decode_one(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-            events.append(_fault(index, fault))
     return events, False, sent_at
-
-
-def _fault(index: int, error: Exception) -> Rejection:
-    """A rejection from msgspec's words, which end in "- at `$.field`"."""
-    if not isinstance(error, msgspec.ValidationError):
-        what = "is nested too deeply" if isinstance(error, RecursionError) else f"is not valid JSON: {error}"
-        return Rejection(index, "malformed_event", f"the event {what}")
-    message, _, place = str(error).partition(" - at `$")
-    field = place.rstrip("`").lstrip(".").partition("[")[0].partition(".")[0] or None
-    return Rejection(index, "wrong_type", f"{field or 'the event'}: {message or error}", field)

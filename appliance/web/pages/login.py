@@ -8,8 +8,6 @@ from appliance import clock
 from appliance.storage import accounts, audit
 from appliance.web import flash, shell, urls
 from appliance.web.access import (
-    address_of,
-    coarse_address_of,
     log_in,
     log_out,
     require_login,
@@ -18,6 +16,7 @@ from appliance.web.access import (
     viewer_of,
 )
 from appliance.web.forms import NO_STORE, get, page, post, read_form, see
+from appliance.web.signing_in import TooManyAttempts, authenticated, note_login
 from appliance.web.strings import text
 from appliance.web.views_admin import LoginView
 from appliance.web.views_forms import Form
@@ -47,17 +46,16 @@ async def sign_in(request: Request) -> Response:
     """The answer and the work are the same whether the account exists or not."""
     form = await read_form(request)
     email, target = form.text("email"), safe_next(form.text("next"))
-    state, now = state_of(request), clock.now()
-    name, address = email.strip().lower()[: accounts.EMAIL_CHARACTERS_MAX], address_of(request)
-    if wait_seconds := state.login_throttle.attempt(name, address, now):
-        await _report_throttled(request, name, address, now)
-        return await _throttled_page(request, target, email, wait_seconds)
-    account = await accounts.authenticate(state.db, name, form.text("password"))
+    try:
+        account = await authenticated(request, email, form.text("password"))
+    except TooManyAttempts as error:
+        response = await _login_page(request, target, email, str(error), error.status)
+        response.headers["retry-after"] = str(error.retry_after_seconds)
+        return response
     if account is None:
         return await _login_page(request, target, email, WRONG, 401)
-    state.login_throttle.succeeded(name, address)
     await log_in(request, account)
-    await audit.record(state.db, now, account.email, "login", detail=coarse_address_of(request))
+    await note_login(request, account)
     return see(target)
 
 
@@ -73,21 +71,6 @@ async def sign_out_everywhere(request: Request) -> Response:
     await audit.record(state_of(request).db, clock.now(), login.account.email, "logout.everywhere")
     flash.say(request, "signed_out_everywhere")
     return see(urls.LOGIN)
-
-
-async def _report_throttled(request: Request, name: str, address: str, now: int) -> None:
-    """One audit row a day for each address that guesses."""
-    state = state_of(request)
-    if state.key_reports.first(f"login {address}", now):
-        await audit.record(state.db, now, "login", "login.throttled", name, coarse_address_of(request))
-
-
-async def _throttled_page(request: Request, target: str, email: str, wait_seconds: int) -> Response:
-    unit = "second" if wait_seconds == 1 else "seconds"
-    error = f"Too many attempts. Try again in {wait_seconds} {unit}."
-    response = await _login_page(request, target, email, error, 429)
-    response.headers["retry-after"] = str(wait_seconds)
-    return response
 
 
 async def _login_page(request: Request, target: str, email: str = "", error: str = "", status: int = 200) -> Response:

@@ -1,0 +1,80 @@
+"""`/api/v1/auth`: how programs log in, as system C has it.
+
+    POST login {email, password}        {"access_token", "refresh_token", "token_type": "bearer"}
+    POST refresh {refresh_token}        the same anew; the old ones hold no longer
+    POST logout                         ends both, for the bearer of the access token
+    GET me                              {"id", "email", "full_name", "role", "created_at"}
+
+Tokens hold for thirty days.
+"""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from appliance.errors import Unauthorized
+from appliance.web import signing_in
+from appliance.web.api import bearer, paths, sites
+from appliance.web.api.bearer import Tokens
+from appliance.web.api.systems import iso
+
+PATH = "/api/v1/auth"
+
+
+class Credentials(msgspec.Struct):
+    """The body of login."""
+
+    email: str
+    password: str
+
+
+class Refresh(msgspec.Struct):
+    """The body of refresh."""
+
+    refresh_token: str
+
+
+async def login(request: Request) -> Response:
+    wanted = await sites.wanted(request, Credentials)
+    account = await signing_in.authenticated(request, wanted.email, wanted.password)
+    if account is None:
+        raise Unauthorized("This e-mail address and password do not belong together.", code="wrong_credentials")
+    tokens = await bearer.begin(request, account)
+    await signing_in.note_login(request, account)
+    return _shown(tokens)
+
+
+async def refresh(request: Request) -> Response:
+    return _shown(await bearer.renew(request, (await sites.wanted(request, Refresh)).refresh_token))
+
+
+async def logout(request: Request) -> Response:
+    await bearer.end(request, await bearer.require_token(request))
+    return JSONResponse({"message": "Logged out"})
+
+
+async def me(request: Request) -> Response:
+    account = (await bearer.require_token(request)).account
+    body = {
+        "id": account.id,
+        "email": account.email,
+        "full_name": account.name,
+        "role": account.role,
+        "created_at": iso(account.created_at),
+    }
+    return JSONResponse(body)
+
+
+def _shown(tokens: Tokens) -> Response:
+    body = {"access_token": tokens.access, "refresh_token": tokens.refresh, "token_type": "bearer"}
+    return JSONResponse(body, headers={"cache-control": "no-store"})
+
+
+def routes() -> list[Route]:
+    return [
+        *paths.at(f"{PATH}/login", login, "POST"),
+        *paths.at(f"{PATH}/refresh", refresh, "POST"),
+        *paths.at(f"{PATH}/logout", logout, "POST"),
+        *paths.at(f"{PATH}/me", me, "GET"),
+    ]
