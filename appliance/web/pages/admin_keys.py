@@ -131,8 +131,8 @@ async def _keys_page(
             errors=errors or {},
         ),
         replace=Form(action=urls.key_rotate(project), values={"grace": GRACES[2]}, errors=replacing or {}),
-        replaceable=tuple((str(key.id), f"{key.name or key.prefix} ({text('key.kind.' + key.kind)})") for key in live),
-        graces=tuple((grace, text("key.grace." + grace)) for grace in GRACES),
+        replaceable=tuple((str(key.id), f"{key.name or key.prefix} ({text(f'key.kind.{key.kind}')})") for key in live),
+        graces=tuple((grace, text(f"key.grace.{grace}")) for grace in GRACES),
         created=made.token if made else None,
         created_kind=made.key.kind if made else "private",
     )
