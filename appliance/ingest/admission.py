@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from appliance.credentials import PUBLIC_PREFIX
 from appliance.errors import Forbidden, Unauthorized
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.page import read_page
@@ -32,7 +33,8 @@ def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue) -> Grant:
     """Raises Unauthorized (no or wrong key), UnknownSender, Forbidden (scope). The origin is checked apart: by then it
     is known in whose feed a refusal belongs."""
     browser = decoded.browser or arrival.from_browser
-    if key := header_key(arrival):
+    # A token that is no key of ours says nothing where the body has one: SDKs may bear one of their maker's.
+    if (key := header_key(arrival)) and (key.startswith(PUBLIC_PREFIX) or not decoded.key):
         return Grant(_by_key(key, catalogue, in_header=True, browser=browser), browser, keyless=False)
     if decoded.key:
         return Grant(_by_key(decoded.key, catalogue, in_header=False, browser=browser), browser, keyless=False)
