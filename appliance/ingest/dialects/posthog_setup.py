@@ -58,15 +58,14 @@ def decode(arrival: Arrival) -> Decoded | Answer:
         return Answer(200, _SCRIPT, [_JAVASCRIPT])
     if path == "/s":
         return _answer({"status": 1})
-    if not path.startswith("/array/"):
+    if path in ("/flags", "/decide"):
         return _answer(_FLAGS)
-    _, _, token, name = (*path.split("/", 3), "", "")[:4]
-    match name:
-        case "config":
+    match path.split("/"):
+        case ["", "array", token, "config"]:
             return _answer({"token": token, **_CONFIGURATION})
-        case "config.js":
+        case ["", "array", token, "config.js"]:
             return _configuration_script(token)
-        case "array.js":
+        case ["", "array", _, "array.js"]:
             return Answer(200, _SCRIPT, [_JAVASCRIPT])
     raise NotFound(f"there is no {path}")
 

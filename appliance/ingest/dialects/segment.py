@@ -101,7 +101,7 @@ class _Body(_Call, gc=False):
 class _WithoutContext(_Call, gc=False):
     """What remains of a call whose context is of wrong types."""
 
-    context: msgspec.Raw | None = None  # type: ignore[assignment]
+    context: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
 
 
 class _Envelope(msgspec.Struct, rename="camel", gc=False):
