@@ -238,14 +238,11 @@ def _make_group(sent: Sent, distinct_id: Scalar, properties: Properties) -> None
 
 
 def _make_alias(sent: Sent, distinct_id: Scalar, properties: Properties) -> None:
+    """The distinct id is the former one, unless it is one that the client goes on with."""
     sent.kind = "alias"
-    sent.user_id, sent.previous_id = stated.scalar(properties.get("alias")), distinct_id
-
-
-def _make_merge(sent: Sent, distinct_id: Scalar, properties: Properties) -> None:
-    """An alias the other way round: the distinct id stays."""
-    sent.kind = "alias"
-    sent.user_id, sent.previous_id = distinct_id, stated.scalar(properties.get("alias"))
+    alias = stated.scalar(properties.get("alias"))
+    stays = sent.event == "$merge_dangerously" or properties.get("$is_identified") is True
+    sent.user_id, sent.previous_id = (distinct_id, alias) if stays else (alias, distinct_id)
 
 
 _STATEMENTS: dict[str, Callable[[Sent, Scalar, Properties], None]] = {
@@ -256,5 +253,5 @@ _STATEMENTS: dict[str, Callable[[Sent, Scalar, Properties], None]] = {
     "$unset": _make_identify,
     "$groupidentify": _make_group,
     "$create_alias": _make_alias,
-    "$merge_dangerously": _make_merge,
+    "$merge_dangerously": _make_alias,
 }

@@ -22,7 +22,7 @@ _PLUMBING = """
     $browser $browser_version $browser_language $browser_language_prefix $browser_type $os $os_name $os_version
     $os_distro $device_type $locale $timezone $timezone_offset $screen_width $screen_height $screen_name
     $viewport_width $viewport_height $app_name
-    $insert_id $time $ignore_sent_at $event_time_override_provided $event_time_override_system_time
+    $ce_version $insert_id $time $ignore_sent_at $event_time_override_provided $event_time_override_system_time
     $lib $lib_version $lib_custom_api_host $lib_rate_limit_remaining_tokens $sdk_dist_channel $config_defaults
     $initialization_time $configured_session_timeout_ms $python_runtime $python_version $context_tags
     $active_feature_flags $feature_flag_payloads $recording_status $web_vitals_enabled_server_side

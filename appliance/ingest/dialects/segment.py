@@ -229,7 +229,7 @@ def _lenient_call(raw: msgspec.Raw | bytes) -> _Call:
         return _decode_call(raw)
     except msgspec.ValidationError:
         call = _decode_without_context(raw)
-        call.context = None
+        call.context = None  # type: ignore[assignment]
         return call
 
 

@@ -286,6 +286,17 @@ async def test_alias_gives_the_open_visit_to_the_user(running: Running, anonymou
     assert await traits(running, new) == {"aliases": {old: True}}
 
 
+async def test_an_alias_of_somebody_known_is_another_name_of_who_goes_on(running: Running) -> None:
+    known = {"$is_identified": True, "$device_id": "dev-k"}
+    first = captured(distinct_id="kim", properties=known)
+    alias = captured("$create_alias", {**known, "alias": "kimberly"}, distinct_id="kim")
+    last = captured(distinct_id="kim", properties=known)
+    await from_browser(running, first, alias, last)
+    (visit,) = await visits_with(running, first["uuid"], last["uuid"])
+    assert visit["user_id"] == "kim"
+    assert await traits(running, "kim") == {"aliases": {"kimberly": True}}
+
+
 # ---------------------------------------------------------------- pages
 
 
