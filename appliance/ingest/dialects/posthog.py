@@ -27,6 +27,8 @@ PATHS = ("/capture", "/e", "/batch", *_V0, _V1)
 METHODS = ("POST", "GET")
 BODY_BYTES_MAX = 20 << 20
 EVENTS_MAX = 10_000
+# Objects, lists or members of a body, so that what is made of one takes 400 MB at worst; real ones have a tenth.
+PARTS_MAX = 100 * EVENTS_MAX
 
 # Our names of fields that rejections may name, as these clients know them.
 _NAMES = {"event_id": "uuid", "user_id": "distinct_id", "anonymous_id": "distinct_id", "url": "$current_url"}
@@ -69,6 +71,8 @@ _UNBASE64 = bytes.maketrans(b" -_", b"++/")  # a plus sign that a form took for 
 def decode(arrival: Arrival) -> Decoded:
     """The events of a request. Raises Invalid, TooLarge."""
     text = mend_surrogates(_json_of(arrival))
+    if len(text) > PARTS_MAX and max(text.count(b"{"), text.count(b"[")) > PARTS_MAX:
+        raise TooLarge("the body has more objects or lists than its events may have", code="batch_too_large")
     envelope: _Body | _Envelope
     try:
         envelope, events = _decode_whole(text)
@@ -151,6 +155,8 @@ def _decode_whole(text: bytes) -> tuple[_Body, _Events]:
 
 def _decode_with_faults(text: bytes, error: Exception) -> tuple[_Envelope, _Events, list[Any]]:
     """The events of a body that does not decode as a whole, and the uuids of all of them."""
+    if text.count(b",") > PARTS_MAX:
+        raise bodies.malformed(error) from error
     if text[:1] == b"[":
         envelope = _Envelope(batch=msgspec.Raw(text))
     else:

@@ -542,6 +542,9 @@ async def test_damage_inside_one_event_is_that_events(running: Running) -> None:
         (b"\x1f\x8b cut", 400, "malformed_gzip"),
         (b"data=" + base64.b64encode(b"\x1f\x8b cut"), 400, "malformed_gzip"),
         (b"[" + b"{}," * 10_000 + b"{}]", 413, "batch_too_large"),
+        (b"[" + b"{}," * 1_000_000 + b"{}]", 413, "batch_too_large"),
+        (b"[" + b"1," * 1_000_001 + b"1]", 400, "malformed_json"),
+        (b'{"properties": {"a": [' + b"[]," * 1_000_000 + b"[]]}}", 413, "batch_too_large"),
         (b'{"event": "a", "properties": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "too_deep"),
     ],
 )
