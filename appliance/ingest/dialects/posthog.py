@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from appliance.errors import ApplianceError, Invalid, TooLarge
-from appliance.ingest.answers import JSON, Answer, problem
+from appliance.ingest.answers import JSON, Answer, error_headers
 from appliance.ingest.arrival import Arrival, plain_body
 from appliance.ingest.dialects import bodies, stated
 from appliance.ingest.dialects.posthog_events import Request, WireEvent, translated
@@ -115,11 +115,11 @@ def encode(outcome: Outcome, decoded: Decoded) -> Answer:
 
 def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
     """An error as PostHog's API has it."""
-    status, _, headers = problem(error)
+    status = 400 if error.status == 422 else error.status
     kind = "authentication_error" if status == 401 else "validation_error" if status < 500 else "server_error"
     field = error.field if isinstance(error, Invalid) else None
     body = {"type": kind, "code": error.code, "detail": str(error), "attr": field}
-    return Answer(400 if status == 422 else status, _encode(body), [JSON, *headers[1:]])
+    return Answer(status, _encode(body), [JSON, *error_headers(error)])
 
 
 # ---------------------------------------------------------------- the body

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from appliance.errors import ApplianceError, Invalid
-from appliance.ingest.answers import JSON, Answer, problem
+from appliance.ingest.answers import JSON, Answer, error_headers
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.dialects import bodies, stated
 from appliance.ingest.outcome import Outcome
@@ -25,7 +25,7 @@ CALL_BYTES_MAX = 32 << 10
 _TYPES = ("track", "page", "screen", "identify", "group", "alias")
 # At each path the type of its call, or "batch". analytics.js knows the first letters only.
 _AT = {f"/v1/{name}": name for name in (*_TYPES, "batch")}
-_AT |= {f"/v1/{name[0]}": name for name in (*_TYPES, "batch")} | {"/v1/a": "alias", "/v1/import": "batch"}
+_AT |= {f"/v1/{name[0]}": name for name in (*_TYPES, "batch")} | {"/v1/import": "batch"}
 PATHS = tuple(_AT)
 METHODS = ("POST",)
 
@@ -98,7 +98,7 @@ class _Body(_Call, gc=False):
     sent_at: Scalar = None
 
 
-class _WithoutContext(_Call, gc=False):
+class _WithoutContext(_Body, gc=False):
     """What remains of a call whose context is of wrong types."""
 
     context: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
@@ -127,7 +127,6 @@ _decode_money = msgspec.json.Decoder(_Money).decode
 _decode_members = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
-_NO_PAGE = _Page()
 _NO_CONTEXT = _Context()
 _CONTEXT_FIELDS = _Context.__struct_fields__
 _SUCCESS = Answer(200, b'{"success":true}', [JSON])
@@ -165,9 +164,9 @@ def encode(outcome: Outcome, decoded: Decoded) -> Answer:
 
 def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
     """`code` and `message`, which Segment's Python library shows. What is wrong with a body is 400 with Segment."""
-    status, _, headers = problem(error)
+    status = 400 if error.status in (413, 415, 422) else error.status
     body = _encode({"success": False, "code": error.code, "message": str(error)})
-    return Answer(400 if status in (413, 415, 422) else status, body, [JSON, *headers[1:]])
+    return Answer(status, body, [JSON, *error_headers(error)])
 
 
 def _too_large(message: str) -> Invalid:
@@ -201,10 +200,9 @@ def _decoded_batch(
 def _single_with_faults(text: bytes, error: Exception) -> _Body | Rejection:
     rejection = bodies.fault_of_single(text, error)
     try:
-        call = _lenient_call(text)
+        return _call_without_context(text)
     except bodies.FAULTS:
         return rejection
-    return _Body(**{name: getattr(call, name) for name in _Call.__struct_fields__})
 
 
 def _batch_with_faults(text: bytes, error: Exception) -> Decoded:
@@ -228,9 +226,13 @@ def _lenient_call(raw: msgspec.Raw | bytes) -> _Call:
     try:
         return _decode_call(raw)
     except msgspec.ValidationError:
-        call = _decode_without_context(raw)
-        call.context = None  # type: ignore[assignment]
-        return call
+        return _call_without_context(raw)
+
+
+def _call_without_context(raw: msgspec.Raw | bytes) -> _Body:
+    call = _decode_without_context(raw)
+    call.context = None  # type: ignore[assignment]
+    return call
 
 
 # ---------------------------------------------------------------- calls
