@@ -20,6 +20,7 @@ class Kind(IntEnum):
     ENGAGEMENT = 2
     IDENTIFY = 3
     RESET = 4
+    ALIAS = 5
 
 
 class Flag(IntEnum):
@@ -102,8 +103,9 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 
     `visitor` is a signed 64-bit keyed hash. `visitor_yesterday` is the rotating id of the day before, present only
     within one visit timeout after local midnight. `anonymous` is the visitor that a client-held anonymous id gives,
-    present when the event also has a user id. `rate` is the sampling rate in parts per million.
-    `revenue` is in minor units of `currency`. `properties` and `traits` are JSON text, '' when there are none.
+    present when the event also has a user id. Of an alias they are the two whom the former id may stand for, a user
+    and an anonymous client. `rate` is the sampling rate in parts per million. `revenue` is in minor units of
+    `currency`. `properties`, `traits` and `traits_once` are JSON text, '' when there are none.
     """
 
     project_id: int
@@ -150,6 +152,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     currency: str = ""
     properties: str = ""
     traits: str = ""
+    traits_once: str = ""  # what is not known of the user yet
 
 
 # The values that a visit takes from its first stored event and never changes (SEMANTICS, Visits).

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance import clock
-from appliance.config import Settings
-from appliance.storage import projects
 from tests import postgresql as postgresql_server
 from tests.engines import ENGINES, OF_BOTH, AnyDatabase, made
-from tests.running import Running
+from tests.running import Running, started
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,13 +48,5 @@ def timescaledb() -> Iterator[postgresql_server.Server]:
 @pytest.fixture(scope="session")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """A whole appliance in this process, its drain beside it, with a project for example.com."""
-    from appliance.app import Appliance  # the whole application: only for the tests that need it
-
-    appliance = Appliance(Settings(data_dir=tmp_path_factory.mktemp("running")))
-    await appliance.start()
-    made = await projects.create(
-        appliance.database, name="Site", domains=["example.com"], private_key=True, actor="test", at=clock.now()
-    )
-    async with Running(appliance, made) as joined:
+    async with started(tmp_path_factory.mktemp("running")) as joined:
         yield joined
-    await appliance.stop()

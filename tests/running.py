@@ -1,11 +1,17 @@
 """An appliance in the test's own process, asked over ASGI: everything is real but the socket."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from httpx2 import ASGITransport, AsyncClient, Response
 
+from appliance import clock
+from appliance.config import Settings
+from appliance.storage import projects
 from appliance.storage.projects import NewProject
 
 if TYPE_CHECKING:
@@ -14,6 +20,21 @@ if TYPE_CHECKING:
 INGEST = "/api/v1/events/ingest"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 BROWSER = {"origin": "https://example.com", "user-agent": FIREFOX}
+
+
+@asynccontextmanager
+async def started(folder: Path) -> "AsyncIterator[Running]":
+    """A whole appliance in this process on that folder, its drain beside it, with a project for example.com."""
+    from appliance.app import Appliance  # the whole application: only for the tests that need it
+
+    appliance = Appliance(Settings(data_dir=folder))
+    await appliance.start()
+    made = await projects.create(
+        appliance.database, name="Site", domains=["example.com"], private_key=True, actor="test", at=clock.now()
+    )
+    async with Running(appliance, made) as joined:
+        yield joined
+    await appliance.stop()
 
 
 class Running:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# What the tests need from the system: PostgreSQL's server and a Chromium. Where they are missing and apt-get can be
-# used, they are installed; elsewhere the message says what is missing, and the tests that need it say so too.
+# What the tests need from the system: PostgreSQL's server, a Chromium, and Node for the clients that need it. Where they
+# are missing and apt-get can be used, they are installed; elsewhere the message says what is missing, and the tests
+# that need it say so too.
 set -eu
 
 need=""
@@ -11,6 +12,8 @@ else
   command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \
     || command -v google-chrome >/dev/null 2>&1 || need="$need chromium"
   command -v wrk >/dev/null 2>&1 || need="$need wrk"
+  command -v node >/dev/null 2>&1 || need="$need nodejs"
+  command -v npm >/dev/null 2>&1 || need="$need npm"
 fi
 [ -n "$need" ] || exit 0
 

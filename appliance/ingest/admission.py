@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from appliance.credentials import PUBLIC_PREFIX
 from appliance.errors import Forbidden, Unauthorized
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.page import read_page
@@ -36,7 +37,8 @@ def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue, default_proj
     is known in whose feed a refusal belongs. `default_project`: id or domain of the one that dialects may fall back to.
     """
     browser = decoded.browser or arrival.from_browser
-    if key := header_key(arrival):
+    # A token that is no key of ours says nothing where the body has one: SDKs may bear one of their maker's.
+    if (key := header_key(arrival)) and (key.startswith(PUBLIC_PREFIX) or not decoded.key):
         return _by_key(key, arrival, catalogue, in_header=True, browser=browser)
     if decoded.key:
         return _by_key(decoded.key, arrival, catalogue, in_header=False, browser=browser)

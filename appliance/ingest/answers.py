@@ -85,11 +85,16 @@ def problem(error: ApplianceError) -> Answer:
         "code": error.code,
         "detail": str(error),
     }
-    headers: Headers = [PROBLEM]
     if isinstance(error, Invalid):
         members |= {k: v for k, v in (("field", error.field), ("pointer", error.pointer)) if v}
+    return Answer(error.status, msgspec.json.encode(members), [PROBLEM, *error_headers(error)])
+
+
+def error_headers(error: ApplianceError) -> Headers:
+    """What an answer with this error says in its headers, whatever its body is."""
+    headers: Headers = []
     if error.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="appliance"'))
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
-    return Answer(error.status, msgspec.json.encode(members), headers)
+    return headers

@@ -69,9 +69,9 @@ class Arrival:
 
     @property
     def from_browser(self) -> bool:
-        """Browsers, and nothing else by itself, send Origin and Sec-Fetch headers."""
+        """Browsers, and nothing else by itself, send Origin or Sec-Fetch-Site. Sec-Fetch-Mode comes from Node too."""
         headers = self.headers
-        return b"origin" in headers or b"sec-fetch-site" in headers or b"sec-fetch-mode" in headers
+        return b"origin" in headers or b"sec-fetch-site" in headers
 
     async def read_body(self, receive: Receive, bytes_max: int) -> None:
         """Read and decompress the body. Raises TooLarge, Invalid."""

@@ -27,7 +27,9 @@ _all_of = attrgetter(*ACQUISITION_FIELDS)
 SAID_MAX = 20_000
 # Looking up members of enumerations is slow in Python 3.11.
 _MINTED = int(Flag.MINTED)
-_ENGAGEMENT, _IDENTIFY, _RESET = int(Kind.ENGAGEMENT), int(Kind.IDENTIFY), int(Kind.RESET)
+_ENGAGEMENT, _IDENTIFY, _RESET, _ALIAS = (
+    int(kind) for kind in (Kind.ENGAGEMENT, Kind.IDENTIFY, Kind.RESET, Kind.ALIAS)
+)
 
 # Texts that repeat together from event to event; their codes are remembered together.
 _TOGETHER = ("name", "source", "hostname", "path", "title", "currency")
@@ -177,10 +179,10 @@ class Batch:
     ) -> StoredEvent | None:
         """Let one new event take effect; its row when it is one that is stored as a row."""
         rule = rule_of(self._settings_of(event.project_id))
-        if event.traits and event.user_id:
+        if (event.traits or event.traits_once) and event.user_id:
             user = tx.code(event.project_id, _USER, event.user_id)
-            tx.merge_traits(event.project_id, user, event.traits, event.time)
-        if event.kind == _IDENTIFY:
+            tx.merge_traits(event.project_id, user, event.traits or "{}", event.traits_once or "{}", event.time)
+        if event.kind in (_IDENTIFY, _ALIAS):
             self._book.identify(event, rule)
             return None
         if event.kind == _RESET:

@@ -21,7 +21,16 @@ from appliance.ingest.admission import Grant, UnknownSender, admit, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
-from appliance.ingest.dialects import event_analytics, native, pixel, simple_analytics, track
+from appliance.ingest.dialects import (
+    event_analytics,
+    native,
+    pixel,
+    posthog,
+    posthog_setup,
+    segment,
+    simple_analytics,
+    track,
+)
 from appliance.ingest.drain import encode_events
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.geo import Locator
@@ -46,7 +55,11 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class Dialect(Protocol):
-    """A wire format: a module with these names."""
+    """A wire format: a module with these names.
+
+    It may also have `PREFIXES`, of paths that have a part that varies, and `BODY_BYTES_MAX`, where its clients may send
+    more than the setting allows.
+    """
 
     PATHS: tuple[str, ...]
     METHODS: tuple[str, ...]
@@ -65,7 +78,16 @@ class Dialect(Protocol):
 
 
 # Modules; mypy does not see them as the protocol they follow.
-DIALECTS: Sequence[Any] = (native, pixel, simple_analytics, event_analytics, track)
+DIALECTS: Sequence[Any] = (
+    native,
+    pixel,
+    simple_analytics,
+    event_analytics,
+    track,
+    segment,
+    posthog,
+    posthog_setup,
+)
 
 
 class Taken(msgspec.Struct, gc=False):
@@ -105,24 +127,34 @@ class Endpoint:
         self._locator = locator
         self._refusals = refusals
         self._trusted_proxies = trusted_proxies
-        self.body_bytes_max = body_bytes_max
+        self._body_bytes_max = body_bytes_max
         self._default_project = default_project
         self._recent = RecentIds()
         self.key_uses = KeyUses()
         self.requests = 0
         self.accepted = 0
         self._dialects = {}
+        self._under: dict[str, Any] = {}
         for dialect in DIALECTS:
             for path in dialect.PATHS:
                 self._dialects[path] = self._dialects[path + "/"] = dialect
+            self._under.update(dict.fromkeys(getattr(dialect, "PREFIXES", ()), dialect))
+        self._prefixes = tuple(self._under)
 
     def dialect_of(self, path: str) -> Any | None:
         """The dialect that is spoken at a path; None for what is no ingest path."""
-        return self._dialects.get(path)
+        dialect = self._dialects.get(path)
+        if dialect is None and path.startswith(self._prefixes):
+            return next(dialect for prefix, dialect in self._under.items() if path.startswith(prefix))
+        return dialect
+
+    def body_bytes_max(self, dialect: Any) -> int:
+        """The largest body that is read of a dialect's request, before and after decompression."""
+        return max(self._body_bytes_max, getattr(dialect, "BODY_BYTES_MAX", 0))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            dialect = self._dialects.get(scope["path"])
+            dialect = self.dialect_of(scope["path"])
             if dialect is not None:
                 await self._serve(dialect, scope, receive, send)
                 return
@@ -136,7 +168,7 @@ class Endpoint:
             return
         try:
             if arrival.method == "POST":
-                await arrival.read_body(receive, self.body_bytes_max)
+                await arrival.read_body(receive, self.body_bytes_max(dialect))
             taken = self.take(dialect, arrival)
             if taken is None:
                 await self._registry.look_again()

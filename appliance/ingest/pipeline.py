@@ -40,6 +40,7 @@ BROWSER_AGE_MAX = 7 * DAY
 _CUSTOM = int(Kind.CUSTOM)
 _ENGAGEMENT = int(Kind.ENGAGEMENT)
 _IDENTIFY = int(Kind.IDENTIFY)
+_ALIAS = int(Kind.ALIAS)
 _PASSIVE_FLAG = int(Flag.PASSIVE)
 _SKEWED_FLAG = int(Flag.SKEWED)
 _MINTED_FLAG = int(Flag.MINTED)
@@ -51,6 +52,7 @@ _KINDS = {
     "reset": int(Kind.RESET),
 }
 _STATED_KINDS: dict[Scalar, int] = {kind.name.lower(): int(kind) for kind in Kind}
+_STATEMENTS = {_IDENTIFY: "identify", _ALIAS: "alias"}
 _PASSIVE = frozenset(("404", "scroll"))
 
 
@@ -206,6 +208,11 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
     if user:
         event.user_id = user
         event.visitor = sender.persistent("user", user)
+        if event.kind == _ALIAS:
+            previous = _identifier(sent.previous_id, "previous_id")
+            event.visitor_yesterday = sender.persistent("user", previous)
+            event.anonymous = sender.persistent("anonymous", previous)
+            return
         if not anonymous and not sender.browser:
             return  # a server's user inherits no visit of somebody behind the same address
     if sender.signal and sender.project.settings.privacy_signal == "rotate":
@@ -226,9 +233,15 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def identify(event: Event, sent: Sent, sender: Sender) -> None:
-    if event.kind == _IDENTIFY and not event.user_id:
-        raise Rejected("missing", "user_id", "user_id: identify needs the user's id")
+    if event.kind in _STATEMENTS and not event.user_id:
+        raise Rejected("missing", "user_id", f"user_id: {_STATEMENTS[event.kind]} needs the user's id")
     event.traits = _object(sent.traits, "traits")
+    event.traits_once = _object(sent.traits_once, "traits_once")
+    if event.kind == _ALIAS:
+        previous = _identifier(sent.previous_id, "previous_id")
+        if not previous:
+            raise Rejected("missing", "previous_id", "previous_id: alias needs the user's former id")
+        event.traits = _encode({"aliases": {previous: True}}).decode()
 
 
 def engagement(event: Event, sent: Sent, sender: Sender) -> None:
@@ -340,15 +353,15 @@ def _language(tag: str) -> str:
     return f"{language}-{region}" if region else language
 
 
-def _object(raw: msgspec.Raw, field: str) -> str:
+def _object(given: msgspec.Raw | dict[str, Any], field: str) -> str:
     """A JSON object in compact form, '' for none or an empty one."""
-    if not raw:
+    if not given:
         return ""
-    raw_bytes = bytes(raw)
+    raw_bytes = _encode(given) if isinstance(given, dict) else bytes(given)
     if len(raw_bytes) > PROPERTIES_BYTES_MAX:
         raise Rejected("too_large", field, f"{field}: {len(raw_bytes)} bytes; at most {PROPERTIES_BYTES_MAX}")
     try:
-        value = _decode(raw_bytes)
+        value = given if isinstance(given, dict) else _decode(raw_bytes)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Rejected("malformed", field, f"{field}: not valid JSON") from None
     except RecursionError:
@@ -363,7 +376,7 @@ def _object(raw: msgspec.Raw, field: str) -> str:
     brackets = raw_bytes.count(b"{") + raw_bytes.count(b"[")
     if brackets > PROPERTIES_DEPTH_MAX and _depth(value, PROPERTIES_DEPTH_MAX) < 0:
         raise Rejected("too_deep", field, f"{field}: nested deeper than {PROPERTIES_DEPTH_MAX} levels")
-    text = _encode(value).decode()
+    text = (raw_bytes if value is given else _encode(value)).decode()
     return _encode(_without_nul(value)).decode() if "\\u0000" in text else text
 
 

@@ -67,7 +67,7 @@ class IngestProtocol(HttpToolsProtocol):
             return
         headers = dict(self.headers)
         length = headers.get(b"content-length", b"")
-        if not length.isdigit() or int(length) > self.app.body_bytes_max:
+        if not length.isdigit() or int(length) > self.app.body_bytes_max(dialect):
             self._begin_cycle()
             return
         peer = self.client[0] if self.client else ""
@@ -94,7 +94,7 @@ class IngestProtocol(HttpToolsProtocol):
         arrival = exchange.arrival
         taken: Taken | Answer | None
         try:
-            arrival.take_body(body, self.app.body_bytes_max)
+            arrival.take_body(body, self.app.body_bytes_max(exchange.dialect))
             taken = self.app.take(exchange.dialect, arrival)
         except ApplianceError as error:
             taken = self.app.refuse(exchange.dialect, arrival, error)

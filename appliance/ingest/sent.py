@@ -35,8 +35,9 @@ class Sent(msgspec.Struct, gc=False):
     """One event. `timestamp` is ISO 8601 or an epoch; `sample` is a rate above 0 up to 1 for the server to apply;
     `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events named engagement.
 
-    `kind` is pageview, custom, engagement, identify or reset; without it the name says which. `browser` to `country`
-    are what an app or a server says of the visitor where no agent or address does.
+    `kind` is pageview, custom, engagement, identify, reset or alias; without it the name says which, except alias.
+    `traits_once` are those that nothing is known of yet. `browser` to `country` are what an app or a server says of the
+    visitor where no agent or address does.
     """
 
     event: Text = None
@@ -49,14 +50,16 @@ class Sent(msgspec.Struct, gc=False):
     user_id: Scalar = None
     distinct_id: Scalar = None
     anonymous_id: Scalar = None
+    previous_id: Scalar = None
     session_id: Scalar = None
     timestamp: Scalar = None
     url: Text = None
     page_url: Text = None
     title: Text = None
     referrer: Text = None
-    properties: msgspec.Raw = msgspec.Raw()
+    properties: msgspec.Raw = msgspec.Raw()  # a dict from a dialect that had to look into them
     traits: msgspec.Raw = msgspec.Raw()
+    traits_once: msgspec.Raw = msgspec.Raw()
     screen: Text = None
     language: Text = None
     timezone: Text = None

@@ -12,6 +12,7 @@ _ESCAPES = re.compile(
 
 def mend_surrogates(body: bytes) -> bytes:
     """The JSON text with every lone half replaced; the same object when there is none."""
-    if b"\\ud" not in body and b"\\uD" not in body:
+    # One byte is looked for ten times as fast as three, and most bodies do not have it.
+    if b"\\" not in body or (b"\\ud" not in body and b"\\uD" not in body):
         return body
     return _ESCAPES.sub(lambda found: b"\\ufffd" if len(found[0]) == 6 else found[0], body)

@@ -119,7 +119,7 @@ class VisitBook:
         return visit
 
     def identify(self, event: Event, rule: Rule) -> None:
-        """A statement of who somebody is: re-keys the open visit, starts none."""
+        """A statement of who somebody is, or was: re-keys the open visit, starts none."""
         self._find(event, rule)
 
     def reset(self, event: Event) -> None:
@@ -143,7 +143,7 @@ class VisitBook:
                 aliases += other.visits
                 if other.alias is not None:
                     aliases.append(other.alias)
-        if aliases and event.user_id:
+        if aliases and event.user_id and event.kind != Kind.ALIAS:
             # A visit of another user is not this one's: a second user in one visit starts a new one.
             user = self._tx.code(project_id, _USER, event.user_id)
             aliases = [visit for visit in aliases if visit.user in (0, user)]

@@ -176,8 +176,9 @@ class DrainTransaction(Protocol):
         """Make the project's source known, unless it is."""
         ...
 
-    def merge_traits(self, project_id: int, user: int, traits: str, at: int) -> None:
-        """Lay a JSON object of traits over what is stored of the user, name by name."""
+    def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:
+        """Lay a JSON object of traits over what is stored of the user, name by name, and that over those to be set
+        once."""
         ...
 
     def add_dead_letter(self, at: int, event: Event, error: str) -> None: ...

@@ -329,7 +329,8 @@ def _private_key_in_query(connection: HTTPConnection) -> str | None:
 
 
 def _from_browser(connection: HTTPConnection) -> bool:
-    return any(name == "origin" or name.startswith("sec-fetch-") for name in connection.headers)
+    headers = connection.headers  # Sec-Fetch-Mode alone comes from Node
+    return "origin" in headers or "sec-fetch-site" in headers
 
 
 async def _live(connection: HTTPConnection, token: str) -> Grant | None:

@@ -211,6 +211,8 @@ async def test_wrong_keys(running: Running, key: str) -> None:
 
 async def test_private_keys_send_from_servers_only_and_in_headers_only(running: Running) -> None:
     assert (await running.send(PAGE, key=running.private)).status_code == 202
+    from_node = await running.send(PAGE, key=running.private, sec_fetch_mode="cors")  # as Node's fetch says
+    assert from_node.status_code == 202
     from_browser = await running.send(PAGE, key=running.private, **BROWSER)
     assert (from_browser.status_code, from_browser.json()["code"]) == (401, "private_key_exposed")
     in_url = await running.send(PAGE, path=f"{INGEST}?key={running.private}", key="")

@@ -1,6 +1,7 @@
 """Which visit an event joins, and what that does to the visit (SEMANTICS, Visits and Identity)."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from appliance.clock import DAY, HOUR, MINUTE
 from appliance.ingest.batch import Applied, Batch
 from appliance.model import Event, Flag, Kind, ProjectSettings
-from tests.builders import ANN, BOB, START, at, engagement, event, pageview, user_event, user_visitor
+from tests.builders import ANN, BOB, CAT, START, at, engagement, event, pageview, user_event, user_visitor
 from tests.engines import AnyDatabase, drain_store
 
 YESTERDAY = 1001  # Ann's rotating id of the day before
@@ -267,6 +268,49 @@ async def test_servers_do_not_inherit_visits(store: Store) -> None:
 async def test_a_second_user_in_one_visit_starts_a_new_one(store: Store) -> None:
     await store.apply(pageview(0), user_event(1, "ann"), user_event(2, "bob"), pageview(3))
     assert await store.visits("visitor", "events") == [(user_visitor("ann"), 2), (user_visitor("bob"), 2)]
+
+
+def alias(minutes: float, user: str, previous: str, anonymous: int = CAT, **fields: Any) -> Event:
+    """A user says that another id was theirs: a user's, or that of a client as which somebody was seen before."""
+    return user_event(
+        minutes, user, anonymous, kind=Kind.ALIAS, name="alias", visitor_yesterday=user_visitor(previous), **fields
+    )
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(
+    "before", [user_event(0, "draft", None), pageview(0, visitor=CAT, salt_day=None)], ids=["user", "anonymous"]
+)
+async def test_an_alias_gives_the_open_visit_to_the_user(store: Store, before: Event, restart: bool) -> None:
+    for each in (before, alias(1, "ann", "draft"), user_event(2, "ann", None)):
+        await store.apply(each)
+        if restart:
+            await store.restart()
+    assert await store.visits("visitor", "events") == [(user_visitor("ann"), 2)]
+
+
+async def test_who_goes_on_under_the_former_id_is_somebody_else(store: Store) -> None:
+    await store.apply(user_event(0, "draft", None), alias(1, "ann", "draft"), user_event(2, "draft", None))
+    assert await store.visits("visitor") == [user_visitor("ann"), user_visitor("draft")]
+
+
+async def test_an_alias_starts_no_visit_and_leaves_those_that_are_over(store: Store) -> None:
+    await store.apply(user_event(0, "draft", None), alias(60, "ann", "draft"))
+    assert await store.visits("visitor") == [user_visitor("draft")]
+
+
+async def test_traits_are_laid_over_each_other_and_those_to_be_set_once_over_nothing(store: Store) -> None:
+    said = [
+        ('{"plan":"free"}', '{"from":"ad","plan":"none"}'),
+        ('{"plan":"team"}', '{"from":"mail","first":1}'),
+        ("", '{"from":"x"}'),
+        ('{"plan":null}', ""),
+    ]
+    for minute, (traits, once) in enumerate(said):
+        identify = user_event(minute, "ann", kind=Kind.IDENTIFY, name="identify", traits=traits, traits_once=once)
+        await store.apply(identify)
+    ((traits,),) = await store.database.read("SELECT traits FROM user_trait")
+    assert json.loads(traits) == {"from": "ad", "first": 1}
 
 
 async def test_only_the_open_visit_is_rekeyed(store: Store) -> None:

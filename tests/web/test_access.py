@@ -141,6 +141,7 @@ async def ask(administration, headers, path="/api/figures"):
         {"authorization": "Bearer {key}"},
         {"authorization": "bearer   {key} "},
         {"x-api-key": "{key}"},
+        {"x-api-key": "{key}", "sec-fetch-mode": "cors"},  # as Node's fetch says
         {"authorization": "Basic {basic}"},
     ],
 )
@@ -163,7 +164,7 @@ async def test_a_private_key_is_taken_from_each_place_it_may_stand(administratio
         ({"authorization": "Bearer sa_priv_unknown"}, 401, "unknown_key"),
         ({"authorization": "Bearer {public}"}, 403, "public_key"),
         ({"authorization": "Bearer {private}", "origin": "https://example.com"}, 401, "private_key_from_browser"),
-        ({"authorization": "Bearer {private}", "sec-fetch-mode": "cors"}, 401, "private_key_from_browser"),
+        ({"authorization": "Bearer {private}", "sec-fetch-site": "none"}, 401, "private_key_from_browser"),
         ({"authorization": "Bearer {private}x"}, 401, "unknown_key"),
     ],
 )

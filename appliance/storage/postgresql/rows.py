@@ -265,7 +265,7 @@ class DrainRows:
             (project_id, name, at),
         )
 
-    def merge_traits(self, project_id: int, user: int, traits: str, at: int) -> None:
+    def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:
         key = (project_id, user)
         self._connection.execute(
             'INSERT INTO user_trait (project_id, "user", traits, updated_at) VALUES (%s, %s, %s, 0)'
@@ -275,7 +275,7 @@ class DrainRows:
         select = 'SELECT traits FROM user_trait WHERE project_id = %s AND "user" = %s FOR UPDATE'
         ((before,),) = self._all(select, key)
         update = 'UPDATE user_trait SET traits = %s, updated_at = %s WHERE project_id = %s AND "user" = %s'
-        self._connection.execute(update, (merged(before, traits), at, *key))
+        self._connection.execute(update, (merged(merged(once, before), traits), at, *key))
 
     def add_dead_letter(self, at: int, event: Event, error: str) -> None:
         insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (%s, %s, %s, %s)"

@@ -206,12 +206,13 @@ class HotRows:
             (project_id, name, at),
         )
 
-    def merge_traits(self, project_id: int, user: int, traits: str, at: int) -> None:
+    def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:
         self._connection.execute(
-            "INSERT INTO user_trait (project_id, user, traits, updated_at) VALUES (?, ?, ?, ?)"
+            "INSERT INTO user_trait (project_id, user, traits, updated_at)"
+            " VALUES (:project, :user, json_patch(:once, :traits), :at)"
             " ON CONFLICT (project_id, user) DO UPDATE"
-            " SET traits = json_patch(traits, excluded.traits), updated_at = excluded.updated_at",
-            (project_id, user, traits, at),
+            " SET traits = json_patch(json_patch(:once, traits), :traits), updated_at = :at",
+            {"project": project_id, "user": user, "traits": traits, "once": once, "at": at},
         )
 
     def add_dead_letter(self, at: int, event: Event, error: str) -> None:

@@ -1,0 +1,13 @@
+"""An appliance of their own for the dialects, whose visitors nobody else's tests expect."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.running import Running, started
+
+
+@pytest.fixture(scope="package")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    async with started(tmp_path_factory.mktemp("dialects")) as joined:
+        yield joined
