@@ -25,9 +25,12 @@ from appliance.ingest.geo import Locator, country_names
 from appliance.ingest.journal import Journal
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
+from appliance.ingest.quota import READ_SECONDS, Quotas
+from appliance.ingest.rate_limit import RateLimits
 from appliance.ingest.refusals import Refusal, Refusals
 from appliance.ingest.registry import Registry
 from appliance.ingest.sent import Sent
+from appliance.ingest.violations import WRITE_SECONDS, Violations
 from appliance.ingest.visitor import Salts
 from appliance.model import Project
 from appliance.queries.conditions import Names
@@ -64,6 +67,8 @@ class Appliance:
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)
         self.registry = Registry(self.database)
+        self.quotas = Quotas(self.database, self.registry)
+        self.violations = Violations(self.database, self.refusals, self.registry)
         self.salts = Salts()
         self.presence = Presence()
         self.reports = Reports(self.evaluator, Names(countries=country_names()))
@@ -84,6 +89,8 @@ class Appliance:
             locator=Locator(Path(settings.geo_database) if settings.geo_database else None),
             refusals=self.refusals,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
+            rate_limits=RateLimits(address=settings.rate_limit_address, project=settings.rate_limit_project),
+            quotas=self.quotas,
             body_bytes_max=settings.body_bytes_max,
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,12 +108,15 @@ class Appliance:
         await self.salts.refresh(self.database, clock.now())
         await asyncio.to_thread(self.journal.open)
         self.journal.start(asyncio.get_running_loop())
+        await self._read_quotas()
         await self.presence.load(self.database, clock.now())
         await self._look_at_database()
         for remark in self.condition.remarks:
             log.warning(remark, database=self.database.location)
         jobs = [
             Job("condition", 10, self._look_at_database),
+            Job("quotas", READ_SECONDS, self._read_quotas),
+            Job("violations", WRITE_SECONDS, lambda: self.violations.write(clock.now())),
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
@@ -145,6 +155,8 @@ class Appliance:
             with suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(self.journal.close)
+        with suppress(StorageUnavailable):
+            await self.violations.write(clock.now())
         await self.evaluator.close()
         await self.database.close()
         if self._lock is not None:
@@ -234,6 +246,9 @@ class Appliance:
         except StorageUnavailable as error:
             self.database_error = str(error)
             raise
+
+    async def _read_quotas(self) -> None:
+        await self.quotas.refresh(clock.now(), self.journal.journal_id)
 
     async def _seal(self) -> None:
         await self.database.seal()

@@ -53,7 +53,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     """A whole appliance in this process, its drain beside it, with a project for example.com."""
     from appliance.app import Appliance  # the whole application: only for the tests that need it
 
-    appliance = Appliance(Settings(data_dir=tmp_path_factory.mktemp("running")))
+    appliance = Appliance(Settings(data_dir=tmp_path_factory.mktemp("running"), rate_limit_address=0))
     await appliance.start()
     made = await projects.create(
         appliance.database, name="Site", domains=["example.com"], private_key=True, actor="test", at=clock.now()

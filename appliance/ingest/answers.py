@@ -19,6 +19,11 @@ PROBLEM = (b"content-type", b"application/problem+json")
 NO_STORE = (b"cache-control", b"no-store")
 
 
+_EXPOSED = (
+    b"retry-after, x-request-id, x-appliance-dropped, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
+)
+
+
 class Answer(NamedTuple):
     """What a dialect answers."""
 
@@ -37,17 +42,24 @@ def request_id() -> bytes:
 
 
 def all_headers(arrival: Arrival, answer: Answer) -> Headers:
-    """The headers of an answer, with those that let the page that asked read it (CORS)."""
+    """The headers of an answer, with those that tell of a rate limit, and those that let the page that asked read it
+    (CORS)."""
     headers: Headers = [
         *answer.headers,
         NO_STORE,
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id()),
     ]
+    if (allowance := arrival.allowance) is not None:
+        headers += [
+            (b"x-ratelimit-limit", b"%d" % allowance.limit),
+            (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
+            (b"x-ratelimit-reset", b"%d" % allowance.reset_seconds),
+        ]
     if (origin := arrival.headers.get(b"origin")) is not None:
         headers += [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"retry-after, x-request-id, x-appliance-dropped"),
+            (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"origin"),
         ]
     return headers
@@ -90,6 +102,11 @@ def problem(error: ApplianceError) -> Answer:
         members |= {k: v for k, v in (("field", error.field), ("pointer", error.pointer)) if v}
     if error.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="appliance"'))
-    if isinstance(error, Unavailable):
-        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
-    return Answer(error.status, msgspec.json.encode(members), headers)
+    return with_retry_after(Answer(error.status, msgspec.json.encode(members), headers), error)
+
+
+def with_retry_after(answer: Answer, error: ApplianceError) -> Answer:
+    """An answer to an error that says when to try again, if the error passes, whatever shape the dialect gives it."""
+    if not isinstance(error, Unavailable) or any(name == b"retry-after" for name, _ in answer.headers):
+        return answer
+    return answer._replace(headers=[*answer.headers, (b"retry-after", b"%d" % error.retry_after_seconds)])

@@ -13,6 +13,7 @@ import idna
 from appliance.currencies import MINOR_DIGITS
 from appliance.errors import Invalid
 from appliance.model import ProjectSettings
+from appliance.storage import sampling_fields
 
 NAME_CHARACTERS_MAX = 100
 DOMAINS_MAX = 50
@@ -20,6 +21,8 @@ ORIGINS_MAX = 50
 HOST_CHARACTERS_MAX = 253
 VISIT_TIMEOUT_SECONDS = (60, 12 * 3600)
 DEDUPLICATION_DAYS = (1, 90)
+RATE_LIMIT = (0, 1_000_000)  # requests in 10 seconds
+QUOTA_EVENTS_MONTH = (0, 10**12)
 RAW_RETENTION_DAYS = (7, 36_500)  # browsers may be a week late
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -98,6 +101,9 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     origins = tuple(dict.fromkeys(origin(text) for text in given.origins if text.strip())) or ("*",)
     if len(origins) > ORIGINS_MAX:
         raise Invalid(f"Use at most {ORIGINS_MAX} origins.", code="too_many", field="origins")
+    if given.rate_limit is not None:
+        _within("rate_limit", given.rate_limit, RATE_LIMIT)
+    _within("quota_events_month", given.quota_events_month, QUOTA_EVENTS_MONTH)
     return ProjectSettings(
         visit_timeout_seconds=given.visit_timeout_seconds,
         origins=("*",) if "*" in origins else origins,
@@ -106,6 +112,10 @@ def settings(given: ProjectSettings) -> ProjectSettings:
         trust_stated_address=given.trust_stated_address,
         drop_bots=given.drop_bots,
         deduplication_days=given.deduplication_days,
+        rate_limit=given.rate_limit,
+        quota_events_month=given.quota_events_month,
+        sampling=sampling_fields.sampling(given.sampling),
+        sampling_rules=sampling_fields.rules(given.sampling_rules),
         raw_retention_days=raw_retention_days(given.raw_retention_days),
     )
 
@@ -166,7 +176,7 @@ def _host(host: str, given: str) -> str:
 def _within(field: str, value: int, bounds: tuple[int, int]) -> None:
     low, high = bounds
     if not low <= value <= high:
-        raise Invalid(f"Use a number from {low} to {high}.", code="out_of_range", field=field)
+        raise Invalid(f"Use a number from {low} to {high:,}.", code="out_of_range", field=field)
 
 
 def _not_a_domain(given: str) -> Invalid:
