@@ -150,7 +150,7 @@ class Quotas:
             if month.events * 100 < quota * percent or key in self._noted:
                 continue
             which = f"{month.number // 12 + 1970}-{month.number % 12 + 1:02d}"
-            detail = f"{percent} % of the {quota:,} events for {which} {project.public_id}"
+            detail = f"{project.public_id} {percent} % of the {quota:,} events for {which}"
             await audit.record_once(self._database, now, ACTOR, "quota", project.name, detail)
             self._noted.add(key)
 

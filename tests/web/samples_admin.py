@@ -23,7 +23,10 @@ def nav(active: str, admin: bool = False) -> views_admin.Nav:
     groups = (
         (("projects", "users", "health", "audit", "backups"),)
         if admin
-        else (("general", "install", "goals", "funnels", "members"), ("keys", "export", "imports", "refused"))
+        else (
+            ("general", "sources", "sampling", "limits", "goals", "funnels", "members"),
+            ("keys", "export", "imports", "refused"),
+        )
     )
     return views_admin.Nav(
         heading="Administration" if admin else "example.com",

@@ -1,5 +1,6 @@
 """A site's settings: made, changed, deleted, and for as long as its events are there, brought back."""
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -139,14 +140,14 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
     minutes = form.text("visit_timeout_minutes").strip()
     if not (minutes.isascii() and minutes.isdigit()) or not low <= int(minutes[:9]) <= high:
         raise Invalid(f"Use a number from {low} to {high}.", code="out_of_range", field="visit_timeout_minutes")
-    return ProjectSettings(
+    return msgspec.structs.replace(
+        now,
         visit_timeout_seconds=int(minutes) * 60,
         origins=tuple(form.lines("origins")),
         privacy_signal=form.text("privacy_signal"),  # type: ignore[arg-type]  # checked by project_fields.settings
         hash_routing=form.on("hash_routing"),
         trust_stated_address=form.on("trust_stated_address"),
         drop_bots=form.on("drop_bots"),
-        deduplication_days=now.deduplication_days,
         raw_retention_days=_days_kept(form.text("raw_retention_days").strip()),
     )
 
