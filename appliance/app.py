@@ -108,7 +108,7 @@ class Appliance:
         await self.salts.refresh(self.database, clock.now())
         await asyncio.to_thread(self.journal.open)
         self.journal.start(asyncio.get_running_loop())
-        await self._read_quotas()
+        await self.quotas.begin(clock.now(), self.journal)
         await self.presence.load(self.database, clock.now())
         await self._look_at_database()
         for remark in self.condition.remarks:

@@ -37,7 +37,7 @@ from appliance.ingest.registry import Registry
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
-from appliance.model import Flag, Kind, Project
+from appliance.model import Event, Flag, Kind, Project
 from appliance.storage.interface import Position
 
 MINTED = int(Flag.MINTED)
@@ -234,7 +234,7 @@ class Endpoint:
                 continue
             try:
                 event = enrich(sent, sender)
-                if left is not None and event.kind <= CUSTOM:
+                if left is not None and event.kind <= CUSTOM and not self._is_known(event):
                     if not left:
                         raise Rejected("quota", "", "the project has had all events of its month")
                     left -= 1
@@ -245,6 +245,9 @@ class Endpoint:
             except Dropped as drop:
                 outcome.dropped.append(Drop(index, drop.reason))
                 self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+
+    def _is_known(self, event: Event) -> bool:
+        return not event.flags & MINTED and self._recent.knows((event.project_id, event.event_id))
 
     def _enrich_other(self, dialect: Any, arrival: Arrival, decoded: Decoded, outcome: Outcome) -> None:
         """The same for another project of the same request; where it may not be sent to, its events are rejected."""

@@ -1,13 +1,15 @@
 """How many more events a project may have this month: its quota, less what it received in the month of its calendar.
 
 What was received is counted where it is stored (storage/usage.py), in the same transaction, once. It is read again
-every few seconds, and with it up to where our journal is counted in it; what was accepted behind that is counted here.
-So a restart loses nothing, and what other appliances on the database accept is known as soon as they have stored it:
-together they may pass a quota by what comes in while that takes, some seconds.
+every few seconds, and with it up to where our journal is counted in it; what was accepted behind that is counted here,
+and at a start, in the journal that the last run left. So a restart loses nothing, and what other appliances on the
+database accept is known as soon as they have stored it: together they may pass a quota by what comes in while that
+takes, some seconds.
 
 All is done between two turns of the loop: nothing comes in between looking at what is left and counting what is taken.
 """
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -16,6 +18,8 @@ import msgspec
 
 from appliance.clock import HOUR, MICROSECONDS
 from appliance.errors import TooMany
+from appliance.ingest.backlog import backlog
+from appliance.ingest.journal import Journal
 from appliance.ingest.registry import Registry
 from appliance.model import Event, Kind, Project
 from appliance.storage import audit, usage
@@ -60,12 +64,13 @@ class _Month(msgspec.Struct, gc=False):
 
 
 class Quotas:
-    """The quotas of all projects that have one. Call `refresh` before use, and again every READ_SECONDS."""
+    """The quotas of all projects that have one. Call `begin` before use, and `refresh` every READ_SECONDS."""
 
     def __init__(self, database: Database, registry: Registry) -> None:
         self._database = database
         self._registry = registry
         self._months: dict[int, _Month] = {}
+        self._stored_up_to: Position | None = None
         self._noted: set[tuple[int, int, int, int]] = set()  # project, month, quota, per cent
 
     def __bool__(self) -> bool:
@@ -117,6 +122,17 @@ class Quotas:
             else:
                 month.places.append(_Taken(slot, position, number))
 
+    async def begin(self, now: int, journal: Journal) -> None:
+        """Read what is stored, and count what the journal holds behind that."""
+        await self.refresh(now, journal.journal_id)
+        if not self._months:
+            return
+        starts = {id_: month_start(month.number, month.timezone) for id_, month in self._months.items()}
+        found = await asyncio.to_thread(backlog, journal.folder, self._stored_up_to, journal.end, starts)
+        for project_id, number in found.events.items():
+            self._months[project_id].taken += number
+            self._months[project_id].places.append(_Taken(0, found.end, number))
+
     async def refresh(self, now: int, journal_id: bytes) -> None:
         """Read what is stored, and write into the audit log whose quota is nearly or wholly used up."""
         projects = [p for p in self._registry.catalogue.projects.values() if p.settings.quota_events_month]
@@ -125,6 +141,7 @@ class Quotas:
             return
         first = min(local_month(now, project.timezone) for project in projects)
         found = await usage.since(self._database, first, journal_id)
+        self._stored_up_to = found.counted
         self._months = {project.id: self._read(project, found, now) for project in projects}
         for project in projects:
             await self._note(project, now)

@@ -24,9 +24,9 @@ SENTENCES = {
     "segment.delete": "Deleted the segment",
     "source.update": "Changed the source",
     "quota": "Reached {detail} of the site",
-    "limit.rate_limited.site": "Refused requests {detail} times above the rate limit of the site",
-    "limit.rate_limited.address": "Refused requests {detail} times above the rate limit of their address",
-    "limit.quota.site": "Refused events {detail} times above the monthly quota of the site",
+    "limit.rate_limited.site": "Refused requests ({detail}) above the rate limit of the site",
+    "limit.rate_limited.address": "Refused requests ({detail}) above the rate limit of their address",
+    "limit.quota.site": "Refused requests and events ({detail}) above the monthly quota of the site",
     "account.create": "Created an account ({detail})",
     "account.role": "Changed the role ({detail}) of",
     "account.memberships": "Gave access to {detail}:",
@@ -50,5 +50,8 @@ def sentence(entry: Entry) -> tuple[str, str, str]:
     if pattern is None:
         return f"{entry.action} {entry.detail}".strip(), entry.subject, network
     subject = "" if entry.action == "login" else entry.subject
-    detail = entry.detail.partition(" ")[2] if entry.action in COUNTED else entry.detail
+    detail = entry.detail
+    if entry.action in COUNTED:
+        detail = detail.partition(" ")[2]
+        detail = f"{int(detail):,}" if detail.isdigit() else detail
     return pattern.format(detail=detail), subject, network

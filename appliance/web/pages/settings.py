@@ -144,7 +144,7 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
         now,
         visit_timeout_seconds=int(minutes) * 60,
         origins=tuple(form.lines("origins")),
-        privacy_signal=form.text("privacy_signal"),  # type: ignore[arg-type]  # checked by project_fields.settings
+        privacy_signal=form.text("privacy_signal"),  # checked by project_fields.settings
         hash_routing=form.on("hash_routing"),
         trust_stated_address=form.on("trust_stated_address"),
         drop_bots=form.on("drop_bots"),
