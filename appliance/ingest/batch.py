@@ -27,7 +27,7 @@ _device_of = attrgetter(*(name for _, name, _ in _DEVICE_AND_PLACE))
 _all_of = attrgetter(*ACQUISITION_FIELDS)
 SAID_MAX = 20_000
 # Looking up members of enumerations is slow in Python 3.11.
-_MINTED = int(Flag.MINTED)
+_MINTED, _IMPORTED = int(Flag.MINTED), int(Flag.IMPORTED)
 _ENGAGEMENT, _IDENTIFY, _RESET = int(Kind.ENGAGEMENT), int(Kind.IDENTIFY), int(Kind.RESET)
 
 # Texts that repeat together from event to event; their codes are remembered together.
@@ -288,8 +288,11 @@ class Batch:
 
 
 def _by_quarter(stored: Iterable[Placed]) -> Counter[tuple[int, int]]:
-    """Numbers of events by project and quarter of an hour of their receipt: no zone begins a month within one."""
-    return Counter([(event.project_id, event.received // QUARTER) for event, _, _ in stored])
+    """Numbers of events by project and quarter of an hour of their receipt: no zone begins a month within one.
+    Imported ones, which were not sent this month, are left out."""
+    return Counter(
+        [(event.project_id, event.received // QUARTER) for event, _, _ in stored if not event.flags & _IMPORTED]
+    )
 
 
 def _refuse(engagement: list[Event], applied: Applied) -> None:

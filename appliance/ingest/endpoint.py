@@ -217,13 +217,15 @@ class Endpoint:
         outcome.duplicates = self._recent.count_known(keys)
         outcome.accepted = len(events) - outcome.duplicates
         journaled = self._journal.append(encode_events(events))
-        counted = self._quotas.count(events, outcome.duplicates) if self._quotas else _NOTHING
+        counted = self._quotas.count(events, outcome.duplicates) if self._quotas.months else _NOTHING
         return Taken(dialect, arrival, decoded, grant, outcome, keys, journaled, counted)
 
     def _enrich(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant, outcome: Outcome) -> None:
         """Add the events of one project to the outcome, each with what becomes of it."""
-        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator, self._registry)
-        left = self._quotas.left(grant.project, arrival.received) if grant.project.settings.quota_events_month else None
+        project = grant.project
+        sampler = self._registry.samplers.get(project.id)
+        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator, sampler)
+        left = self._quotas.left(project, arrival.received) if project.settings.quota_events_month else None
         first = outcome.total
         outcome.total += len(decoded.events)
         for index, sent in enumerate(decoded.events, first):

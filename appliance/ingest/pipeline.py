@@ -113,7 +113,7 @@ def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def source_off(event: Event, sent: Sent, sender: Sender) -> None:
-    if sender.sources and (settings := sender.sources.get(event.source)) is not None and settings.off:
+    if sender.sampler is not None and event.source in sender.sampler.off:
         raise Dropped("source_off")
 
 

@@ -69,13 +69,9 @@ class Quotas:
     def __init__(self, database: Database, registry: Registry) -> None:
         self._database = database
         self._registry = registry
-        self._months: dict[int, _Month] = {}
+        self.months: dict[int, _Month] = {}  # by project, of those that have a quota
         self._stored_up_to: Position | None = None
         self._noted: set[tuple[int, int, int, int]] = set()  # project, month, quota, per cent
-
-    def __bool__(self) -> bool:
-        """Whether any project has a quota."""
-        return bool(self._months)
 
     def left(self, project: Project, now: int) -> int:
         """How many events the project may still have. Of one whose quota is news, the first seconds are not counted."""
@@ -87,7 +83,7 @@ class Quotas:
         """Raises TooMany (`quota`) where nothing is left."""
         if self.left(project, now):
             return
-        month = self._months[project.id]
+        month = self.months[project.id]
         seconds = -(-(month.end - now) // MICROSECONDS)
         raise TooMany(
             f"the project has had the {project.settings.quota_events_month} events of its month",
@@ -98,18 +94,18 @@ class Quotas:
     def count(self, events: Iterable[Event], duplicates: int) -> Mapping[int, int]:
         """Count what was given to the journal, by project. `duplicates` of them are known already."""
         counts = Counter([event.project_id for event in events if event.kind <= _CUSTOM])
-        counted = {project_id: number for project_id, number in counts.items() if project_id in self._months}
+        counted = {project_id: number for project_id, number in counts.items() if project_id in self.months}
         if len(counts) == 1 and counted:
             ((project_id, number),) = counted.items()
             counted[project_id] = max(number - duplicates, 0)
         for project_id, number in counted.items():
-            self._months[project_id].taken += number
+            self.months[project_id].taken += number
         return counted
 
     def settle(self, counted: Mapping[int, int], position: Position | None, now: int) -> None:
         """What was counted is in the journal, before `position`; None: it is not, after all."""
         for project_id, number in counted.items():
-            month = self._months.get(project_id)
+            month = self.months.get(project_id)
             if month is None:
                 continue
             slot = now // _TOGETHER
@@ -125,24 +121,24 @@ class Quotas:
     async def begin(self, now: int, journal: Journal) -> None:
         """Read what is stored, and count what the journal holds behind that."""
         await self.refresh(now, journal.journal_id)
-        if not self._months:
+        if not self.months:
             return
-        starts = {id_: month_start(month.number, month.timezone) for id_, month in self._months.items()}
+        starts = {id_: month_start(month.number, month.timezone) for id_, month in self.months.items()}
         found = await asyncio.to_thread(backlog, journal.folder, self._stored_up_to, journal.end, starts)
         for project_id, number in found.events.items():
-            self._months[project_id].taken += number
-            self._months[project_id].places.append(_Taken(0, found.end, number))
+            self.months[project_id].taken += number
+            self.months[project_id].places.append(_Taken(0, found.end, number))
 
     async def refresh(self, now: int, journal_id: bytes) -> None:
         """Read what is stored, and write into the audit log whose quota is nearly or wholly used up."""
         projects = [p for p in self._registry.catalogue.projects.values() if p.settings.quota_events_month]
         if not projects:
-            self._months = {}
+            self.months = {}
             return
         first = min(local_month(now, project.timezone) for project in projects)
         found = await usage.since(self._database, first, journal_id)
         self._stored_up_to = found.counted
-        self._months = {project.id: self._read(project, found, now) for project in projects}
+        self.months = {project.id: self._read(project, found, now) for project in projects}
         for project in projects:
             await self._note(project, now)
 
@@ -155,13 +151,13 @@ class Quotas:
 
     def _running(self, project: Project, now: int) -> _Month | None:
         """The project's month that is running; None where nothing is known of it. One that has just begun is empty."""
-        month = self._months.get(project.id)
+        month = self.months.get(project.id)
         if month is not None and (now >= month.end or month.timezone != project.timezone):
-            month = self._months[project.id] = _begin(project, now)
+            month = self.months[project.id] = _begin(project, now)
         return month
 
     async def _note(self, project: Project, now: int) -> None:
-        quota, month = project.settings.quota_events_month, self._months[project.id]
+        quota, month = project.settings.quota_events_month, self.months[project.id]
         for percent in NOTED_PERCENT:
             key = (project.id, month.number, quota, percent)
             if month.events * 100 < quota * percent or key in self._noted:

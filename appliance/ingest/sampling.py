@@ -34,9 +34,10 @@ _64_BITS: Final = (1 << 64) - 1
 
 
 class Sampler:
-    """What is kept of the events of one project."""
+    """What is kept of the events of one project; `off` are the sources of which nothing is."""
 
     def __init__(self, settings: ProjectSettings, sources: Mapping[str, SourceSettings]) -> None:
+        self.off = frozenset(name for name, own in sources.items() if own.off)
         self._sampling = settings.sampling
         self._of_source = {name: own.sampling for name, own in sources.items() if own.sampling is not None}
         self._rules = settings.sampling_rules
@@ -45,7 +46,7 @@ class Sampler:
     def __bool__(self) -> bool:
         """Whether anything may be left out."""
         every = (self._sampling, *self._of_source.values(), *(rule.sampling for rule in self._rules))
-        return any(sampling.strategy != "none" for sampling in every)
+        return bool(self.off) or any(sampling.strategy != "none" for sampling in every)
 
     def keep(self, event: Event) -> bool:
         """Whether an event is kept; it then has the rate."""

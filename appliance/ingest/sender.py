@@ -4,7 +4,7 @@ from appliance.clock import DAY
 from appliance.ingest.admission import Grant, bare_domain
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.geo import Locator, Place
-from appliance.ingest.registry import Registry
+from appliance.ingest.sampling import Sampler
 from appliance.ingest.sent import Scalar, Sent
 from appliance.ingest.times import read_time
 from appliance.ingest.user_agent import Agent, read_agent
@@ -23,11 +23,17 @@ class Sender:
 
     __slots__ = (
         "_address", "_agent", "_agent_text", "_locator", "_salts", "_user_agent",
-        "browser", "keyless", "language", "own_hosts", "project", "received", "sampler", "signal", "skew", "sources",
+        "browser", "keyless", "language", "own_hosts", "project", "received", "sampler", "signal", "skew",
     )  # fmt: skip
 
     def __init__(
-        self, arrival: Arrival, grant: Grant, sent_at: Scalar, salts: Salts, locator: Locator, registry: Registry
+        self,
+        arrival: Arrival,
+        grant: Grant,
+        sent_at: Scalar,
+        salts: Salts,
+        locator: Locator,
+        sampler: Sampler | None = None,  # without one everything is kept
     ) -> None:
         project = grant.project
         headers = arrival.headers
@@ -35,8 +41,7 @@ class Sender:
         self.browser = grant.browser
         self.keyless = grant.keyless
         self.received = arrival.received
-        self.sources = registry.catalogue.sources.get(project.id)  # settings of those that have any
-        self.sampler = registry.samplers.get(project.id)  # None: everything is kept
+        self.sampler = sampler
         self.own_hosts = _own_hosts(project)
         self.skew = _skew(sent_at, arrival.received)
         self.signal = headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1"

@@ -216,7 +216,7 @@ async def test_a_quota_may_be_raised_lowered_and_taken_away(site: Site) -> None:
     assert site.left == 0
     site.change(0)
     await site.refresh()
-    assert not site.quotas
+    assert not site.quotas.months
     assert site.take(3) == {}
 
 
@@ -234,7 +234,7 @@ async def test_a_database_that_is_away_for_long_costs_little(site: Site) -> None
     for number in range(2000):
         site.quotas.settle(site.take(1), Position(1, number), site.now + number * 1000)
     assert site.left == 998_000
-    month = site.quotas._months[site.project.id]
+    month = site.quotas.months[site.project.id]
     assert len(month.places) <= 21
 
 

@@ -235,7 +235,8 @@ def test_page_views_and_their_engagement_have_one_name() -> None:
 
 def test_a_sampler_that_keeps_everything_is_none() -> None:
     assert not sampler()
-    assert not sampler(Sampling(), ("Order", ALL), sources={"ios": SourceSettings(off=True)})
+    assert not sampler(Sampling(), ("Order", ALL), sources={"ios": SourceSettings(sampling=ALL)})
+    assert sampler(sources={"ios": SourceSettings(off=True)}).off == {"ios"}
     assert sampler(TENTH)
     assert sampler(ALL, ("Order", HALF))
     assert sampler(ALL, sources={"ios": SourceSettings(sampling=TENTH)})

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.ingest.drain import Drain, encode_events
 from appliance.ingest.journal import Journal
-from appliance.model import Event, Kind
+from appliance.model import Event, Flag, Kind
 from appliance.storage import projects, usage
 from appliance.storage.calendar import local_month, month_start
 from tests.builders import engagement, event, pageview
@@ -72,7 +72,8 @@ async def test_what_is_no_event_or_is_known_does_not_count(tmp_path: Path, datab
     number = await site(database)
     page = pageview(0, project_id=number, event_id="a")
     named = event(0, project_id=number, kind=Kind.IDENTIFY, name="identify", user_id="ann")
-    batch = [page, engagement(1, page, project_id=number), named, pageview(1, project_id=number, event_id="b")]
+    past = event(0, project_id=number, flags=int(Flag.IMPORTED))
+    batch = [page, engagement(1, page, project_id=number), named, past, pageview(1, project_id=number, event_id="b")]
     await stored(tmp_path / "journal", database, batch, [page, *batch])
     assert (await usage.since(database, MARCH, b"")).events == {(number, MARCH): 2}
 

@@ -317,6 +317,14 @@ def refused(empty: bool = False) -> views_admin.RefusedView:
                 dialect="segment",
             ),
             row(
+                at=NOW - timedelta(minutes=52),
+                verdict="rejected",
+                reason="rate_limited",
+                message="more than 1000 requests in 10 seconds from this project's clients",
+                dialect="native",
+                times=31_204,
+            ),
+            row(
                 at=NOW - timedelta(hours=4),
                 verdict="dropped",
                 reason="privacy_signal",
