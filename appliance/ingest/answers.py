@@ -17,8 +17,6 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
 NO_STORE = (b"cache-control", b"no-store")
-
-
 _EXPOSED = (
     b"retry-after, x-request-id, x-appliance-dropped, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
 )

@@ -35,6 +35,7 @@ _TOGETHER = ("name", "source", "hostname", "path", "title", "currency")
 _TEXTS = tuple(DICTIONARIES[name] for name in _TOGETHER)
 _texts_of = attrgetter("project_id", *_TOGETHER)
 CODES_MAX = 20_000
+SOURCES_MAX = 20_000
 QUARTER = HOUR // 4
 
 
@@ -69,9 +70,7 @@ class Batch:
         self._settings_of = settings_of
         self._book = VisitBook()
         self._early = EarlyEngagement()
-        self._sources: dict[
-            tuple[int, str], int
-        ] = {}  # the day (since 1970) on which it was last noted that it was seen
+        self._sources: dict[tuple[int, str], int] = {}  # the day (since 1970) of which it is noted that they were seen
         self._codes: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._said: dict[int, tuple[str, ...]] = {}  # by visit: what an event said last that said nothing more
         self._generation = 0
@@ -199,6 +198,8 @@ class Batch:
         if event.source:
             source, day = (event.project_id, event.source), event.received // DAY
             if self._sources.get(source, -1) < day:
+                if len(self._sources) > SOURCES_MAX:
+                    self._sources.clear()
                 tx.add_source(*source, event.received)
                 self._sources[source] = day
         visit = self._book.place(event, timeout)

@@ -11,6 +11,8 @@ import msgspec
 
 from appliance.model import Event, ProjectSettings, Visit
 
+SOURCES_MAX = 500  # of a project that are listed; whoever may send can make up names
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any]
@@ -172,7 +174,7 @@ class DrainTransaction(Protocol):
     def drop_alias(self, project_id: int, visitor: int) -> None: ...
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
-        """Make the project's source known, and that it was seen."""
+        """Make the project's source known, unless it has SOURCES_MAX already, and that it was seen."""
         ...
 
     def add_usage(self, project_id: int, received: int, events: int) -> None:

@@ -15,17 +15,10 @@ from appliance.ingest.refusals import UNKNOWN_PROJECT
 from appliance.model import Flag, ProjectSettings, Sampling, SamplingRule, SourceSettings
 from appliance.storage import projects, sources
 from appliance.storage.dimensions import DICTIONARIES
+from tests.ingest.test_rate_limit import StoppedClock
 from tests.running import BROWSER, INGEST, Running
 
 PAGE = {"event": "pageview", "url": "https://example.com/a"}
-
-
-class StoppedClock:
-    def __init__(self) -> None:
-        self.now = 5_000 * SECOND
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from appliance.ingest.batch import Batch
 from appliance.model import ProjectSettings, Sampling, Source, SourceSettings
 from appliance.storage import audit, projects, sources
 from appliance.storage.catalogue import load_catalogue
+from appliance.storage.postgresql import rows as postgresql_rows
+from appliance.storage.sqlite import rows as sqlite_rows
 from tests.builders import at, event
 from tests.engines import AnyDatabase, drain_store
 
@@ -51,6 +53,17 @@ async def test_a_source_appears_with_its_first_event_and_is_seen_with_the_others
     assert await sources.find(database, number, found[0].id) == found[0]
     with pytest.raises(NotFound):
         await sources.find(database, other, found[0].id)
+
+
+async def test_names_that_somebody_makes_up_are_listed_up_to_a_bound(
+    database: AnyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (sqlite_rows, postgresql_rows):
+        monkeypatch.setattr(module, "SOURCES_MAX", 3)
+    number = await site(database)
+    await seen(database, number, *((f"s{made_up}", NOW) for made_up in range(6)), ("s1", NOW + DAY))
+    found = await sources.of_project(database, number)
+    assert [(one.name, one.seen_at - NOW) for one in found] == [("s0", 0), ("s1", DAY), ("s2", 0)]
 
 
 async def test_changes_reach_the_catalogue_and_the_audit_log(database: AnyDatabase) -> None:

@@ -19,7 +19,7 @@ from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
-from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Known, Position, StoredEvent
 from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.announcements import announce
 from appliance.storage.postgresql.claims import Claims, Visitor
@@ -262,10 +262,14 @@ class DrainRows:
         self._connection.execute("DELETE FROM alias WHERE project_id = %s AND visitor = %s", (project_id, visitor))
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
+        seen = "UPDATE source SET seen_at = greatest(seen_at, %s) WHERE project_id = %s AND name = %s"
+        if self._connection.execute(seen, (at, project_id, name)).rowcount:
+            return
         self._connection.execute(
-            "INSERT INTO source (project_id, name, created_at, seen_at) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (project_id, name) DO UPDATE SET seen_at = greatest(source.seen_at, excluded.seen_at)",
-            (project_id, name, at, at),
+            "INSERT INTO source (project_id, name, created_at, seen_at)"
+            " SELECT %(id)s, %(name)s, CAST(%(at)s AS BIGINT), CAST(%(at)s AS BIGINT)"
+            f" WHERE (SELECT count(*) FROM source WHERE project_id = %(id)s) < {SOURCES_MAX} ON CONFLICT DO NOTHING",
+            {"id": project_id, "name": name, "at": at},
         )
 
     def add_usage(self, project_id: int, received: int, events: int) -> None:

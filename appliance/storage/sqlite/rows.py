@@ -15,7 +15,7 @@ from appliance.errors import CheckpointMoved
 from appliance.model import Event, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import is_missing
-from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Known, Position, StoredEvent
 from appliance.storage.row_columns import (
     EVENT,
     GROWING,
@@ -203,10 +203,13 @@ class HotRows:
         self._connection.execute("DELETE FROM alias WHERE project_id = ? AND visitor = ?", (project_id, visitor))
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
+        seen = "UPDATE source SET seen_at = max(seen_at, ?) WHERE project_id = ? AND name = ?"
+        if self._connection.execute(seen, (at, project_id, name)).rowcount:
+            return
         self._connection.execute(
-            "INSERT INTO source (project_id, name, created_at, seen_at) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (project_id, name) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at)",
-            (project_id, name, at, at),
+            "INSERT INTO source (project_id, name, created_at, seen_at) SELECT :id, :name, :at, :at"
+            f" WHERE (SELECT count(*) FROM source WHERE project_id = :id) < {SOURCES_MAX}",
+            {"id": project_id, "name": name, "at": at},
         )
 
     def add_usage(self, project_id: int, received: int, events: int) -> None:
