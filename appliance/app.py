@@ -27,9 +27,12 @@ from appliance.ingest.journal import Journal
 from appliance.ingest.key_uses import FLUSH_SECONDS
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
+from appliance.ingest.quota import READ_SECONDS, Quotas
+from appliance.ingest.rate_limit import RateLimits
 from appliance.ingest.refusals import Refusal, Refusals
 from appliance.ingest.registry import Registry
 from appliance.ingest.sent import Sent
+from appliance.ingest.violations import WRITE_SECONDS, Violations
 from appliance.ingest.visitor import Salts
 from appliance.ingest.waiting import count_waiting
 from appliance.model import Project
@@ -67,6 +70,8 @@ class Appliance:
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)
         self.registry = Registry(self.database)
+        self.quotas = Quotas(self.database, self.registry)
+        self.violations = Violations(self.database, self.refusals, self.registry)
         self.salts = Salts()
         self.presence = Presence()
         self.reports = Reports(self.evaluator, Names(countries=country_names()))
@@ -87,6 +92,8 @@ class Appliance:
             locator=Locator(Path(settings.geo_database) if settings.geo_database else None),
             refusals=self.refusals,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
+            rate_limits=RateLimits(address=settings.rate_limit_address, project=settings.rate_limit_project),
+            quotas=self.quotas,
             body_bytes_max=settings.body_bytes_max,
             default_project=settings.default_project,
         )
@@ -105,12 +112,15 @@ class Appliance:
         await self.salts.refresh(self.database, clock.now())
         await asyncio.to_thread(self.journal.open)
         self.journal.start(asyncio.get_running_loop())
+        await self.quotas.begin(clock.now(), self.journal)
         await self.presence.load(self.database, clock.now())
         await self._look_at_database()
         for remark in self.condition.remarks:
             log.warning(remark, database=self.database.location)
         jobs = [
             Job("condition", 10, self._look_at_database),
+            Job("quotas", READ_SECONDS, self._read_quotas),
+            Job("violations", WRITE_SECONDS, lambda: self.violations.write(clock.now())),
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
@@ -154,6 +164,7 @@ class Appliance:
         await asyncio.to_thread(self.journal.close)
         with suppress(StorageUnavailable):
             await self.endpoint.key_uses.flush(self.database)
+            await self.violations.write(clock.now())
         await self.evaluator.close()
         await self.database.close()
         if self._lock is not None:
@@ -248,6 +259,9 @@ class Appliance:
         except StorageUnavailable as error:
             self.database_error = str(error)
             raise
+
+    async def _read_quotas(self) -> None:
+        await self.quotas.refresh(clock.now(), self.journal.journal_id)
 
     async def _seal(self) -> None:
         await self.database.seal()

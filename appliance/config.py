@@ -29,6 +29,8 @@ _HELP = {
     "durability": "'fsync': events are answered when they are on disk; 'os': when the operating system has them.",
     "open_registration": "Let anybody create an account.",
     "default_project": "Project (id or domain) that takes system B's and D's events sent without a key.",
+    "rate_limit_address": "Requests that one client address may send in 10 seconds; 0: any number.",
+    "rate_limit_project": "Requests that a project without a limit of its own may get in 10 seconds; 0: any number.",
     "journal_bytes_max": "Bytes the journal may take; above, ingestion answers 503.",
     "body_bytes_max": "Largest request body, after decompression.",
     "drain_seconds_max": "At shutdown, how long the journal is emptied before the rest is left for the next start.",
@@ -58,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True):
     durability: str = "fsync"
     open_registration: bool = False
     default_project: str = ""
+    rate_limit_address: int = 1000
+    rate_limit_project: int = 0
     journal_bytes_max: int = 1 << 30
     body_bytes_max: int = 5 << 20
     drain_seconds_max: int = 20
@@ -84,6 +88,8 @@ class SettingInfo(NamedTuple):
 _CHOICES = {"durability": ("fsync", "os"), "log_format": ("json", "text")}
 _AT_LEAST = {
     "port": 0,
+    "rate_limit_address": 0,
+    "rate_limit_project": 0,
     "journal_bytes_max": 1 << 20,
     "body_bytes_max": 1024,
     "drain_seconds_max": 0,

@@ -8,6 +8,7 @@ ApplianceError
 │   ├── RawPurged           the question needs events that are not kept any more
 │   └── TooLarge            a limit was passed
 ├── Unavailable             try again later
+│   ├── TooMany             a rate limit or a quota is used up
 │   ├── JournalFull         the journal reached its byte limit
 │   ├── JournalFailed       a write or sync failed; the group was not kept
 │   ├── StorageUnavailable  the database is away, locked or out of space
@@ -98,6 +99,19 @@ class Unavailable(ApplianceError):
     status = 503
     code = "unavailable"
     retry_after_seconds = 5
+
+
+class TooMany(Unavailable):
+    """More came than is let in."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int, code: str | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        if code is not None:
+            self.code = code
 
 
 class JournalFull(Unavailable):

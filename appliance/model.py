@@ -9,6 +9,8 @@ Role = Literal["owner", "admin", "viewer"]
 PrivacySignal = Literal["ignore", "rotate", "drop"]
 VisitRule = Literal["timeout", "window"]
 
+Strategy = Literal["none", "random", "visitor", "window"]
+
 UNSAMPLED: Final = 1_000_000  # a sampling rate, in parts per million: everything was kept
 
 
@@ -34,6 +36,22 @@ class Flag(IntEnum):
     BY_VISITOR = 32  # sampled by visitor: all events of one who was kept were kept, at `Event.rate`
 
 
+class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many of some events are kept, and what decides which: chance, who the visitor is, or the time (one stretch of
+    every period). `rate` is in parts per million; without a strategy all are kept."""
+
+    strategy: Strategy = "none"
+    rate: int = UNSAMPLED
+    period_seconds: int = 600  # of a time window
+
+
+class SamplingRule(msgspec.Struct, frozen=True):
+    """Sampling of the events whose names match; `*` in the pattern stands for anything."""
+
+    pattern: str
+    sampling: Sampling
+
+
 class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an operator may change about a project.
 
@@ -50,6 +68,10 @@ class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     trust_stated_address: bool = True
     drop_bots: bool = True
     deduplication_days: int = 7
+    rate_limit: int | None = None  # requests in 10 seconds, 0: any number; None: as the appliance's setting says
+    quota_events_month: int = 0  # accepted events in a local calendar month; 0: any number
+    sampling: Sampling = Sampling()
+    sampling_rules: tuple[SamplingRule, ...] = ()  # over `sampling` and that of sources; the last match wins
     raw_retention_days: int = 0  # visits and events are kept for so many whole days; 0: for ever
 
 
@@ -65,6 +87,25 @@ class Project(msgspec.Struct, frozen=True):
     settings: ProjectSettings
     created_at: int
     updated_at: int
+
+
+class SourceSettings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What differs for one source of a project."""
+
+    off: bool = False  # its events are dropped
+    sampling: Sampling | None = None  # None: as the project's
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where in a project events come from. `seen_at` is, to the day, when the last one was received."""
+
+    id: int
+    project_id: int
+    name: str
+    description: str
+    settings: SourceSettings
+    created_at: int
+    seen_at: int
 
 
 class Key(msgspec.Struct, frozen=True):

@@ -130,6 +130,7 @@ class Appliance(Server):
         own = {
             "data_dir": str(self.folder),
             "port": str(self.port),
+            "rate_limit_address": "0",  # all load comes from one address
             "admin_email": EMAIL,
             "admin_password": PASSWORD,
             **self._settings,

@@ -19,8 +19,12 @@ OF_BOTH = {
     "test_goals",
     "test_keys",
     "test_projects",
+    "test_quota",
     "test_segments",
     "test_stored_events",
+    "test_sources",
+    "test_usage",
+    "test_violations",
     "test_visits",
     "test_drain",
 }

@@ -23,6 +23,7 @@ class Server:
         self.environment = os.environ | {
             "APPLIANCE_DATA_DIR": str(folder),
             "APPLIANCE_PORT": str(self.port),
+            "APPLIANCE_RATE_LIMIT_ADDRESS": "0",  # all tests come from one address
             **{f"APPLIANCE_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.log = folder.parent / f"{folder.name}.log"

@@ -7,9 +7,10 @@ import msgspec
 
 from appliance import clock
 from appliance.cli.common import ACTOR, as_json, find_project, iso, show, with_database
-from appliance.model import Project
-from appliance.storage import keys, projects
+from appliance.model import Project, Sampling, Strategy
+from appliance.storage import keys, projects, sampling_fields
 from appliance.storage.interface import Database
+from appliance.storage.sampling_fields import STRATEGIES
 
 
 @click.group()
@@ -83,19 +84,50 @@ def project_show(which: str, as_json: bool) -> None:
 
 @project.command("set")
 @click.argument("which")
-@click.option("--raw-retention-days", type=int, required=True, help="Days to keep visits and events; 0: for ever.")
+@click.option("--raw-retention-days", type=int, help="Days to keep visits and events; 0: for ever.")
+@click.option("--rate-limit", type=int, help="Requests in 10 seconds; 0: any number, -1: as the appliance is set.")
+@click.option("--quota", type=int, help="Events a calendar month; 0: any number.")
+@click.option("--sampling", type=click.Choice(STRATEGIES), help="What decides which events are kept.")
+@click.option("--sampling-percent", help="How many of them are kept; with --sampling.")
 @as_json
-def project_set(which: str, raw_retention_days: int, as_json: bool) -> None:
-    """Change what a project (id or domain) keeps."""
+def project_set(
+    which: str,
+    raw_retention_days: int | None,
+    rate_limit: int | None,
+    quota: int | None,
+    sampling: Strategy | None,
+    sampling_percent: str | None,
+    as_json: bool,
+) -> None:
+    """Change what a project (id or domain) keeps and takes. What is not named stays."""
+    if (sampling in (None, "none")) != (sampling_percent is None):
+        raise click.UsageError("--sampling random, visitor or window and --sampling-percent go together")
+    given = {
+        "raw_retention_days": raw_retention_days,
+        "rate_limit": rate_limit,
+        "quota_events_month": quota,
+        "sampling": sampling and Sampling(sampling, sampling_fields.rate(sampling_percent or "100")),
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise click.UsageError("say what to change, for instance --raw-retention-days 90")
+    if rate_limit == -1:
+        changes["rate_limit"] = None
 
     async def work(database: Database) -> Project:
         found = await find_project(database, which)
-        settings = msgspec.structs.replace(found.settings, raw_retention_days=raw_retention_days)
+        settings = msgspec.structs.replace(found.settings, **changes)
         return await projects.update(database, found, settings=settings, actor=ACTOR, at=clock.now())
 
-    days = with_database(work).settings.raw_retention_days
-    kept = f"for {days:,} days" if days else "for ever"
-    show({"raw_retention_days": days}, as_json, lambda: [f"visits and events are kept {kept}"])
+    settings = with_database(work).settings
+    changed = {name: _shown(getattr(settings, name)) for name in changes}
+    show(changed, as_json, lambda: [f"{name:20} {value}" for name, value in changed.items()])
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Sampling):
+        return {"strategy": value.strategy, "percent": sampling_fields.percentage(value.rate)}
+    return value
 
 
 @project.command("delete")

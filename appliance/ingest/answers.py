@@ -17,6 +17,9 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
 NO_STORE = (b"cache-control", b"no-store")
+_EXPOSED = (
+    b"retry-after, x-request-id, x-appliance-dropped, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
+)
 
 
 class Answer(NamedTuple):
@@ -37,17 +40,24 @@ def request_id() -> bytes:
 
 
 def all_headers(arrival: Arrival, answer: Answer) -> Headers:
-    """The headers of an answer, with those that let the page that asked read it (CORS)."""
+    """The headers of an answer, with those that tell of a rate limit, and those that let the page that asked read it
+    (CORS)."""
     headers: Headers = [
         *answer.headers,
         NO_STORE,
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id()),
     ]
+    if (allowance := arrival.allowance) is not None:
+        headers += [
+            (b"x-ratelimit-limit", b"%d" % allowance.limit),
+            (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
+            (b"x-ratelimit-reset", b"%d" % allowance.reset_seconds),
+        ]
     if (origin := arrival.headers.get(b"origin")) is not None:
         headers += [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"retry-after, x-request-id, x-appliance-dropped"),
+            (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"origin"),
         ]
     return headers
@@ -98,3 +108,10 @@ def error_headers(error: ApplianceError) -> Headers:
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
     return headers
+
+
+def with_retry_after(answer: Answer, error: ApplianceError) -> Answer:
+    """An answer to an error that says when to try again, if the error passes, whatever shape the dialect gives it."""
+    if not isinstance(error, Unavailable) or any(name == b"retry-after" for name, _ in answer.headers):
+        return answer
+    return answer._replace(headers=[*answer.headers, (b"retry-after", b"%d" % error.retry_after_seconds)])

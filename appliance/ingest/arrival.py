@@ -2,13 +2,22 @@
 
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
 from appliance.clock import MILLISECOND
 from appliance.errors import Invalid, TooLarge
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Allowance(NamedTuple):
+    """A rate limit as answers tell it: how many may come in ten seconds, how many of them still may, and in how many
+    seconds the next place is free again."""
+
+    limit: int
+    remaining: int
+    reset_seconds: int
 
 
 class Arrival:
@@ -18,7 +27,9 @@ class Arrival:
     an event is then a small number, of which a sealed day keeps one for each.
     """
 
-    __slots__ = ("address", "body", "headers", "method", "path", "peer", "query_string", "received", "secure")
+    __slots__ = (
+        "address", "allowance", "body", "headers", "method", "path", "peer", "query_string", "received", "secure",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class Arrival:
         self.headers = headers
         self.peer = peer
         self.address = peer  # the client's, once trusted proxies were asked
+        self.allowance: Allowance | None = None  # of the rate limit that the answer tells
         self.secure = secure
         self.received = received - received % MILLISECOND
         self.body = body

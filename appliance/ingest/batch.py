@@ -4,13 +4,14 @@ Events are taken one at a time in journal order, so it does not matter how the j
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
 
-from appliance.clock import DAY
+from appliance.clock import DAY, HOUR
 from appliance.ingest.early_engagement import EarlyEngagement, IdKey, pageview_key
 from appliance.ingest.visits import Rule, VisitBook, rule_of
 from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, ProjectSettings, Visit
@@ -26,7 +27,7 @@ _device_of = attrgetter(*(name for _, name, _ in _DEVICE_AND_PLACE))
 _all_of = attrgetter(*ACQUISITION_FIELDS)
 SAID_MAX = 20_000
 # Looking up members of enumerations is slow in Python 3.11.
-_MINTED = int(Flag.MINTED)
+_MINTED, _IMPORTED = int(Flag.MINTED), int(Flag.IMPORTED)
 _ENGAGEMENT, _IDENTIFY, _RESET, _ALIAS = (
     int(kind) for kind in (Kind.ENGAGEMENT, Kind.IDENTIFY, Kind.RESET, Kind.ALIAS)
 )
@@ -36,6 +37,8 @@ _TOGETHER = ("name", "source", "hostname", "path", "title", "currency")
 _TEXTS = tuple(DICTIONARIES[name] for name in _TOGETHER)
 _texts_of = attrgetter("project_id", *_TOGETHER)
 CODES_MAX = 20_000
+SOURCES_MAX = 20_000
+QUARTER = HOUR // 4
 
 
 class Placed(NamedTuple):
@@ -69,7 +72,7 @@ class Batch:
         self._settings_of = settings_of
         self._book = VisitBook()
         self._early = EarlyEngagement()
-        self._sources: set[tuple[int, str]] = set()  # those that are known to be stored
+        self._sources: dict[tuple[int, str], int] = {}  # the day (since 1970) of which it is noted that they were seen
         self._codes: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._said: dict[int, tuple[str, ...]] = {}  # by visit: what an event said last that said nothing more
         self._generation = 0
@@ -129,6 +132,9 @@ class Batch:
         self._book.save()
         self._early.save()
         tx.remember(seen)
+        # Last, and in order: whoever else counts the same project's events waits until this transaction has ended.
+        for (project_id, quarter), number in sorted(_by_quarter(applied.stored).items()):
+            tx.add_usage(project_id, quarter * QUARTER, number)
         return applied
 
     def may_expire(self, received: int) -> bool:
@@ -191,9 +197,13 @@ class Batch:
         if event.kind == _ENGAGEMENT:
             self._engage(tx, event, known, row_of, rule, applied)
             return None
-        if event.source and (source := (event.project_id, event.source)) not in self._sources:
-            tx.add_source(*source, event.received)
-            self._sources.add(source)
+        if event.source:
+            source, day = (event.project_id, event.source), event.received // DAY
+            if self._sources.get(source, -1) < day:
+                if len(self._sources) > SOURCES_MAX:
+                    self._sources.clear()
+                tx.add_source(*source, event.received)
+                self._sources[source] = day
         visit = self._book.place(event, rule)
         row = self._row(tx, event, visit, key)
         applied.stored.append(Placed(event, visit.id, visit.visitor))
@@ -278,6 +288,14 @@ class Batch:
         else:
             row.scroll_depth = max(row.scroll_depth, event.scroll_depth)
             row.engaged_ms += event.engaged_ms
+
+
+def _by_quarter(stored: Iterable[Placed]) -> Counter[tuple[int, int]]:
+    """Numbers of events by project and quarter of an hour of their receipt: no zone begins a month within one.
+    Imported ones, which were not sent this month, are left out."""
+    return Counter(
+        [(event.project_id, event.received // QUARTER) for event, _, _ in stored if not event.flags & _IMPORTED]
+    )
 
 
 def _refuse(engagement: list[Event], applied: Applied) -> None:

@@ -8,17 +8,18 @@ request without a task and an ASGI cycle of its own, and both ways do the same.
 """
 
 from asyncio import Future, shield
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from appliance.clock import now
-from appliance.errors import ApplianceError, Invalid, JournalFailed
+from appliance.errors import ApplianceError, Invalid, JournalFailed, TooMany
 from appliance.ingest.admission import Grant, UnknownSender, admit, check_origin
-from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer
+from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer, with_retry_after
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.dialects import (
@@ -38,16 +39,21 @@ from appliance.ingest.journal import Journal
 from appliance.ingest.key_uses import KeyUses
 from appliance.ingest.outcome import Outcome
 from appliance.ingest.pipeline import Dropped, Rejected, enrich
+from appliance.ingest.quota import Quotas
+from appliance.ingest.rate_limit import RateLimits
 from appliance.ingest.recent import RecentIds
 from appliance.ingest.refusals import UNKNOWN_PROJECT, Refusal, Refusals
 from appliance.ingest.registry import Registry
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
-from appliance.model import Flag, Project
+from appliance.model import Event, Flag, Kind, Project
 from appliance.storage.interface import Position
 
 MINTED = int(Flag.MINTED)
+CUSTOM = int(Kind.CUSTOM)
+COUNTED = "appliance.counted"  # in the scope of a request that has passed `Endpoint.enter` before
+_NOTHING: Mapping[int, int] = MappingProxyType({})
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +63,9 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 class Dialect(Protocol):
     """A wire format: a module with these names.
 
-    It may also have `PREFIXES`, of paths that have a part that varies, and `BODY_BYTES_MAX`, where its clients may send
-    more than the setting allows.
+    It may also have `PREFIXES`, of paths that have a part that varies; `BODY_BYTES_MAX`, where its clients may send
+    more than the setting allows; and `SHOWS_LIMITS = True`, where every answer says what is left of the rate limit of
+    the client's address.
     """
 
     PATHS: tuple[str, ...]
@@ -100,6 +107,7 @@ class Taken(msgspec.Struct, gc=False):
     outcome: Outcome
     keys: list[tuple[int, str]]
     journaled: Future[Position]
+    counted: Mapping[int, int]  # towards quotas, by project
 
 
 class Endpoint:
@@ -116,6 +124,8 @@ class Endpoint:
         locator: Locator,
         refusals: Refusals,
         trusted_proxies: TrustedProxies,
+        rate_limits: RateLimits,
+        quotas: Quotas,
         body_bytes_max: int,
         default_project: str = "",
     ) -> None:
@@ -127,6 +137,8 @@ class Endpoint:
         self._locator = locator
         self._refusals = refusals
         self._trusted_proxies = trusted_proxies
+        self._rate_limits = rate_limits
+        self._quotas = quotas
         self._body_bytes_max = body_bytes_max
         self._default_project = default_project
         self._recent = RecentIds()
@@ -140,6 +152,7 @@ class Endpoint:
                 self._dialects[path] = self._dialects[path + "/"] = dialect
             self._under.update(dict.fromkeys(getattr(dialect, "PREFIXES", ()), dialect))
         self._prefixes = tuple(self._under)
+        self._shows_limits = frozenset(d for d in DIALECTS if getattr(d, "SHOWS_LIMITS", False))
 
     def dialect_of(self, path: str) -> Any | None:
         """The dialect that is spoken at a path; None for what is no ingest path."""
@@ -166,10 +179,12 @@ class Endpoint:
         if arrival.method == "OPTIONS":
             await preflight(send, arrival, dialect.METHODS)
             return
+        taken: Taken | Answer | None = self.enter(dialect, arrival, counted=COUNTED in scope)
         try:
-            if arrival.method == "POST":
-                await arrival.read_body(receive, self.body_bytes_max(dialect))
-            taken = self.take(dialect, arrival)
+            if taken is None:
+                if arrival.method == "POST":
+                    await arrival.read_body(receive, self.body_bytes_max(dialect))
+                taken = self.take(dialect, arrival)
             if taken is None:
                 await self._registry.look_again()
                 taken = self.take(dialect, arrival, final=True)
@@ -182,6 +197,20 @@ class Endpoint:
             taken = self.conclude(taken)
         await send_answer(send, arrival, taken)
 
+    def enter(self, dialect: Any, arrival: Arrival, *, counted: bool = False) -> Answer | None:
+        """Find out whose the request is, before anything is done for it; the answer, when its address has sent too
+        many. `counted`: it was here before, and came in. Never raises."""
+        if self._trusted_proxies:
+            arrival.address = self._trusted_proxies.client(arrival.peer, arrival.header(b"x-forwarded-for"))
+        if not counted:
+            try:
+                self._rate_limits.check_address(arrival)
+            except TooMany as error:
+                return self.refuse(dialect, arrival, error)
+        if dialect in self._shows_limits:
+            arrival.allowance = self._rate_limits.of_address(arrival.address)
+        return None
+
     def take(self, dialect: Any, arrival: Arrival, *, final: bool = False) -> Taken | Answer | None:
         """Decode, admit, enrich and give to the journal. The answer, when there is nothing to wait for; None for a
         key or site that is not known, unless `final`: the registry is to look again. Never raises."""
@@ -189,13 +218,11 @@ class Endpoint:
         try:
             if arrival.method not in dialect.METHODS:
                 return self._other_method(dialect, arrival)
-            if self._trusted_proxies:
-                arrival.address = self._trusted_proxies.client(arrival.peer, arrival.header(b"x-forwarded-for"))
             decoded = dialect.decode(arrival)
             if isinstance(decoded, Answer):
                 return decoded
             grant = admit(arrival, decoded, self._registry.catalogue, self._default_project)
-            check_origin(arrival, grant)
+            self._check(arrival, grant)
             if grant.key is not None:
                 self.key_uses.add(grant.key, len(decoded.events), arrival.received)
             taken = self._enrich_and_journal(dialect, arrival, decoded, grant)
@@ -228,11 +255,16 @@ class Endpoint:
         keys = [(e.project_id, e.event_id) for e in events if not e.flags & MINTED]
         outcome.duplicates = self._recent.count_known(keys)
         outcome.accepted = len(events) - outcome.duplicates
-        return Taken(dialect, arrival, decoded, grant, outcome, keys, self._journal.append(encode_events(events)))
+        journaled = self._journal.append(encode_events(events))
+        counted = self._quotas.count(events, outcome.duplicates) if self._quotas.months else _NOTHING
+        return Taken(dialect, arrival, decoded, grant, outcome, keys, journaled, counted)
 
     def _enrich(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant, outcome: Outcome) -> None:
         """Add the events of one project to the outcome, each with what becomes of it."""
-        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator)
+        project = grant.project
+        sampler = self._registry.samplers.get(project.id)
+        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator, sampler)
+        left = self._quotas.left(project, arrival.received) if project.settings.quota_events_month else None
         first = outcome.total
         outcome.total += len(decoded.events)
         for index, sent in enumerate(decoded.events, first):
@@ -242,20 +274,28 @@ class Endpoint:
                 outcome.rejected.append(sent)
                 continue
             try:
-                outcome.events.append(enrich(sent, sender))
+                event = enrich(sent, sender)
+                if left is not None and event.kind <= CUSTOM and not self._is_known(event):
+                    if not left:
+                        raise Rejected("quota", "", "the project has had all events of its month")
+                    left -= 1
+                outcome.events.append(event)
             except Rejected as fault:
-                outcome.rejected.append(Rejection(index, fault.code, str(fault), fault.field))
+                outcome.rejected.append(Rejection(index, fault.code, str(fault), fault.field or None))
                 self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), sent)
             except Dropped as drop:
                 outcome.dropped.append(Drop(index, drop.reason))
                 self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+
+    def _is_known(self, event: Event) -> bool:
+        return not event.flags & MINTED and self._recent.knows((event.project_id, event.event_id))
 
     def _enrich_other(self, dialect: Any, arrival: Arrival, decoded: Decoded, outcome: Outcome) -> None:
         """The same for another project of the same request; where it may not be sent to, its events are rejected."""
         grant: Grant | None = None
         try:
             grant = admit(arrival, decoded, self._registry.catalogue)
-            check_origin(arrival, grant)
+            self._check(arrival, grant)
         except ApplianceError as error:
             self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
             indices = range(outcome.total, outcome.total + len(decoded.events))
@@ -264,9 +304,17 @@ class Endpoint:
         else:
             self._enrich(dialect, arrival, decoded, grant, outcome)
 
+    def _check(self, arrival: Arrival, grant: Grant) -> None:
+        """Whether a request may send what it has to the project it names. Raises Forbidden, TooMany."""
+        check_origin(arrival, grant)
+        self._rate_limits.check_project(arrival, grant.project)
+        if grant.project.settings.quota_events_month:
+            self._quotas.check(grant.project, arrival.received)
+
     def conclude(self, taken: Taken) -> Answer:
         """The answer, once `taken.journaled` is done."""
         if taken.journaled.exception() is not None:
+            self._quotas.settle(taken.counted, None, taken.arrival.received)
             return self.refuse(taken.dialect, taken.arrival, JournalFailed(), taken.grant)
         self._settle(taken)
         answer: Answer = taken.dialect.encode(taken.outcome, taken.decoded)
@@ -274,6 +322,8 @@ class Endpoint:
 
     def _settle(self, taken: Taken) -> None:
         self._recent.add(taken.keys)
+        if taken.counted:
+            self._quotas.settle(taken.counted, taken.journaled.result(), taken.arrival.received)
         self._drain.changed()
         self.accepted += taken.outcome.accepted
 
@@ -284,7 +334,11 @@ class Endpoint:
         taken = self._enrich_and_journal(native, arrival, decoded, Grant(project, browser=False, keyless=False))
         if isinstance(taken, Outcome):
             return taken
-        await shield(taken.journaled)
+        try:
+            await shield(taken.journaled)
+        except JournalFailed:
+            self._quotas.settle(taken.counted, None, arrival.received)
+            raise
         self._settle(taken)
         return taken.outcome
 
@@ -296,8 +350,7 @@ class Endpoint:
     def refuse(self, dialect: Any, arrival: Arrival, error: ApplianceError, grant: Grant | None = None) -> Answer:
         """The answer to a request of which nothing was taken; it is counted and shown with its reason."""
         self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
-        answer: Answer = dialect.refuse(error, arrival)
-        return answer
+        return with_retry_after(dialect.refuse(error, arrival), error)
 
     def _note(
         self,

@@ -2,10 +2,9 @@
 
 Each step looks at one aspect of the draft, fills fields of its event, or ends it: `Dropped` when it is filtered (with
 a reason that is counted), `Rejected` when it is wrong (with the field and why). Reading the list is reading the rules;
-a new rule is one function and one line. Chance and clock are decided here, so that replay decides nothing anew.
+a new rule is one function and one line. Clock and sampling are decided here, so that replay decides nothing anew.
 """
 
-import random
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -19,11 +18,12 @@ from appliance.ingest.admission import bare_domain
 from appliance.ingest.geo import country_names
 from appliance.ingest.money import minor_units
 from appliance.ingest.page import read_page
+from appliance.ingest.sampling import keep_at_random
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Scalar, Sent, SentCampaign
 from appliance.ingest.times import read_time
 from appliance.ingest.visitor import local_day
-from appliance.model import Event, Flag, Kind
+from appliance.model import UNSAMPLED, Event, Flag, Kind
 from appliance.storage.event_ids import mint
 
 NAME_CHARACTERS_MAX = 255
@@ -112,6 +112,11 @@ def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
     if sender.browser:
         event.flags |= _BROWSER_FLAG
     event.source = _label(sent.source or sent.event_source)
+
+
+def source_off(event: Event, sent: Sent, sender: Sender) -> None:
+    if sender.sampler is not None and event.source in sender.sampler.off:
+        raise Dropped("source_off")
 
 
 def event_time(event: Event, sent: Sent, sender: Sender) -> None:
@@ -273,11 +278,12 @@ def revenue(event: Event, sent: Sent, sender: Sender) -> None:
 
 def sampling(event: Event, sent: Sent, sender: Sender) -> None:
     if sent.sample is None:
-        return
-    if not 0 < sent.sample <= 1:
+        kept = sender.sampler is None or sender.sampler.keep(event)
+    elif 0 < sent.sample <= 1:
+        kept = keep_at_random(event, max(1, round(sent.sample * UNSAMPLED)))
+    else:
         raise Rejected("out_of_range", "sample", "sample: a rate lies above 0 and up to 1")
-    event.rate = max(1, round(sent.sample * 1_000_000))
-    if event.rate < 1_000_000 and random.random() * 1_000_000 >= event.rate:
+    if not kept:
         raise Dropped("sampled")
 
 
@@ -287,6 +293,7 @@ STEPS: tuple[Step, ...] = (
     bots,
     privacy_signal,
     name_and_kind,
+    source_off,
     event_time,
     event_id,
     page,

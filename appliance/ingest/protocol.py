@@ -19,7 +19,7 @@ from appliance.clock import now
 from appliance.errors import ApplianceError
 from appliance.ingest.answers import Answer, all_headers
 from appliance.ingest.arrival import Arrival
-from appliance.ingest.endpoint import Endpoint, Taken
+from appliance.ingest.endpoint import COUNTED, Endpoint, Taken
 from appliance.storage.interface import Position
 
 
@@ -92,15 +92,17 @@ class IngestProtocol(HttpToolsProtocol):
         pieces, self._pieces = self._pieces, []
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         arrival = exchange.arrival
-        taken: Taken | Answer | None
+        taken: Taken | Answer | None = self.app.enter(exchange.dialect, arrival)
         try:
-            arrival.take_body(body, self.app.body_bytes_max(exchange.dialect))
-            taken = self.app.take(exchange.dialect, arrival)
+            if taken is None:
+                arrival.take_body(body, self.app.body_bytes_max(exchange.dialect))
+                taken = self.app.take(exchange.dialect, arrival)
         except ApplianceError as error:
             taken = self.app.refuse(exchange.dialect, arrival, error)
         if taken is None:
             exchange.response_complete = True  # it goes on as a cycle
             self._begin_cycle()
+            self.scope[COUNTED] = True  # type: ignore[literal-required]  # its task has not begun
             super().on_body(body)
             super().on_message_complete()
             return

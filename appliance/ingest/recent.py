@@ -13,6 +13,10 @@ class RecentIds:
         self._young: set[Key] = set()
         self._old: set[Key] = set()
 
+    def knows(self, key: Key) -> bool:
+        """Whether the key was taken lately."""
+        return key in self._young or key in self._old
+
     def count_known(self, keys: list[Key]) -> int:
         """How many of the keys are known, or stand in the list before."""
         if not keys:

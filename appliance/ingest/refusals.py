@@ -1,18 +1,24 @@
 """What was not taken and why: counted by reason, the newest kept for a look, shown in the live feed. No addresses."""
 
 from collections import Counter, deque
-from typing import Any, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from appliance.broadcast import Broadcast
-from appliance.clock import HOUR
+from appliance.clock import HOUR, MINUTE
 
 KEPT_PER_PROJECT = 10_000
 KEPT_FOR = 48 * HOUR
 UNKNOWN_PROJECT = 0  # refusals that name no project of ours
+# What an operator has set, and comes in floods: one of them is shown a minute, with the number of all.
+TOGETHER: Final = frozenset(("rate_limited", "quota", "sampled", "source_off"))
+TOGETHER_FOR = MINUTE
 
 
-class Refusal(NamedTuple):
-    """One event that was filtered (`verdict` 'dropped') or refused because it is wrong ('rejected')."""
+class Refusal(msgspec.Struct, gc=False):
+    """One event that was filtered (`verdict` 'dropped') or refused because it is wrong ('rejected'); it stands for
+    `times` such."""
 
     at: int
     verdict: str
@@ -21,6 +27,7 @@ class Refusal(NamedTuple):
     name: str
     page: str
     dialect: str
+    times: int = 1
 
 
 class Refusals:
@@ -29,10 +36,18 @@ class Refusals:
     def __init__(self, notices: Broadcast[Any]) -> None:
         self._notices = notices
         self._kept: dict[int, deque[Refusal]] = {}
+        self._together: dict[tuple[int, str], Refusal] = {}  # the one that stands for those that come now
         self.counts: Counter[tuple[int, str]] = Counter()  # by (project, reason), since start
 
     def add(self, project_id: int, refusal: Refusal) -> None:
-        self.counts[(project_id, refusal.reason)] += 1
+        key = (project_id, refusal.reason)
+        self.counts[key] += 1
+        if refusal.reason in TOGETHER:
+            shown = self._together.get(key)
+            if shown is not None and refusal.at < shown.at + TOGETHER_FOR:
+                shown.times += 1
+                return
+            self._together[key] = refusal
         kept = self._kept.get(project_id)
         if kept is None:
             kept = self._kept[project_id] = deque(maxlen=KEPT_PER_PROJECT)

@@ -5,10 +5,12 @@ the next request; what was revoked or changed is noticed by `follow` within its 
 """
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
 from appliance.errors import ApplianceError
+from appliance.ingest.sampling import Sampler
 from appliance.storage.catalogue import Catalogue, catalogue_version, load_catalogue
 from appliance.storage.interface import Database
 
@@ -24,13 +26,16 @@ class Registry:
         self._database = database
         self._refreshing: asyncio.Task[bool] | None = None
         self.catalogue: Catalogue
+        self.samplers: Mapping[int, Sampler] = {}  # of projects that do not want all of their events
 
     async def refresh(self) -> bool:
         """Take over what changed in the database. True when something had."""
         current = getattr(self, "catalogue", None)
         if current is not None and await catalogue_version(self._database) == current.version:
             return False
-        self.catalogue = await load_catalogue(self._database)
+        self.catalogue = catalogue = await load_catalogue(self._database)
+        every = {id_: Sampler(p.settings, catalogue.sources.get(id_, {})) for id_, p in catalogue.projects.items()}
+        self.samplers = {project_id: sampler for project_id, sampler in every.items() if sampler}
         return True
 
     async def follow(self) -> None:

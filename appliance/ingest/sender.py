@@ -4,6 +4,7 @@ from appliance.clock import DAY
 from appliance.ingest.admission import Grant, bare_domain
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.geo import Locator, Place
+from appliance.ingest.sampling import Sampler
 from appliance.ingest.sent import Scalar, Sent
 from appliance.ingest.times import read_time
 from appliance.ingest.user_agent import Agent, read_agent
@@ -22,16 +23,25 @@ class Sender:
 
     __slots__ = (
         "_address", "_agent", "_agent_text", "_locator", "_salts", "_user_agent",
-        "browser", "keyless", "language", "own_hosts", "project", "received", "signal", "skew",
+        "browser", "keyless", "language", "own_hosts", "project", "received", "sampler", "signal", "skew",
     )  # fmt: skip
 
-    def __init__(self, arrival: Arrival, grant: Grant, sent_at: Scalar, salts: Salts, locator: Locator) -> None:
+    def __init__(
+        self,
+        arrival: Arrival,
+        grant: Grant,
+        sent_at: Scalar,
+        salts: Salts,
+        locator: Locator,
+        sampler: Sampler | None = None,  # without one everything is kept
+    ) -> None:
         project = grant.project
         headers = arrival.headers
         self.project: Project = project
         self.browser = grant.browser
         self.keyless = grant.keyless
         self.received = arrival.received
+        self.sampler = sampler
         self.own_hosts = _own_hosts(project)
         self.skew = _skew(sent_at, arrival.received)
         self.signal = headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1"

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from appliance.clock import DAY
 from appliance.storage.catalogue_version import Statement
 from appliance.storage.interface import Database
 
@@ -33,6 +34,43 @@ def entry(at: int, actor: str, action: str, subject: str = "", detail: str = "")
 async def record(db: Database, at: int, actor: str, action: str, subject: str = "", detail: str = "") -> None:
     """Add a row of its own, for what changes nothing that is stored: a login, a refused key."""
     await db.write(*entry(at, actor, action, subject, detail))
+
+
+async def record_once(db: Database, at: int, actor: str, action: str, subject: str, detail: str) -> None:
+    """Add a row unless there is one of this action and detail."""
+    await db.write(
+        """
+        INSERT INTO audit (at, actor, action, subject, detail)
+        SELECT :at, :actor, :action, :subject, :detail
+        WHERE NOT EXISTS (SELECT 1 FROM audit WHERE action = :action AND detail = :detail)
+        """,
+        {"at": at, "actor": actor, "action": action, "subject": subject, "detail": detail},
+    )
+
+
+async def count_today(db: Database, at: int, actor: str, action: str, subject: str, *, of: str, times: int) -> bool:
+    """Add to the row that counts how often something happened on this UTC day; the detail is `of`, a blank, the number.
+
+    False: somebody else did at the same moment; try again.
+    """
+    rows = await db.read(
+        """
+        SELECT id, detail FROM audit
+        WHERE action = :action AND at >= :day AND substr(detail, 1, :length) = :of ORDER BY id LIMIT 1
+        """,
+        {"action": action, "day": at // DAY * DAY, "length": len(of) + 1, "of": f"{of} "},
+    )
+    if not rows:
+        await record(db, at, actor, action, subject, f"{of} {times}")
+        return True
+    id_, before = rows[0]
+    number = int(before.rpartition(" ")[2]) + times
+    return bool(
+        await db.write(
+            "UPDATE audit SET detail = :detail WHERE id = :id AND detail = :before RETURNING id",
+            {"id": id_, "detail": f"{of} {number}", "before": before},
+        )
+    )
 
 
 async def recent(db: Database, *, offset: int = 0, limit: int = 100) -> list[Entry]:

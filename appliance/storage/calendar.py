@@ -28,6 +28,17 @@ def day_start(day: int, zone: ZoneInfo) -> int:
     return int(midnight.timestamp()) * MICROSECONDS
 
 
+def local_month(time: int, timezone: str) -> int:
+    """The calendar month of a zone (an IANA name) at UTC microseconds; January 1970 is 0."""
+    return month_of(local_day(time, ZoneInfo(timezone)))
+
+
+def month_start(month: int, timezone: str) -> int:
+    """UTC microseconds at which a month begins in a zone; January 1970 is 0."""
+    first = date(_EPOCH.year + month // 12, month % 12 + 1, 1)
+    return day_start((first - _EPOCH).days, ZoneInfo(timezone))
+
+
 def week_of(day: int) -> int:
     """The week (Monday to Sunday) that a day lies in; the one with 1 January 1970 is 0."""
     return (day + 3) // 7

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import msgspec
 
 from appliance import credentials
-from appliance.model import Key, Project
-from appliance.storage import keys, projects
+from appliance.model import Key, Project, SourceSettings
+from appliance.storage import keys, projects, sources
 from appliance.storage.catalogue_version import catalogue_version
 from appliance.storage.interface import Database
 
@@ -18,13 +18,15 @@ class Catalogue(msgspec.Struct, frozen=True):
     """What was true at `version` or a little later; load it again when `catalogue_version` gives another
     number.
 
-    `domains` has host names as `project_fields.domain` gives them; `private_keys` has SHA-256 digests.
+    `domains` has host names as `project_fields.domain` gives them; `sources`, by project, the settings of those sources
+    that have any; `private_keys` has SHA-256 digests.
     """
 
     version: int
     projects: Mapping[int, Project]
     public_ids: Mapping[str, Project]
     domains: Mapping[str, Project]
+    sources: Mapping[int, Mapping[str, SourceSettings]]
     public_keys: Mapping[str, tuple[Project, Key]]
     private_keys: Mapping[bytes, tuple[Project, Key, frozenset[str]]]
 
@@ -57,6 +59,7 @@ async def load_catalogue(db: Database) -> Catalogue:
         projects=by_id,
         public_ids={project.public_id: project for project in by_id.values()},
         domains={domain: project for project in by_id.values() for domain in project.domains},
+        sources=await sources.configured(db),
         public_keys=public,
         private_keys=private,
     )

@@ -38,6 +38,13 @@ def mint(milliseconds: int) -> str:
     return _time_digits(milliseconds) + _chance_digits(_bits(31))
 
 
+def minted_at(event_id: str) -> int | None:
+    """The time in an id of our own form (ms since 1970); None for other ids."""
+    if len(event_id) == 14 and _OWN.fullmatch(event_id):
+        return int(event_id[:8], 36)
+    return None
+
+
 def pack(event_id: str) -> bytes | str:
     """The stored form of an id."""
     if len(event_id) == 14 and _OWN.fullmatch(event_id):

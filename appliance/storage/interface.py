@@ -11,6 +11,8 @@ import msgspec
 
 from appliance.model import Event, ProjectSettings, Visit
 
+SOURCES_MAX = 500  # of a project that are listed; whoever may send can make up names
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any]
@@ -173,7 +175,11 @@ class DrainTransaction(Protocol):
     def drop_alias(self, project_id: int, visitor: int) -> None: ...
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
-        """Make the project's source known, unless it is."""
+        """Make the project's source known, unless it has SOURCES_MAX already, and that it was seen."""
+        ...
+
+    def add_usage(self, project_id: int, received: int, events: int) -> None:
+        """Count events for the month of the project's calendar in which they were received."""
         ...
 
     def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:

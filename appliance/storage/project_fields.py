@@ -13,6 +13,7 @@ import idna
 from appliance.currencies import MINOR_DIGITS
 from appliance.errors import Invalid
 from appliance.model import ProjectSettings
+from appliance.storage import sampling_fields
 
 NAME_CHARACTERS_MAX = 100
 DOMAINS_MAX = 50
@@ -21,6 +22,8 @@ HOST_CHARACTERS_MAX = 253
 VISIT_TIMEOUT_SECONDS = (60, 12 * 3600)
 VISIT_WINDOW_MINUTES = (1, 24 * 60)
 DEDUPLICATION_DAYS = (1, 90)
+RATE_LIMIT = (0, 1_000_000)  # requests in 10 seconds
+QUOTA_EVENTS_MONTH = (0, 10**12)
 RAW_RETENTION_DAYS = (7, 36_500)  # browsers may be a week late
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -102,6 +105,9 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     origins = tuple(dict.fromkeys(origin(text) for text in given.origins if text.strip())) or ("*",)
     if len(origins) > ORIGINS_MAX:
         raise Invalid(f"Use at most {ORIGINS_MAX} origins.", code="too_many", field="origins")
+    if given.rate_limit is not None:
+        _within("rate_limit", given.rate_limit, RATE_LIMIT)
+    _within("quota_events_month", given.quota_events_month, QUOTA_EVENTS_MONTH)
     return ProjectSettings(
         visit_timeout_seconds=given.visit_timeout_seconds,
         visit_rule=given.visit_rule,
@@ -112,6 +118,10 @@ def settings(given: ProjectSettings) -> ProjectSettings:
         trust_stated_address=given.trust_stated_address,
         drop_bots=given.drop_bots,
         deduplication_days=given.deduplication_days,
+        rate_limit=given.rate_limit,
+        quota_events_month=given.quota_events_month,
+        sampling=sampling_fields.sampling(given.sampling),
+        sampling_rules=sampling_fields.rules(given.sampling_rules),
         raw_retention_days=raw_retention_days(given.raw_retention_days),
     )
 
@@ -172,7 +182,7 @@ def _host(host: str, given: str) -> str:
 def _within(field: str, value: int, bounds: tuple[int, int]) -> None:
     low, high = bounds
     if not low <= value <= high:
-        raise Invalid(f"Use a number from {low} to {high}.", code="out_of_range", field=field)
+        raise Invalid(f"Use a number from {low} to {high:,}.", code="out_of_range", field=field)
 
 
 def _not_a_domain(given: str) -> Invalid:

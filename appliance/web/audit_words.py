@@ -26,6 +26,11 @@ SENTENCES = {
     "segment.create": "Saved a segment ({detail})",
     "segment.rename": "Renamed the segment {detail} to",
     "segment.delete": "Deleted the segment",
+    "source.update": "Changed the source",
+    "quota": "Reached {detail} of the site",
+    "limit.rate_limited.site": "Refused requests ({detail}) above the rate limit of the site",
+    "limit.rate_limited.address": "Refused requests ({detail}) above the rate limit of their address",
+    "limit.quota.site": "Refused requests and events ({detail}) above the monthly quota of the site",
     "account.create": "Created an account ({detail})",
     "account.role": "Changed the role ({detail}) of",
     "account.memberships": "Gave access to {detail}:",
@@ -36,6 +41,8 @@ SENTENCES = {
     "logout.everywhere": "Signed out everywhere",
 }
 
+# Actions whose detail begins with the id of what is counted, which tells sites of one name apart.
+COUNTED = ("quota", "limit.rate_limited.site", "limit.rate_limited.address", "limit.quota.site")
 # Actions whose detail is where they came from, as a /24 or /48.
 FROM_NETWORK = ("login", "login.throttled", "key.exposed.url", "key.exposed.browser")
 
@@ -47,4 +54,8 @@ def sentence(entry: Entry) -> tuple[str, str, str]:
     if pattern is None:
         return f"{entry.action} {entry.detail}".strip(), entry.subject, network
     subject = "" if entry.action == "login" else entry.subject
-    return pattern.format(detail=entry.detail), subject, network
+    detail = entry.detail
+    if entry.action in COUNTED:
+        detail = detail.partition(" ")[2]
+        detail = f"{int(detail):,}" if detail.isdigit() else detail
+    return pattern.format(detail=detail), subject, network

@@ -24,6 +24,9 @@ def site_nav(project: Project, active: str) -> Nav:
     """Pages of one site's settings; `active` is a key under `nav.` of the catalogue."""
     places = (
         ("general", urls.settings(project)),
+        ("sources", urls.sources(project)),
+        ("sampling", urls.sampling(project)),
+        ("limits", urls.limits(project)),
         ("goals", urls.goals(project)),
         ("segments", urls.segments(project)),
         ("keys", urls.keys(project)),

@@ -31,15 +31,18 @@ from appliance.web.pages import (
     export,
     funnels,
     journeys,
+    limits,
     live,
     login,
     refused,
     retention,
+    sampling,
     saved_funnels,
     segments,
     settings,
     setup,
     sites,
+    sources,
     users,
 )
 from appliance.web.pages import (
@@ -52,8 +55,8 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 MODULES = (
     health, stats, api_export, api_goals, api_funnels, api_segments, verify,
     simple_analytics, event_analytics, dashboard_c, auth, api_projects,
-    setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system,
-    admin_dead_letters, account,
+    setup, login, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
+    admin_accounts, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
     export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip

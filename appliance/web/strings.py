@@ -1,20 +1,22 @@
 """The catalogue: every word of the pages, once. Whole sentences with named places, never joined pieces.
 
 Of a pair of keys ending in `.one` and `.other`, the place `n` chooses. Words of settings and administration are in
-`strings_admin.py`, those of filters and dimensions in `strings_filters.py`, those of the reports about people in
-`strings_reports.py`; all are one catalogue.
+`strings_admin.py`, those of limits, sampling and sources in `strings_limits.py`, those of filters and dimensions in
+`strings_filters.py`, those of the reports about people in `strings_reports.py`; all are one catalogue.
 """
 
 from collections.abc import Mapping
 
 from appliance.web.strings_admin import ADMIN
 from appliance.web.strings_filters import FILTERS
+from appliance.web.strings_limits import LIMITS
 from appliance.web.strings_reports import REPORTS
 
 PRODUCT = "Appliance"
 
 TEXTS: Mapping[str, str] = ADMIN | {
     **FILTERS,
+    **LIMITS,
     **REPORTS,
     # Frame
     "title": "{page} · Appliance",

@@ -137,6 +137,22 @@ def key_rotate(project: Project) -> str:
     return f"{keys(project)}/rotate"
 
 
+def limits(project: Project) -> str:
+    return f"{settings(project)}/limits"
+
+
+def sampling(project: Project) -> str:
+    return f"{settings(project)}/sampling"
+
+
+def sources(project: Project) -> str:
+    return f"{settings(project)}/sources"
+
+
+def source(project: Project, source_id: int) -> str:
+    return f"{sources(project)}/{source_id}"
+
+
 def goals(project: Project) -> str:
     return f"{settings(project)}/goals"
 

@@ -197,6 +197,7 @@ class RefusedRow:
     name: str = ""
     page: str = ""
     dialect: str = ""
+    times: int = 1  # how many it stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,8 @@ MANAGEMENT = """
     INSERT INTO dead_letter VALUES (2, 1, 1, 'what', x'93', 5);
     INSERT INTO key_use VALUES (1, 20000, 3, 30, 1);
     INSERT INTO erasure VALUES (1, 1, 5, '["ann"]', '[-5]', 1, 2, 3, NULL, NULL);
-    INSERT INTO source (project_id, name, description, settings, created_at) VALUES (2, 'ios', 'd', '{"a":1}', 3);
+    INSERT INTO source (project_id, name, description, settings, created_at, seen_at)
+      VALUES (2, 'ios', 'd', '{"off":true}', 3, 4);
     INSERT INTO user_trait VALUES (2, 1, '{"plan":"ä"}', 4);
     INSERT INTO meta VALUES ('catalogue_version', '17'), ('deleted_project/2', '99');
     INSERT INTO wanderer VALUES (2, 11, -5);

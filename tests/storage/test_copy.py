@@ -359,7 +359,7 @@ def test_another_source_is_refused_unless_it_is_begun_anew(
     other = Place(tmp_path / "other")
     other.add_project("Europe/Berlin")
     fill(other, 1)
-    other.jobs.transaction(lambda c: c.execute("INSERT INTO source VALUES (99, 1, 'x', '', '{}', 1)"), durable=True)
+    other.jobs.transaction(lambda c: c.execute("INSERT INTO source VALUES (99, 1, 'x', '', '{}', 1, 1)"), durable=True)
     url = new("sqlite")
     with pytest.raises(Killed):
         copied(url_of(other), url, meddle=dying(3, committed=True))

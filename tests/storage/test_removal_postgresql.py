@@ -605,7 +605,7 @@ async def test_no_dead_row_is_left(place: Place, no_pauses: None) -> None:
         " WHERE c.relkind IN ('r', 't') AND (n.nspname IN ('public', '_timescaledb_internal')"
         " OR n.nspname = 'pg_toast' AND c.oid IN (SELECT t.reltoastrelid FROM pg_class t"
         " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE tn.nspname IN ('public', '_timescaledb_internal')))"
-        " AND c.relname !~ '^(meta|bgw)'"
+        " AND c.relname !~ '^(meta|monthly_usage|bgw)'"
     )
     ((tables, dead),) = await place.database.read(select)
     assert tables > 20

@@ -17,6 +17,7 @@ from httpx2 import Response
 from appliance.clock import MINUTE
 from appliance.ingest.batch import Batch
 from appliance.ingest.presence import Presence
+from appliance.ingest.refusals import Refusals
 from appliance.model import Event, Project
 from appliance.queries.reports import Reports
 from appliance.storage.sqlite.database import SqliteDatabase
@@ -29,9 +30,13 @@ from appliance.web.pages import (
     events,
     funnels,
     journeys,
+    limits,
+    refused,
     retention,
+    sampling,
     saved_funnels,
     segments,
+    sources,
     users,
 )
 from appliance.web.pages import filter as filter_form
@@ -108,6 +113,10 @@ class Dashboards(Administration):
                 funnels,
                 saved_funnels,
                 segments,
+                sources,
+                sampling,
+                limits,
+                refused,
                 retention,
                 journeys,
                 users,
@@ -121,6 +130,7 @@ class Dashboards(Administration):
         self.health = health(folder)._replace(lag_seconds=0.5, disk_free_bytes=100 << 30)
         state = self.app.state
         state.reports, state.presence = reports, self.presence
+        state.refusals = self.refusals = Refusals(state.notices)
         state.health = lambda: self.health
         self.folder = folder
         self._owner: Browser | None = None

@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from appliance.web import rendering
 from appliance.web.security import SECURITY_HEADERS
-from tests.web import samples, samples_admin, samples_pages, samples_reports
+from tests.web import samples, samples_admin, samples_limits, samples_pages, samples_reports
 
 render = rendering.Renderer()
 
@@ -72,6 +72,14 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "projects": ("admin/projects.html", samples_admin.projects),
     "project-new": ("admin/project.html", lambda: samples_admin.project(new=True)),
     "project": ("admin/project.html", samples_admin.project),
+    "limits": ("admin/limits.html", samples_limits.limits),
+    "limits-none": ("admin/limits.html", lambda: samples_limits.limits(quota=0)),
+    "limits-full": ("admin/limits.html", lambda: samples_limits.limits(used=1_000_000, wrong=True)),
+    "sampling": ("admin/sampling.html", samples_limits.sampling),
+    "sampling-none": ("admin/sampling.html", lambda: samples_limits.sampling(empty=True)),
+    "sources": ("admin/sources.html", samples_limits.sources),
+    "sources-none": ("admin/sources.html", lambda: samples_limits.sources(empty=True)),
+    "source": ("admin/source.html", samples_limits.source),
     "keys": ("admin/keys.html", samples_admin.keys),
     "goals": ("admin/goals.html", samples_admin.goals),
     "goals-none": ("admin/goals.html", lambda: samples_admin.goals(empty=True)),

@@ -23,7 +23,10 @@ def nav(active: str, admin: bool = False) -> views_admin.Nav:
     groups = (
         (("projects", "users", "health", "dead_letters", "audit", "backups"),)
         if admin
-        else (("general", "install", "goals", "funnels", "members"), ("keys", "export", "imports", "refused"))
+        else (
+            ("general", "sources", "sampling", "limits", "goals", "funnels", "members"),
+            ("keys", "export", "imports", "refused"),
+        )
     )
     return views_admin.Nav(
         heading="Administration" if admin else "example.com",
@@ -346,6 +349,14 @@ def refused(empty: bool = False) -> views_admin.RefusedView:
                 message="properties: nested more than 8 levels deep",
                 name="Checkout",
                 dialect="segment",
+            ),
+            row(
+                at=NOW - timedelta(minutes=52),
+                verdict="rejected",
+                reason="rate_limited",
+                message="more than 1000 requests in 10 seconds from this project's clients",
+                dialect="native",
+                times=31_204,
             ),
             row(
                 at=NOW - timedelta(hours=4),

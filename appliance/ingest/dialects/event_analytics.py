@@ -23,6 +23,7 @@ from appliance.ingest.surrogates import mend_surrogates
 
 PATHS = ("/events",)
 METHODS = ("POST",)
+SHOWS_LIMITS = True
 EVENTS_MAX = 1000
 
 _NAMES = {"event": "event_type", "timestamp": "occurred_at"}

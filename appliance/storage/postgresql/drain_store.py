@@ -98,5 +98,6 @@ class PostgresqlDrainStore:
         if version != self._catalogue_version:
             found = connection.execute("SELECT id, settings, timezone FROM project").fetchall()
             self._settings = {row[0]: msgspec.json.decode(row[1], type=ProjectSettings) for row in found}
-            self._rows.marks.set_zones({row[0]: row[2] for row in found})
+            self._rows.timezones = {row[0]: row[2] for row in found}
+            self._rows.marks.set_zones(self._rows.timezones)
             self._catalogue_version = version

@@ -16,9 +16,10 @@ from psycopg.rows import tuple_row
 from appliance.clock import DAY, now
 from appliance.errors import CheckpointMoved, TryAgain
 from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
+from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
-from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Known, Position, StoredEvent
 from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.announcements import announce
 from appliance.storage.postgresql.claims import Claims, Visitor
@@ -80,6 +81,7 @@ class DrainRows:
         self._claims = Claims()
         self._partitions = Partitions()
         self.marks = Marks()
+        self.timezones: Mapping[int, str] = {}  # of projects
         self._visit_ids: Iterator[int] = iter(())
         self._event_ids: Iterator[int] = iter(())
         self._connection: Connection
@@ -260,9 +262,21 @@ class DrainRows:
         self._connection.execute("DELETE FROM alias WHERE project_id = %s AND visitor = %s", (project_id, visitor))
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
+        seen = "UPDATE source SET seen_at = greatest(seen_at, %s) WHERE project_id = %s AND name = %s"
+        if self._connection.execute(seen, (at, project_id, name)).rowcount:
+            return
         self._connection.execute(
-            "INSERT INTO source (project_id, name, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (project_id, name, at),
+            "INSERT INTO source (project_id, name, created_at, seen_at)"
+            " SELECT %(id)s, %(name)s, CAST(%(at)s AS BIGINT), CAST(%(at)s AS BIGINT)"
+            f" WHERE (SELECT count(*) FROM source WHERE project_id = %(id)s) < {SOURCES_MAX} ON CONFLICT DO NOTHING",
+            {"id": project_id, "name": name, "at": at},
+        )
+
+    def add_usage(self, project_id: int, received: int, events: int) -> None:
+        self._connection.execute(
+            "INSERT INTO monthly_usage (project_id, month, events) VALUES (%s, %s, %s)"
+            " ON CONFLICT (project_id, month) DO UPDATE SET events = monthly_usage.events + excluded.events",
+            (project_id, local_month(received, self.timezones.get(project_id, "UTC")), events),
         )
 
     def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:

@@ -189,9 +189,17 @@ CREATE TABLE source (                             -- where in a project events c
   project_id  BIGINT  NOT NULL,
   name        TEXT    NOT NULL,
   description TEXT    NOT NULL DEFAULT '',
-  settings    TEXT    NOT NULL DEFAULT '{}',
+  settings    TEXT    NOT NULL DEFAULT '{}',      -- JSON, model.SourceSettings
   created_at  BIGINT  NOT NULL,
+  seen_at     BIGINT  NOT NULL,                   -- to the day
   UNIQUE (project_id, name)
+);
+
+CREATE TABLE monthly_usage (                      -- events by the month of their receipt, however long they are kept
+  project_id  BIGINT  NOT NULL,
+  month       BIGINT  NOT NULL,                   -- of the project's calendar; January 1970 is 0
+  events      BIGINT  NOT NULL,
+  PRIMARY KEY (project_id, month)
 );
 
 -- ---------------------------------------------------------------- erasing

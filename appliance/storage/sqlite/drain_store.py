@@ -51,9 +51,8 @@ class SqliteDrainStore:
         self._rows.begin(connection)
         version = connection.execute("SELECT value FROM meta WHERE name = 'catalogue_version'").fetchone()
         if version != self._catalogue_version:
-            self._settings = {
-                project_id: msgspec.json.decode(settings, type=ProjectSettings)
-                for project_id, settings in connection.execute("SELECT id, settings FROM project")
-            }
+            found = connection.execute("SELECT id, settings, timezone FROM project").fetchall()
+            self._settings = {row[0]: msgspec.json.decode(row[1], type=ProjectSettings) for row in found}
+            self._rows.timezones = {row[0]: row[2] for row in found}
             self._catalogue_version = version
         return work(self._rows)

@@ -4,7 +4,7 @@ Visits that are sealed are found like the others; when one is to be changed, its
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
@@ -13,8 +13,9 @@ import msgspec
 
 from appliance.errors import CheckpointMoved
 from appliance.model import Event, Visit
+from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import is_missing
-from appliance.storage.interface import Known, Position, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Known, Position, StoredEvent
 from appliance.storage.row_columns import (
     EVENT,
     GROWING,
@@ -77,6 +78,7 @@ class HotRows:
         self._changed_events: list[int] = []
         self._connection: sqlite3.Connection
         self._sealed = SealedVisits()
+        self.timezones: Mapping[int, str] = {}  # of projects
         self.generation = 0
 
     def begin(self, connection: sqlite3.Connection) -> None:
@@ -201,9 +203,20 @@ class HotRows:
         self._connection.execute("DELETE FROM alias WHERE project_id = ? AND visitor = ?", (project_id, visitor))
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
+        seen = "UPDATE source SET seen_at = max(seen_at, ?) WHERE project_id = ? AND name = ?"
+        if self._connection.execute(seen, (at, project_id, name)).rowcount:
+            return
         self._connection.execute(
-            "INSERT INTO source (project_id, name, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (project_id, name, at),
+            "INSERT INTO source (project_id, name, created_at, seen_at) SELECT :id, :name, :at, :at"
+            f" WHERE (SELECT count(*) FROM source WHERE project_id = :id) < {SOURCES_MAX}",
+            {"id": project_id, "name": name, "at": at},
+        )
+
+    def add_usage(self, project_id: int, received: int, events: int) -> None:
+        self._connection.execute(
+            "INSERT INTO monthly_usage (project_id, month, events) VALUES (?, ?, ?)"
+            " ON CONFLICT (project_id, month) DO UPDATE SET events = events + excluded.events",
+            (project_id, local_month(received, self.timezones.get(project_id, "UTC")), events),
         )
 
     def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:

@@ -344,7 +344,15 @@ CREATE TABLE source (                             -- where in a project events c
   project_id  INTEGER NOT NULL,
   name        TEXT    NOT NULL,
   description TEXT    NOT NULL DEFAULT '',
-  settings    TEXT    NOT NULL DEFAULT '{}',
+  settings    TEXT    NOT NULL DEFAULT '{}',      -- JSON, model.SourceSettings
   created_at  INTEGER NOT NULL,
+  seen_at     INTEGER NOT NULL,                   -- to the day
   UNIQUE (project_id, name)
 );
+
+CREATE TABLE monthly_usage (                      -- events by the month of their receipt, however long they are kept
+  project_id  INTEGER NOT NULL,
+  month       INTEGER NOT NULL,                   -- of the project's calendar; January 1970 is 0
+  events      INTEGER NOT NULL,
+  PRIMARY KEY (project_id, month)
+) WITHOUT ROWID;

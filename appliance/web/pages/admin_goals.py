@@ -7,26 +7,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import ChunkDamaged, Invalid, Unavailable
+from appliance.errors import Invalid
 from appliance.model import Project
-from appliance.queries import breakdown
 from appliance.queries.filters import Leaf, to_url
 from appliance.queries.goals import GOAL
-from appliance.queries.period import Named
 from appliance.storage import goals
 from appliance.storage.goals import Goal
 from appliance.web import flash, shell, urls
 from appliance.web.access import project_for, require_login, state_of
-from appliance.web.attended import reports_of
 from appliance.web.forms import Fields, errors_of, get, page, post, read_form, see
 from appliance.web.navigation import site_nav
+from appliance.web.offered import offered
 from appliance.web.options import currency_options
 from appliance.web.strings import text
 from appliance.web.views_admin import GoalRow, GoalsView
 from appliance.web.views_forms import Form
 
 FIELDS = ("kind", "pattern", "name", "property", "value", "currency")
-OFFERED_MAX = 50  # names and paths of the last 30 days, of each
 
 
 def routes() -> list[Route]:
@@ -87,21 +84,9 @@ async def _goals_page(request: Request, project: Project, form: Form, status: in
         rows=tuple(_row(project, goal) for goal in found),
         form=form,
         currencies=(("", text("goal.currency.any")), *currency_options()),
-        offered=await _offered(request, project),
+        offered=await offered(request, project, "event:name", "event:page"),
     )
     return await page(request, "admin/goals.html", view, status)
-
-
-async def _offered(request: Request, project: Project) -> tuple[str, ...]:
-    """What happened lately, for the form to offer; nothing where it cannot be asked: a goal can be typed."""
-    reports = reports_of(request)
-    wanted = [breakdown.suggestions(name, limit=OFFERED_MAX) for name in ("event:name", "event:page")]
-    try:
-        scope = await reports.scope(project, Named("30d"), clock.now())
-        tables = (await reports.ask([(scope, wanted)]))[0]
-    except (Unavailable, ChunkDamaged):
-        return ()
-    return tuple(dict.fromkeys(row.labels[0] for table in tables for row in table.rows))
 
 
 def _row(project: Project, goal: Goal) -> GoalRow:

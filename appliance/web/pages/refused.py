@@ -28,7 +28,9 @@ async def show(request: Request) -> Response:
     access = await project_for(request)
     project, chosen = access.project, request.query_params.get("reason", "")
     refusals = parts_of(request).refusals.newest(project.id, clock.now(), KEPT_PER_PROJECT)
-    counts = Counter(refusal.reason for refusal in refusals)
+    counts: Counter[str] = Counter()
+    for refusal in refusals:
+        counts[refusal.reason] += refusal.times
     here = urls.refused(project)
     view = RefusedView(
         shell=await shell.shell(request, text("nav.refused"), project),
@@ -42,6 +44,7 @@ async def show(request: Request) -> Response:
                 name=refusal.name,
                 page=refusal.page,
                 dialect=refusal.dialect,
+                times=refusal.times,
             )
             for refusal in refusals
             if chosen in ("", refusal.reason)

@@ -1,5 +1,6 @@
 """A site's settings: made, changed, deleted, and for as long as its events are there, brought back."""
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -139,18 +140,18 @@ async def restore(request: Request) -> Response:
 
 def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
     low, high = project_fields.VISIT_TIMEOUT_SECONDS
-    return ProjectSettings(
+    return msgspec.structs.replace(
+        now,
         visit_timeout_seconds=_minutes(form, "visit_timeout_minutes", (low // 60, high // 60)) * 60,
-        visit_rule=form.text("visit_rule") or now.visit_rule,  # type: ignore[arg-type]  # checked as below
+        visit_rule=form.text("visit_rule") or now.visit_rule,  # checked by project_fields.settings, as the next
         visit_window_minutes=_minutes(form, "visit_window_minutes", project_fields.VISIT_WINDOW_MINUTES)
         if form.text("visit_window_minutes")
         else now.visit_window_minutes,
         origins=tuple(form.lines("origins")),
-        privacy_signal=form.text("privacy_signal"),  # type: ignore[arg-type]  # checked by project_fields.settings
+        privacy_signal=form.text("privacy_signal"),  # checked by project_fields.settings
         hash_routing=form.on("hash_routing"),
         trust_stated_address=form.on("trust_stated_address"),
         drop_bots=form.on("drop_bots"),
-        deduplication_days=now.deduplication_days,
         raw_retention_days=_days_kept(form.text("raw_retention_days").strip()),
     )
 
