@@ -98,3 +98,8 @@ def error_headers(error: ApplianceError) -> Headers:
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
     return headers
+
+
+def reason_header(*reasons: str) -> Headers:
+    """X-Appliance-Dropped: why an event is not counted although the answer looks as if it were; the first reason."""
+    return [(b"x-appliance-dropped", reason.encode()) for reason in reasons[:1]]
