@@ -134,7 +134,7 @@ def _by_name(decoded: Decoded, catalogue: Catalogue) -> Project:
         domain = decoded.domain or _first_hostname(decoded)
         if not domain:
             raise Unauthorized("no key was sent, and no event says on which site it happened", code="missing_key")
-        project = catalogue.by_hostname(bare_domain(domain))
+        project = catalogue.domains.get(domain) or catalogue.by_hostname(bare_domain(domain))
         named = f"domain {domain!r}"
     if project is None:
         raise UnknownSender(f"no key was sent, and {named} belongs to no project", code="unknown_project")
@@ -159,9 +159,10 @@ def check_origin(arrival: Arrival, grant: Grant) -> None:
     origin = arrival.header(b"origin")
     if not origin or origin == "null":
         return
-    without_key = grant.keyless or grant.by_default
-    if without_key and bare_domain(host_of(origin.partition("://")[2])) not in grant.domains:
-        raise Forbidden(f"the origin {origin!r} is not one of the project's domains", code="origin_not_allowed")
+    if grant.keyless or grant.by_default:
+        host = origin.partition("://")[2]
+        if host not in grant.domains and bare_domain(host_of(host)) not in grant.domains:
+            raise Forbidden(f"the origin {origin!r} is not one of the project's domains", code="origin_not_allowed")
     allowed = grant.project.settings.origins
     if "*" not in allowed and origin.lower() not in allowed:
         raise Forbidden(f"the origin {origin!r} is not in the project's list", code="origin_not_allowed")

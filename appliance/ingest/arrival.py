@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import unquote_plus
 
@@ -9,6 +10,8 @@ from appliance.clock import MILLISECOND
 from appliance.errors import Invalid, TooLarge
 
 PARAMETERS_MAX = 200
+PARAMETERS_CACHED_MAX = 4_096
+CACHED_CHARACTERS_MAX = 256
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -111,7 +114,12 @@ def parameters(query_string: bytes) -> dict[str, str]:
 
 
 def _decoded(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
+    if "%" not in text and "+" not in text:
+        return text
+    return _unquoted(text) if len(text) <= CACHED_CHARACTERS_MAX else unquote_plus(text)
+
+
+_unquoted = lru_cache(PARAMETERS_CACHED_MAX)(unquote_plus)  # pages and referrers come again and again
 
 
 def plain_body(body: bytes, encoding: str, bytes_max: int) -> bytes:

@@ -45,10 +45,10 @@ class _Body(msgspec.Struct, gc=False, rename={"dollar": "$"}):
     domain: Any = None
     r: Any = None
     referrer: Any = None
-    m: msgspec.Raw = msgspec.Raw()
-    meta: msgspec.Raw = msgspec.Raw()
-    p: msgspec.Raw = msgspec.Raw()
-    props: msgspec.Raw = msgspec.Raw()
+    m: Any = None
+    meta: Any = None
+    p: Any = None
+    props: Any = None
     dollar: Any = None
     revenue: Any = None
     h: Any = None
@@ -181,11 +181,12 @@ def _sent(body: _Body) -> Sent:
         event_id=stated.scalar(body.event_id),
         url=url,
         referrer=referrer if isinstance(referrer, str) else None,
-        properties=_properties(body),
         interactive=interactive if isinstance(interactive, bool) else None,
         hash=True if 1 in (body.h, body.hashMode) or "1" in (body.h, body.hashMode) else None,
         screen=stated.text(body.w),
     )
+    if properties := _properties(body):
+        sent.properties = properties  # type: ignore[assignment]
     if "gclid=" in url or "msclkid=" in url:
         sent.campaign = _click(url)
     if (money := body.dollar or body.revenue) is not None:
@@ -229,38 +230,25 @@ def _click(url: str) -> SentCampaign | None:
 def _revenue(money: Any) -> SentRevenue | None:
     """Money, where it can be read as such; an object, or one as text."""
     if isinstance(money, str):
-        money = _value(mend_surrogates(money.encode()))
+        money = _value(money)
     return stated.revenue(money.get("amount"), money.get("currency")) if isinstance(money, dict) else None
 
 
-def _properties(body: _Body) -> msgspec.Raw:
-    """The properties, as sent where all may stay. Raises _Wrong for one that is too long."""
-    for raw in (body.m, body.meta, body.p, body.props):
-        if raw and (found := _value(raw)):
-            break
-    else:
-        return msgspec.Raw()
-    as_text = isinstance(found, str)
-    if as_text:
-        found = _value(mend_surrogates(found.encode()))
+def _properties(body: _Body) -> dict[str, Any]:
+    """The properties that may stay. Raises _Wrong for one that is too long."""
+    found = next(filter(None, (body.m, body.meta, body.p, body.props)), None)
+    if isinstance(found, str):
+        found = _value(found)
     if not isinstance(found, dict):
-        return msgspec.Raw()
+        return {}
     kept = {name: value for name, value in found.items() if _is_property(name, value)}
     if len(kept) > PROPS_MAX:
         kept = dict(list(kept.items())[:PROPS_MAX])
     for name, value in kept.items():
-        too_long = len(name) > PROP_NAME_CHARACTERS_MAX or (
-            isinstance(value, str) and len(value) > PROP_VALUE_CHARACTERS_MAX
-        )
-        if too_long:
-            raise _Wrong(
-                "too_long",
-                "properties",
-                f"a name has at most {PROP_NAME_CHARACTERS_MAX} characters, a value {PROP_VALUE_CHARACTERS_MAX}",
-            )
-    if as_text or len(kept) < len(found):
-        return msgspec.Raw(_encode(kept))
-    return raw
+        if len(name) > PROP_NAME_CHARACTERS_MAX or (isinstance(value, str) and len(value) > PROP_VALUE_CHARACTERS_MAX):
+            names, values = PROP_NAME_CHARACTERS_MAX, PROP_VALUE_CHARACTERS_MAX
+            raise _Wrong("too_long", "properties", f"a name has at most {names} characters, a value {values}")
+    return kept
 
 
 def _is_property(name: str, value: Any) -> bool:
@@ -269,9 +257,9 @@ def _is_property(name: str, value: Any) -> bool:
     return value is not None and not isinstance(value, (list, dict)) and bool(name.strip())
 
 
-def _value(text: bytes | msgspec.Raw) -> Any:
-    """The value of a JSON text, None where it is none or nested too deeply to be one of a property or an amount."""
+def _value(text: str) -> Any:
+    """The value of a JSON text, None where it is none."""
     try:
-        return _decode_value(text)
+        return _decode_value(mend_surrogates(text.encode()))
     except bodies.FAULTS:
         return None
