@@ -268,10 +268,11 @@ class Appliance:
         await rollups.refresh(self.database)
 
     async def _forget_old_ids(self) -> None:
-        """Deduplication rows older than every project's window go."""
+        """Deduplication rows older than every project's window go, and names of page views with the salts of their
+        days: nowhere on earth is it the day after them any more."""
         windows = [p.settings.deduplication_days for p in self.registry.catalogue.projects.values()]
-        oldest = clock.now() // clock.DAY - max(windows, default=7)
-        await self.database.forget_ids(oldest)
+        today = clock.now() // clock.DAY
+        await self.database.forget_ids(today - max(windows, default=7), today - 2)
 
     # ------------------------------------------------------------------ state
 

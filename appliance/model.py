@@ -145,8 +145,11 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     `visitor` is a signed 64-bit keyed hash. `visitor_yesterday` is the rotating id of the day before, present only
     within one visit timeout after local midnight. `anonymous` is the visitor that a client-held anonymous id gives,
     present when the event also has a user id. Of an alias they are the two whom the former id may stand for, a user
-    and an anonymous client. `rate` is the sampling rate in parts per million. `revenue` is in minor units of
-    `currency`. `properties`, `traits` and `traits_once` are JSON text, '' when there are none.
+    and an anonymous client. `rate` is the sampling rate in parts per million.
+    `pageview_id` of engagement is the id of its page view, or a name that its page view has in `pageview_id` too, where
+    the client knows no ids (ingest/page_names.py). `pageview_id_yesterday` is what that name was the day before,
+    present within one visit timeout after local midnight. `revenue` is in minor units of `currency`. `properties`,
+    `traits` and `traits_once` are JSON text, '' when there are none.
     """
 
     project_id: int
@@ -194,6 +197,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     properties: str = ""
     traits: str = ""
     traits_once: str = ""  # what is not known of the user yet
+    pageview_id_yesterday: str = ""
 
 
 # The values that a visit takes from its first stored event and never changes (SEMANTICS, Visits).

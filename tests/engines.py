@@ -18,6 +18,7 @@ OF_BOTH = {
     "test_funnels",
     "test_goals",
     "test_keys",
+    "test_page_names",
     "test_projects",
     "test_quota",
     "test_segments",

@@ -73,6 +73,8 @@ def test_health(server: Server) -> None:
         status, body = server.get("/readyz")
         assert (status, json.loads(body)) == (200, {"ready": True, "problems": []})
         assert json.loads(server.get("/health")[1])["status"] == "healthy"
+        status, body = server.get("/api/health")
+        assert (status, json.loads(body)) == (200, {"postgres": "ok", "clickhouse": "ok", "sites_cache": "ok"})
         metrics = server.get("/metrics")[1].decode()
         assert "appliance_ready 1.0" in metrics
         assert server.get("/metrics", x_forwarded_for="203.0.113.1")[0] == 401

@@ -2,14 +2,15 @@
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
 from appliance.credentials import PUBLIC_PREFIX
-from appliance.errors import Forbidden, Unauthorized
+from appliance.errors import ApplianceError, Forbidden, Invalid, Unauthorized
 from appliance.ingest.arrival import Arrival
-from appliance.ingest.page import read_page
+from appliance.ingest.page import host_of, read_page
 from appliance.ingest.sent import Decoded, Rejection
 from appliance.model import Key, Project
 from appliance.storage.catalogue import Catalogue
@@ -18,14 +19,23 @@ PRIVATE_PREFIX = "sa_priv_"
 
 
 class Grant(msgspec.Struct, gc=False):
-    """Whose project a request names, and by which key. `keyless`: each event's host must be one of the project's
-    domains. `by_default`: it names none, and goes to the default one."""
+    """Whose project a request names, and by which key. `keyless`: each event's host must be one of `domains`.
+    `by_default`: it names none, and goes to the default one."""
 
     project: Project
     browser: bool
     keyless: bool
     key: Key | None = None
     by_default: bool = False
+    domains: tuple[str, ...] = ()
+
+
+class Part(NamedTuple):
+    """What of a request is for one project; `fault` says why it may not be sent there."""
+
+    decoded: Decoded
+    grant: Grant | None
+    fault: ApplianceError | None
 
 
 class UnknownSender(Unauthorized):
@@ -43,8 +53,41 @@ def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue, default_proj
     if decoded.key:
         return _by_key(decoded.key, arrival, catalogue, in_header=False, browser=browser)
     if decoded.takes_default:
-        return Grant(_default(default_project, catalogue), browser, keyless=False, by_default=True)
-    return Grant(_by_name(decoded, catalogue), browser, keyless=True)
+        project = _default(default_project, catalogue)
+        return Grant(project, browser, keyless=False, by_default=True, domains=project.domains)
+    project = _by_name(decoded, catalogue)
+    return Grant(project, browser, keyless=True, domains=project.domains)
+
+
+def admit_parts(
+    arrival: Arrival,
+    decoded: Decoded,
+    catalogue: Catalogue,
+    default_project: str,
+    check: Callable[[Arrival, Grant], None],
+) -> list[Part]:
+    """A request for several projects, each judged for itself; `check` raises where one may not be sent to.
+
+    Where all are to get the same events, these may be on a domain of any of them: whoever names both sites of a page
+    wants it on both.
+    """
+    parts = []
+    for each in (decoded, *decoded.others):
+        try:
+            parts.append(Part(each, admit(arrival, each, catalogue, default_project), None))
+        except Invalid as error:
+            parts.append(Part(each, None, error))
+    domains = tuple([domain for part in parts if part.grant is not None for domain in part.grant.domains])
+    for place, part in enumerate(parts):
+        if part.grant is None:
+            continue
+        if decoded.same_events:
+            part.grant.domains = domains
+        try:
+            check(arrival, part.grant)
+        except ApplianceError as error:
+            parts[place] = part._replace(fault=error)
+    return parts
 
 
 def header_key(arrival: Arrival) -> str:
@@ -69,7 +112,7 @@ def header_key(arrival: Arrival) -> str:
 def _by_key(token: str, arrival: Arrival, catalogue: Catalogue, *, in_header: bool, browser: bool) -> Grant:
     # sa_priv_ begins as sa_ does, so it is tested first.
     if token.startswith(PRIVATE_PREFIX):
-        if browser:
+        if arrival.from_browser:
             raise Unauthorized(
                 "a private key was sent by a browser; it is now known to every visitor: revoke it",
                 code="private_key_exposed",
@@ -101,7 +144,7 @@ def _by_name(decoded: Decoded, catalogue: Catalogue) -> Project:
         domain = decoded.domain or _first_hostname(decoded)
         if not domain:
             raise Unauthorized("no key was sent, and no event says on which site it happened", code="missing_key")
-        project = catalogue.by_hostname(bare_domain(domain))
+        project = catalogue.domains.get(domain) or catalogue.by_hostname(bare_domain(domain))
         named = f"domain {domain!r}"
     if project is None:
         raise UnknownSender(f"no key was sent, and {named} belongs to no project", code="unknown_project")
@@ -126,11 +169,11 @@ def check_origin(arrival: Arrival, grant: Grant) -> None:
     origin = arrival.header(b"origin")
     if not origin or origin == "null":
         return
-    project = grant.project
-    without_key = grant.keyless or grant.by_default
-    if without_key and bare_domain(urlsplit(origin).hostname or "") not in project.domains:
-        raise Forbidden(f"the origin {origin!r} is not one of the project's domains", code="origin_not_allowed")
-    allowed = project.settings.origins
+    if grant.keyless or grant.by_default:
+        host = origin.partition("://")[2]
+        if host not in grant.domains and bare_domain(host_of(host)) not in grant.domains:
+            raise Forbidden(f"the origin {origin!r} is not one of the project's domains", code="origin_not_allowed")
+    allowed = grant.project.settings.origins
     if "*" not in allowed and origin.lower() not in allowed:
         raise Forbidden(f"the origin {origin!r} is not in the project's list", code="origin_not_allowed")
 

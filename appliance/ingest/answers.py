@@ -115,3 +115,8 @@ def with_retry_after(answer: Answer, error: ApplianceError) -> Answer:
     if not isinstance(error, Unavailable) or any(name == b"retry-after" for name, _ in answer.headers):
         return answer
     return answer._replace(headers=[*answer.headers, (b"retry-after", b"%d" % error.retry_after_seconds)])
+
+
+def reason_header(*reasons: str) -> Headers:
+    """X-Appliance-Dropped: why an event is not counted although the answer looks as if it were; the first reason."""
+    return [(b"x-appliance-dropped", reason.encode()) for reason in reasons[:1]]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from appliance.clock import DAY, HOUR
-from appliance.ingest.early_engagement import EarlyEngagement, IdKey, pageview_key
+from appliance.ingest.early_engagement import EarlyEngagement, IdKey, pageview_key, pageview_keys
 from appliance.ingest.visits import Rule, VisitBook, rule_of
 from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, ProjectSettings, Visit
 from appliance.storage.dimensions import DICTIONARIES
@@ -94,7 +94,7 @@ class Batch:
         keys: list[IdKey | None] = [
             None if event.flags & _MINTED else (event.project_id, pack(event.event_id)) for event in events
         ]
-        pageviews = [pageview_key(event) for event in events if event.kind == _ENGAGEMENT]
+        pageviews = [key for event in events if event.pageview_id for key in pageview_keys(event)]
         self._early.begin(tx)
         if self._early.may_be_overdue(max((event.received for event in events), default=0)):
             pageviews += self._early.by_pageview  # by now another drain may have stored them
@@ -120,13 +120,16 @@ class Batch:
             if row is not None:
                 rows.append(row)
                 row_of[row.id] = row
-            if key is not None:
+            called = [] if key is None else [(key, fingerprint)]
+            if row is not None and event.pageview_id:
+                called.append((pageview_key(event), 0))  # of the page views with this name it is the newest
+            for name, mark in called:
                 day = event.received // DAY
-                known[key] = Known(day, fingerprint, row.id if row else 0, row.visit_id if row else 0)
-                seen.append((*key, day, fingerprint, row.id if row else 0))
-                if waiting and key in waiting:
+                known[name] = Known(day, mark, row.id if row else 0, row.visit_id if row else 0)
+                seen.append((*name, day, mark, row.id if row else 0))
+                if waiting and name in waiting:
                     rule = rule_of(self._settings_of(event.project_id))
-                    for early in self._early.leave(key):
+                    for early in self._early.leave(name):
                         self._engage(tx, early, known, row_of, rule, applied)
         tx.add_events(rows)
         self._book.save()
@@ -275,7 +278,7 @@ class Batch:
         rule: Rule,
         applied: Applied,
     ) -> None:
-        pageview = known.get(pageview_key(event))
+        pageview = next((known[key] for key in pageview_keys(event) if key in known), None)
         if pageview is None:
             _refuse(self._early.add(event), applied)
             return
@@ -304,5 +307,6 @@ def _refuse(engagement: list[Event], applied: Applied) -> None:
 
 def _fingerprint(event: Event) -> int:
     """CRC-32 of what the client said, to tell a retry from other content under the same id."""
-    content = (event.kind, event.name, event.path, event.user_id, event.revenue, event.properties, event.pageview_id)
+    named = event.pageview_id if event.kind == _ENGAGEMENT else ""  # of a page view it is no word of the client's
+    content = (event.kind, event.name, event.path, event.user_id, event.revenue, event.properties, named)
     return zlib.crc32(msgspec.msgpack.encode(content))

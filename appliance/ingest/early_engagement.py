@@ -27,6 +27,14 @@ def pageview_key(event: Event) -> IdKey:
     return event.project_id, pack(event.pageview_id)
 
 
+def pageview_keys(event: Event) -> list[IdKey]:
+    """The same, and what it was known by if it is of yesterday."""
+    keys = [pageview_key(event)]
+    if event.pageview_id_yesterday:
+        keys.append((event.project_id, pack(event.pageview_id_yesterday)))
+    return keys
+
+
 class EarlyEngagement:
     """Use: `begin` a batch, `add`, `overdue` and `leave` in journal order, then `save`.
 

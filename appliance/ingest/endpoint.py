@@ -18,19 +18,23 @@ import structlog
 
 from appliance.clock import now
 from appliance.errors import ApplianceError, Invalid, JournalFailed, TooMany
-from appliance.ingest.admission import Grant, UnknownSender, admit, check_origin
+from appliance.ingest.admission import Grant, Part, UnknownSender, admit, admit_parts, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer, with_retry_after
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.dialects import (
     event_analytics,
+    goatcounter,
+    goatcounter_api,
     native,
     pixel,
+    plausible,
     posthog,
     posthog_setup,
     segment,
     simple_analytics,
     track,
+    umami,
 )
 from appliance.ingest.drain import encode_events
 from appliance.ingest.drain_client import DrainClient
@@ -91,7 +95,11 @@ DIALECTS: Sequence[Any] = (
     simple_analytics,
     event_analytics,
     track,
+    plausible,
+    umami,
     segment,
+    goatcounter,
+    goatcounter_api,
     posthog,
     posthog_setup,
 )
@@ -103,7 +111,7 @@ class Taken(msgspec.Struct, gc=False):
     dialect: Any
     arrival: Arrival
     decoded: Decoded
-    grant: Grant
+    grant: Grant | None
     outcome: Outcome
     keys: list[tuple[int, str]]
     journaled: Future[Position]
@@ -221,11 +229,18 @@ class Endpoint:
             decoded = dialect.decode(arrival)
             if isinstance(decoded, Answer):
                 return decoded
-            grant = admit(arrival, decoded, self._registry.catalogue, self._default_project)
-            self._check(arrival, grant)
-            if grant.key is not None:
-                self.key_uses.add(grant.key, len(decoded.events), arrival.received)
-            taken = self._enrich_and_journal(dialect, arrival, decoded, grant)
+            if decoded.others:
+                parts = admit_parts(arrival, decoded, self._registry.catalogue, self._default_project, self._check)
+                grant = parts[0].grant
+                if not final and any(isinstance(part.fault, UnknownSender) for part in parts):
+                    return None
+                if parts[0].fault is not None and all(part.fault is not None for part in parts):
+                    raise parts[0].fault
+            else:
+                grant = admit(arrival, decoded, self._registry.catalogue, self._default_project)
+                self._check(arrival, grant)
+                parts = [Part(decoded, grant, None)]
+            taken = self._enrich_and_journal(dialect, arrival, parts)
         except UnknownSender as error:
             if not final:
                 return None
@@ -241,13 +256,16 @@ class Endpoint:
         answer: Answer = dialect.encode(taken, decoded)
         return answer
 
-    def _enrich_and_journal(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant) -> Taken | Outcome:
+    def _enrich_and_journal(self, dialect: Any, arrival: Arrival, parts: list[Part]) -> Taken | Outcome:
         """Enrich the events, put them into the journal, and say what became of each. Raises JournalFull,
         JournalFailed."""
+        decoded, grant, _ = parts[0]
         outcome = Outcome(0, decoded.single, 0, 0, [], [], [])
-        self._enrich(dialect, arrival, decoded, grant, outcome)
-        for other in decoded.others:
-            self._enrich_other(dialect, arrival, other, outcome)
+        for part in parts:
+            if part.fault is None and part.grant is not None:
+                self._enrich(dialect, arrival, part.decoded, part.grant, outcome)
+            else:
+                self._reject(dialect, arrival, part, outcome)
         events = outcome.events
         if not events or (decoded.all_or_nothing and outcome.rejected):
             return outcome
@@ -261,9 +279,11 @@ class Endpoint:
 
     def _enrich(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant, outcome: Outcome) -> None:
         """Add the events of one project to the outcome, each with what becomes of it."""
+        if grant.key is not None:
+            self.key_uses.add(grant.key, len(decoded.events), arrival.received)
         project = grant.project
         sampler = self._registry.samplers.get(project.id)
-        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator, sampler)
+        sender = Sender(arrival, grant, decoded, self._salts, self._locator, sampler)
         left = self._quotas.left(project, arrival.received) if project.settings.quota_events_month else None
         first = outcome.total
         outcome.total += len(decoded.events)
@@ -290,19 +310,14 @@ class Endpoint:
     def _is_known(self, event: Event) -> bool:
         return not event.flags & MINTED and self._recent.knows((event.project_id, event.event_id))
 
-    def _enrich_other(self, dialect: Any, arrival: Arrival, decoded: Decoded, outcome: Outcome) -> None:
-        """The same for another project of the same request; where it may not be sent to, its events are rejected."""
-        grant: Grant | None = None
-        try:
-            grant = admit(arrival, decoded, self._registry.catalogue)
-            self._check(arrival, grant)
-        except ApplianceError as error:
-            self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
-            indices = range(outcome.total, outcome.total + len(decoded.events))
-            outcome.rejected += [Rejection(index, error.code, str(error)) for index in indices]
-            outcome.total += len(decoded.events)
-        else:
-            self._enrich(dialect, arrival, decoded, grant, outcome)
+    def _reject(self, dialect: Any, arrival: Arrival, part: Part, outcome: Outcome) -> None:
+        """The events for a project that they may not be sent to."""
+        decoded, grant, fault = part
+        assert fault is not None
+        self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), None)
+        first = outcome.total
+        outcome.total += len(decoded.events)
+        outcome.rejected += [Rejection(index, fault.code, str(fault)) for index in range(first, outcome.total)]
 
     def _check(self, arrival: Arrival, grant: Grant) -> None:
         """Whether a request may send what it has to the project it names. Raises Forbidden, TooMany."""
@@ -330,8 +345,8 @@ class Endpoint:
     async def submit(self, project: Project, sent: Sent) -> Outcome:
         """An event of our own, through the same steps as everybody's. Raises JournalFull, JournalFailed."""
         arrival = Arrival("POST", "", b"", {}, peer="", secure=False, received=now())
-        decoded = Decoded([sent], single=True)
-        taken = self._enrich_and_journal(native, arrival, decoded, Grant(project, browser=False, keyless=False))
+        part = Part(Decoded([sent], single=True), Grant(project, browser=False, keyless=False), None)
+        taken = self._enrich_and_journal(native, arrival, [part])
         if isinstance(taken, Outcome):
             return taken
         try:

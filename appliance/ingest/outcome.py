@@ -22,3 +22,8 @@ class Outcome(msgspec.Struct, gc=False):
     def sampled(self) -> bool:
         """At least one event was sampled out."""
         return any(drop.reason == "sampled" for drop in self.dropped)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why events are not counted, in words that do not change."""
+        return [drop.reason for drop in self.dropped] + [rejection.code for rejection in self.rejected]

@@ -17,7 +17,7 @@ from appliance.ingest.acquisition import acquire
 from appliance.ingest.admission import bare_domain
 from appliance.ingest.geo import country_names
 from appliance.ingest.money import minor_units
-from appliance.ingest.page import read_page
+from appliance.ingest.page import host_of, read_page
 from appliance.ingest.sampling import keep_at_random
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Scalar, Sent, SentCampaign
@@ -38,6 +38,7 @@ BROWSER_AGE_MAX = 7 * DAY
 
 # Looking up members of enumerations is slow in Python 3.11.
 _CUSTOM = int(Kind.CUSTOM)
+_PAGEVIEW = int(Kind.PAGEVIEW)
 _ENGAGEMENT = int(Kind.ENGAGEMENT)
 _IDENTIFY = int(Kind.IDENTIFY)
 _ALIAS = int(Kind.ALIAS)
@@ -46,7 +47,7 @@ _SKEWED_FLAG = int(Flag.SKEWED)
 _MINTED_FLAG = int(Flag.MINTED)
 _BROWSER_FLAG = int(Flag.BROWSER)
 _KINDS = {
-    **dict.fromkeys(("pageview", "page_view", "$pageview"), int(Kind.PAGEVIEW)),
+    **dict.fromkeys(("pageview", "page_view", "$pageview"), _PAGEVIEW),
     "engagement": _ENGAGEMENT,
     "identify": _IDENTIFY,
     "reset": int(Kind.RESET),
@@ -153,11 +154,14 @@ def page(event: Event, sent: Sent, sender: Sender) -> None:
         except ValueError as error:
             raise Rejected("not_a_page", "url", f"url: {error}") from None
         event.hostname, event.path = place.hostname, place.path
-    if sender.keyless and bare_domain(event.hostname) not in sender.project.domains:
+    elif sent.hostname:
+        event.hostname = host_of(_clean(sent.hostname))
+    host, domains = event.hostname, sender.domains
+    if sender.keyless and host not in domains and bare_domain(host) not in domains:
         raise Rejected(
             "unknown_host",
             "url",
-            f"url: without a key the host must be one of the project's domains, not {event.hostname!r}",
+            f"url: without a key the host must be one of the project's domains, not {host!r}",
         )
     if sent.title:
         event.title = _clean(sent.title)[:TITLE_CHARACTERS_MAX].strip()
@@ -250,13 +254,16 @@ def identify(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def engagement(event: Event, sent: Sent, sender: Sender) -> None:
-    if event.kind != _ENGAGEMENT:
+    if event.kind == _ENGAGEMENT:
+        event.pageview_id = _identifier(sent.pageview_id, "pageview_id")
+        if not event.pageview_id and not sender.engagement_by_page:
+            raise Rejected("missing", "pageview_id", "pageview_id: engagement needs the id of its pageview")
+        event.scroll_depth = round(min(max(sent.scroll_depth or 0, 0), 100))
+        event.engaged_ms = round(min(max(sent.engaged_ms or 0, 0), DAY // 1000))
+    elif event.kind != _PAGEVIEW or not sender.engagement_by_page:
         return
-    event.pageview_id = _identifier(sent.pageview_id, "pageview_id")
     if not event.pageview_id:
-        raise Rejected("missing", "pageview_id", "pageview_id: engagement needs the id of its pageview")
-    event.scroll_depth = round(min(max(sent.scroll_depth or 0, 0), 100))
-    event.engaged_ms = round(min(max(sent.engaged_ms or 0, 0), DAY // 1000))
+        _name_pageview(event, sender)
 
 
 def properties(event: Event, sent: Sent, sender: Sender) -> None:
@@ -306,6 +313,18 @@ STEPS: tuple[Step, ...] = (
     revenue,
     sampling,
 )
+
+
+def _name_pageview(event: Event, sender: Sender) -> None:
+    """Let page view and engagement find each other by visitor and page (page_names.py). An identified visitor goes by
+    who they were before, which the page view may have come from."""
+    visitor = event.visitor if event.anonymous is None else event.anonymous
+    day, since_midnight = local_day(sender.project.timezone, event.time)
+    event.pageview_id = sender.page_name(day, visitor, event)
+    if event.kind == _ENGAGEMENT and since_midnight < sender.project.settings.visit_timeout_seconds * MICROSECONDS:
+        before = visitor if event.visitor_yesterday is None else event.visitor_yesterday
+        event.pageview_id_yesterday = sender.page_name(day - 1, before, event)
+
 
 _NO_PAGE = read_page("")
 _decode = msgspec.json.Decoder().decode

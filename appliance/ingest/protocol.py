@@ -1,9 +1,10 @@
 """uvicorn's HTTP/1.1 protocol with a short way for the request that this product exists for.
 
-A POST on an ingest path whose length is known goes from the parser to `Endpoint.take` and, when the journal has synced
-it, back to the socket: without a task, an ASGI cycle and its messages, which together cost more than all the work that
-is done here. Everything else, and everything unusual (no length, Expect, a pipelined request, a client that does not
-read its answers, a key that must be looked up), takes uvicorn's own way and finds the same `Endpoint` there.
+A POST on an ingest path whose length is known, or a GET without a body, goes from the parser to `Endpoint.take` and,
+when the journal has synced it, back to the socket: without a task, an ASGI cycle and its messages, which together cost
+more than all the work that is done here. Everything else, and everything unusual (no length, Expect, a pipelined
+request, a client that does not read its answers, a key that must be looked up), takes uvicorn's own way and finds the
+same `Endpoint` there.
 
 To uvicorn a request on the short way looks like a cycle of its own, so that keep-alive, pipelining, graceful shutdown
 and lost connections stay its business (docs/decisions/0006).
@@ -66,13 +67,19 @@ class IngestProtocol(HttpToolsProtocol):
             self._begin_cycle()
             return
         headers = dict(self.headers)
-        length = headers.get(b"content-length", b"")
-        if not length.isdigit() or int(length) > self.app.body_bytes_max(dialect):
+        method = self.parser.get_method()
+        if method == b"POST":
+            length = headers.get(b"content-length", b"")
+            is_short = length.isdigit() and int(length) <= self.app.body_bytes_max(dialect)
+        else:
+            is_short = b"content-length" not in headers and b"transfer-encoding" not in headers
+        if not is_short:
             self._begin_cycle()
             return
         peer = self.client[0] if self.client else ""
+        secure = self.scheme == "https"
         arrival = Arrival(
-            "POST", path.decode("latin-1"), query, headers, peer=peer, secure=self.scheme == "https", received=now()
+            method.decode(), path.decode("latin-1"), query, headers, peer=peer, secure=secure, received=now()
         )
         self._pieces = []
         self._exchange = _Exchange(dialect, arrival, keep_alive=self.parser.should_keep_alive())
@@ -118,7 +125,7 @@ class IngestProtocol(HttpToolsProtocol):
         """Whether the request is one for the short way, as far as its headers do not say."""
         parser = self.parser
         return (
-            parser.get_method() == b"POST"
+            parser.get_method() in (b"POST", b"GET")
             and parser.get_http_version() == "1.1"
             and not parser.should_upgrade()
             and not self.expect_100_continue

@@ -4,12 +4,13 @@ from appliance.clock import DAY
 from appliance.ingest.admission import Grant, bare_domain
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.geo import Locator, Place
+from appliance.ingest.page_names import page_name
 from appliance.ingest.sampling import Sampler
-from appliance.ingest.sent import Scalar, Sent
+from appliance.ingest.sent import Decoded, Scalar, Sent
 from appliance.ingest.times import read_time
 from appliance.ingest.user_agent import Agent, read_agent
 from appliance.ingest.visitor import Salts, persistent, rotating
-from appliance.model import Project
+from appliance.model import Event, Project
 
 NOWHERE = Place("", "", "")
 _NO_AGENT = Agent("", "", "", "", "", bot=False)
@@ -22,15 +23,16 @@ class Sender:
     request is a browser's, else those that the event states, if the project honours that."""
 
     __slots__ = (
-        "_address", "_agent", "_agent_text", "_locator", "_salts", "_user_agent",
-        "browser", "keyless", "language", "own_hosts", "project", "received", "sampler", "signal", "skew",
+        "_address", "_agent", "_agent_text", "_locator", "_place", "_place_of", "_salts", "_user_agent",
+        "browser", "domains", "engagement_by_page", "keyless", "language", "own_hosts", "project", "received",
+        "sampler", "signal", "skew",
     )  # fmt: skip
 
     def __init__(
         self,
         arrival: Arrival,
         grant: Grant,
-        sent_at: Scalar,
+        decoded: Decoded,
         salts: Salts,
         locator: Locator,
         sampler: Sampler | None = None,  # without one everything is kept
@@ -40,10 +42,12 @@ class Sender:
         self.project: Project = project
         self.browser = grant.browser
         self.keyless = grant.keyless
+        self.domains = grant.domains
         self.received = arrival.received
         self.sampler = sampler
         self.own_hosts = _own_hosts(project)
-        self.skew = _skew(sent_at, arrival.received)
+        self.skew = _skew(decoded.sent_at, arrival.received)
+        self.engagement_by_page = decoded.engagement_by_page
         self.signal = headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1"
         self.language = ""
         self._address = ""
@@ -56,6 +60,8 @@ class Sender:
         self._locator = locator
         self._agent = _NO_AGENT
         self._agent_text: str | None = None  # whose `_agent` is
+        self._place = NOWHERE
+        self._place_of = ("", "")  # address and time zone
 
     def address(self, sent: Sent) -> str:
         if self.browser or not sent.ip or not self.project.settings.trust_stated_address:
@@ -73,22 +79,32 @@ class Sender:
         return self._agent
 
     def place(self, sent: Sent) -> Place:
-        address = self.address(sent)
-        return self._locator.locate(address, sent.timezone or "") if address or sent.timezone else NOWHERE
+        of = self.address(sent), sent.timezone or ""
+        if of != self._place_of:
+            self._place, self._place_of = self._locator.locate(*of), of
+        return self._place
 
     def rotating(self, day: int, sent: Sent, session: str) -> tuple[int, int]:
         """The visitor's rotating id for a local day, and the day whose salt was used: the receipt day's when that
         day's salt is gone. A server that says nothing of its visitor but a session id is believed in that."""
         address, agent = self.address(sent), self.user_agent(sent)
-        used = day
-        salt = self._salts.of(day)
-        if salt is None:
-            used = self.received // DAY
-            salt = self._salts.of(used) or b""
+        salt, used = self._salt(day)
         return rotating(salt, self.project.id, address or ("" if agent else session), agent), used
 
     def persistent(self, kind: str, identity: str) -> int:
         return persistent(self._salts.secret, self.project.id, kind, identity)
+
+    def page_name(self, day: int, visitor: int, event: Event) -> str:
+        """What page views of that visitor on that local day, on the event's page, are called."""
+        return page_name(*self._salt(day), visitor, event.hostname, event.path)
+
+    def _salt(self, day: int) -> tuple[bytes, int]:
+        """The salt of a local day, the receipt day's when that is gone; and whose it is."""
+        salt = self._salts.of(day)
+        if salt is not None:
+            return salt, day
+        day = self.received // DAY
+        return self._salts.of(day) or b"", day
 
 
 def _own_hosts(project: Project) -> frozenset[str]:

@@ -33,7 +33,8 @@ class SentCampaign(msgspec.Struct, gc=False):
 
 class Sent(msgspec.Struct, gc=False):
     """One event. `timestamp` is ISO 8601 or an epoch; `sample` is a rate above 0 up to 1 for the server to apply;
-    `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events named engagement.
+    `hostname` counts where there is no URL; `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events
+    named engagement.
 
     `kind` is pageview, custom, engagement, identify, reset or alias; without it the name says which, except alias.
     `traits_once` are those that nothing is known of yet. `browser` to `country` are what an app or a server says of the
@@ -55,6 +56,7 @@ class Sent(msgspec.Struct, gc=False):
     timestamp: Scalar = None
     url: Text = None
     page_url: Text = None
+    hostname: Text = None
     title: Text = None
     referrer: Text = None
     properties: msgspec.Raw = msgspec.Raw()  # a dict from a dialect that had to look into them
@@ -115,5 +117,7 @@ class Decoded(msgspec.Struct, gc=False):
     browser: bool = False  # the dialect is only ever spoken by browsers
     takes_default: bool = False  # without a key its events are the default project's (APPLIANCE_DEFAULT_PROJECT)
     all_or_nothing: bool = False  # where one event is rejected, none is taken
+    engagement_by_page: bool = False  # its engagement belongs to the visitor's newest page view of the same page
     others: "Sequence[Decoded]" = ()  # events of the same request for other projects
+    same_events: bool = False  # those of `others` are these
     context: Any = None  # what the dialect's answer needs

@@ -5,6 +5,8 @@ our own, 14 base 36 digits    bytes: 6 ms, 4 random         10 bytes, time-order
 UUID, lower case, 4 hyphens   bytes                         16 bytes
 anything else                 text                          as sent
 
+Names of page views (ingest/page_names.py) are UUIDs whose first 4 bytes are a day.
+
 Our own form is 8 digits of milliseconds since 1970 and 6 digits of chance (36^6 > 2^31); minted by the tracker and,
 for events that come without an id, by the server. Being time-ordered keeps the deduplication table's writes together.
 """
@@ -16,6 +18,7 @@ from functools import lru_cache
 
 _OWN = re.compile(r"[0-9a-z]{14}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_NO_NAME_BEFORE = 18_000  # days: in April 2019
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _TRIPLES = [a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS]
 _bits = random.Random().getrandbits  # seeded by the operating system; ids are unique, not secret
@@ -72,6 +75,12 @@ def as_bytes(packed: bytes | str) -> bytes:
         return packed
     text = packed.encode() + b"\0"
     return text + b"\0" if len(text) in (10, 16) else text
+
+
+def names_before(day: int) -> tuple[bytes, bytes]:
+    """Names of page views of days before one (days since 1970) are 16 bytes and lie between these, the second excluded.
+    What lies before the first are UUIDs that people write by hand."""
+    return _NO_NAME_BEFORE.to_bytes(4, "big"), max(day, _NO_NAME_BEFORE).to_bytes(4, "big")
 
 
 def from_bytes(stored: bytes) -> bytes | str:

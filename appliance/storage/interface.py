@@ -320,8 +320,9 @@ class Database(Protocol):
         """
         ...
 
-    async def forget_ids(self, before_day: int) -> int:
-        """Delete deduplication rows received before that day, in bounded steps; how many there were."""
+    async def forget_ids(self, before_day: int, names_before_day: int) -> int:
+        """Delete deduplication rows received before that day, and names of page views of days before the other, in
+        bounded steps; how many there were."""
         ...
 
     async def forget_aliases(self, before: int) -> None:

@@ -119,6 +119,29 @@ def test_both_ways_answer_the_same(server: Server, wire: Wire, key: str, name: s
     assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/pixel.gif?key={key}&url=https://example.com/a",
+        "/pixel.gif?key=sa_nobody&url=https://example.com/a",
+        "/pixel.gif",
+        "/count?key={key}&p=/a",
+        "/count/?key={key}&p=",
+        "/api/v1/events/ingest",  # of no GET
+    ],
+)
+def test_both_ways_answer_a_get_the_same(server: Server, wire: Wire, key: str, target: str) -> None:
+    answers = []
+    for framing in ("", "content-length: 0\r\n", "transfer-encoding: chunked\r\n"):  # the last two take uvicorn's way
+        head = f"GET {target.format(key=key)} HTTP/1.1\r\nhost: example.com\r\n{framing}\r\n"
+        wire.send(head.encode() + (b"0\r\n\r\n" if "chunked" in framing else b""))
+        status, headers, body = wire.answer()
+        for varying in ("date", "x-request-id"):
+            assert headers.pop(varying)
+        answers.append((status, headers, body))
+    assert answers[0] == answers[1] == answers[2]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=6),

@@ -7,7 +7,7 @@ with the image too, because a broken image would show; the reason stands in X-Ap
 """
 
 from appliance.errors import ApplianceError, Invalid
-from appliance.ingest.answers import Answer, problem
+from appliance.ingest.answers import Answer, problem, reason_header
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.outcome import Outcome
 from appliance.ingest.sent import Decoded, Sent
@@ -45,8 +45,7 @@ def decode(arrival: Arrival) -> Decoded:
 
 def encode(outcome: Outcome, decoded: Decoded) -> Answer:
     """The image, whatever became of the event."""
-    reasons = [drop.reason for drop in outcome.dropped] + [rejection.code for rejection in outcome.rejected]
-    return _image(*reasons[:1])
+    return _image(*outcome.reasons)
 
 
 def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
@@ -55,5 +54,4 @@ def refuse(error: ApplianceError, arrival: Arrival) -> Answer:
 
 
 def _image(*reasons: str) -> Answer:
-    headers = [(b"content-type", b"image/gif")]
-    return Answer(200, IMAGE, headers + [(b"x-appliance-dropped", reason.encode()) for reason in reasons])
+    return Answer(200, IMAGE, [(b"content-type", b"image/gif"), *reason_header(*reasons)])

@@ -86,12 +86,14 @@ def decode(arrival: Arrival) -> Decoded:
     request = Request(arrival.from_browser, _sent_at(arrival, envelope), arrival.received)
     key = stated.text(envelope.api_key) or stated.text(envelope.token) or _key_of(events)
     sent = [event if isinstance(event, Rejection) else translated(event, request) for event in events]
+    left = Decoded(request.left, single=False, key=key, sent_at=request.sent_at, engagement_by_page=request.by_page)
     return Decoded(
         sent,
         single=False,
         key=key,
         sent_at=request.sent_at,
-        others=[Decoded(request.left, single=False, key=key, sent_at=request.sent_at)] if request.left else (),
+        engagement_by_page=request.by_page,
+        others=[left] if request.left else (),
         context=uuids if path == _V1 else "Ok" if path in _V0 else 1,
     )
 

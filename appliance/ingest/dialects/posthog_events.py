@@ -21,6 +21,8 @@ _SERVER_LIBRARIES = frozenset(
 _ACTS = frozenset(("$autocapture", "$rageclick", "$dead_click", "$copy_autocapture"))
 _RECORDINGS = frozenset(("$snapshot", "$$heatmap"))
 _NO_EVENTS = frozenset(("identify", "reset", "engagement"))  # with us; with PostHog names like any other
+# Where newer libraries for browsers say which page view it is.
+_PAGEVIEW_IDS = {"$pageview": "$pageview_id", "$pageleave": "$prev_pageview_id"}
 _SETS = frozenset(("$set", "$set_once", "$unset"))
 _TAGS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")  # as SentCampaign has them
 
@@ -53,12 +55,14 @@ class WireEvent(msgspec.Struct, rename={"set": "$set", "set_once": "$set_once", 
 
 
 class Request:
-    """What holds for all events of a request. `left` collects the pages that its page views say were left."""
+    """What holds for all events of a request. `left` collects the pages that its page views say were left; `by_page`
+    is found to be true where an older library gives page views no ids."""
 
-    __slots__ = ("browser", "clock", "left", "sent_at")
+    __slots__ = ("browser", "by_page", "clock", "left", "sent_at")
 
     def __init__(self, browser: bool, sent_at: Scalar, received: int) -> None:
         self.browser = browser
+        self.by_page = False
         self.sent_at = sent_at
         self.left: list[Sent | Rejection] = []
         try:
@@ -86,6 +90,8 @@ def translated(event: WireEvent, request: Request) -> Sent | Rejection:
         timestamp=event.timestamp if event.timestamp is not None else _time(event, properties, request),
         url=_address(properties),
     )
+    if request.browser and name in _PAGEVIEW_IDS and _PAGEVIEW_IDS[name] not in properties:
+        request.by_page = True
     sent.user_id, sent.anonymous_id = _who(distinct_id, event, properties)
     if (session := get("$session_id")) is not None:
         sent.session_id = stated.scalar(session)

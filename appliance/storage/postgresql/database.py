@@ -7,6 +7,7 @@ from typing import Final
 from appliance import clock
 from appliance.clock import HOUR
 from appliance.errors import ConfigurationError
+from appliance.storage.event_ids import names_before
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.postgresql import columnstore, maintenance
 from appliance.storage.postgresql.aggregates import GRAINS, SELECT_CONTINUOUS
@@ -118,15 +119,22 @@ class PostgresqlDatabase(Pool):
         rows = await self.read("SELECT raw_purged_before FROM project WHERE id = :id", {"id": project_id})
         return rows[0][0] if rows else None
 
-    async def forget_ids(self, before_day: int) -> int:
-        delete = (
-            "WITH old AS (SELECT s.project_id, s.event_id FROM seen s WHERE s.received_day < :day LIMIT 10000),"
-            " gone AS (DELETE FROM seen s USING old o WHERE s.project_id = o.project_id AND s.event_id = o.event_id"
-            " AND s.received_day < :day RETURNING 1) SELECT count(*) FROM gone"
+    async def forget_ids(self, before_day: int, names_before_day: int) -> int:
+        first, end = names_before(names_before_day)
+        ids = "FROM seen s WHERE s.received_day < :day"
+        names = (
+            "FROM project p JOIN seen s ON s.project_id = p.id AND s.event_id >= :first AND s.event_id < :end"
+            " WHERE length(s.event_id) = 16"
         )
         forgotten = 0
-        while (deleted := (await self.write(delete, {"day": before_day}))[0][0]) > 0:
-            forgotten += deleted
+        for old, params in ((ids, {"day": before_day}), (names, {"first": first, "end": end})):
+            delete = (
+                f"WITH old AS (SELECT s.project_id, s.event_id, s.received_day {old} LIMIT 10000), gone AS (DELETE FROM"
+                " seen s USING old o WHERE s.project_id = o.project_id AND s.event_id = o.event_id"
+                " AND s.received_day = o.received_day RETURNING 1) SELECT count(*) FROM gone"
+            )
+            while (deleted := (await self.write(delete, params))[0][0]) > 0:
+                forgotten += deleted
         return forgotten
 
     async def forget_aliases(self, before: int) -> None:

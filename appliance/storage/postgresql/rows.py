@@ -221,8 +221,9 @@ class DrainRows:
             of = (stored.visit_id, stored.time) if stored is not None else (0, 0)
             rows[project_id, as_bytes(event_id)] = (day, fingerprint, event, *of)
         again = [(key, rows.pop(key)) for key in [key for key in rows if key in self._known_days]]
-        for key, rest in again:
-            if self._connection.execute(sql.SEE_AGAIN, (*rest, *key, self._known_days[key])).rowcount != 1:
+        if again:
+            lists = sql.columns_of((*key, *rest, self._known_days[key]) for key, rest in again)
+            if self._connection.execute(sql.SEE_AGAIN, lists).rowcount != len(again):
                 raise AnotherDrain("another appliance stored one of these events just now")
         if rows:
             # In order, which spares the index pages; where another drain has just stored one, the copy fails.

@@ -61,10 +61,13 @@ KNOWN: Final = (
 _SEEN_COLUMNS: Final = ("project_id", "event_id", "received_day", "fingerprint", "event", "visit_id", "time")
 SEEN_TYPES: Final = ["bytea" if name == "event_id" else "bigint" for name in _SEEN_COLUMNS]
 COPY_SEEN: Final = _copy("seen", _SEEN_COLUMNS)
-# One whose window is over; a row that is not as it was found is somebody else's by now.
+# Those whose window is over, and names of page views, of which the newest counts; a row that is not as it was found is
+# somebody else's by now. Lists of _SEEN_COLUMNS, and of the day that was found.
 SEE_AGAIN: Final = (
-    "UPDATE seen SET received_day = %s, fingerprint = %s, event = %s, visit_id = %s, time = %s"
-    " WHERE project_id = %s AND event_id = %s AND received_day = %s"
+    f"UPDATE seen s SET {', '.join(f'{name} = u.{name}' for name in _SEEN_COLUMNS[2:])}"
+    f" FROM unnest({', '.join(f'CAST(%b AS {kind}[])' for kind in (*SEEN_TYPES, 'bigint'))})"
+    f" u ({names(_SEEN_COLUMNS)}, found_day)"
+    " WHERE s.project_id = u.project_id AND s.event_id = u.event_id AND s.received_day = u.found_day"
 )
 ALIASES: Final = (
     "SELECT a.project_id, a.visitor, a.visit_id, a.near"

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.errors import ConfigurationError, StorageUnavailable
 from appliance.storage.aside import run_aside
+from appliance.storage.event_ids import names_before
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.projects import DELETED_MARK
 from appliance.storage.sqlite.migrate import migrate
@@ -170,11 +171,15 @@ class SqliteDatabase:
         rows = await self.read("SELECT raw_purged_before FROM project WHERE id = :id", {"id": project_id})
         return rows[0][0] if rows else None
 
-    async def forget_ids(self, before_day: int) -> int:
-        select = "SELECT project_id, event_id FROM seen WHERE received_day < :day"
-        delete = f"DELETE FROM seen WHERE project_id = ? AND event_id = ? AND received_day < {before_day:d}"
+    async def forget_ids(self, before_day: int, names_before_day: int) -> int:
+        first, end = names_before(names_before_day)
+        old = (
+            f"(received_day < {before_day:d} OR"
+            f" (event_id >= x'{first.hex()}' AND event_id < x'{end.hex()}' AND length(event_id) = 16))"
+        )
+        delete = f"DELETE FROM seen WHERE project_id = ? AND event_id = ? AND {old}"
         forgotten = 0
-        async for keys in self.stream(select, {"day": before_day}, batch_rows=2000):
+        async for keys in self.stream(f"SELECT project_id, event_id FROM seen WHERE {old}", batch_rows=2000):
             await self._writer.run(partial(_execute_many, delete, keys), durable=False)
             forgotten += len(keys)
         return forgotten

@@ -43,6 +43,14 @@ async def ready(request: Request) -> Response:
     )
 
 
+async def databases(request: Request) -> Response:
+    """/api/health, as Plausible has it: the state of its two databases, which are one here."""
+    state: telemetry.Health = request.app.state.health()
+    word = "ok" if state.ready else f"error: {'; '.join(state.problems)}"
+    answer = {"postgres": word, "clickhouse": word, "sites_cache": "ok"}
+    return JSONResponse(answer, status_code=200 if state.ready else 500)
+
+
 async def metrics(request: Request) -> Response:
     """/metrics in Prometheus' text format; from elsewhere than this machine it takes a private key."""
     local = request.client is not None and request.client.host in _LOCAL and "x-forwarded-for" not in request.headers
@@ -75,6 +83,7 @@ def routes() -> list[Route]:
     return [
         Route("/health", health),
         Route("/healthz", alive),
+        Route("/api/health", databases),
         Route("/readyz", ready),
         Route("/metrics", metrics),
     ]

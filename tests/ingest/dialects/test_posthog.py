@@ -366,6 +366,19 @@ async def test_a_page_view_within_an_application_says_that_the_page_before_was_l
     ]
 
 
+async def test_of_older_libraries_the_newest_view_of_the_page_was_read(running: Running) -> None:
+    first, again = browsed("$pageview", "old"), browsed("$pageview", "old")
+    left = {"$prev_pageview_duration": 2, "$prev_pageview_pathname": "/shop"}
+    second = browsed("$pageview", "old", {**left, "$current_url": "https://example.com/next"})
+    await from_browser(running, first, again, second)
+    await from_browser(
+        running,
+        browsed("$pageleave", "old", {"$prev_pageview_duration": 5} | {"$current_url": "https://example.com/next"}),
+    )
+    rows = [await event(running, sent["uuid"]) for sent in (first, again, second)]
+    assert [row["engaged_ms"] for row in rows] == [0, 2000, 5000]
+
+
 async def test_a_screen_is_a_page_view_of_an_app(running: Running) -> None:
     app = {
         "$lib": "posthog-ios", "$os_name": "iOS", "$os_version": "17.2", "$device_type": "Tablet", "$locale": "de-DE",
