@@ -44,7 +44,7 @@ _PASSIVE_FLAG = int(Flag.PASSIVE)
 _SKEWED_FLAG = int(Flag.SKEWED)
 _MINTED_FLAG = int(Flag.MINTED)
 _BROWSER_FLAG = int(Flag.BROWSER)
-_KINDS = {
+KINDS = {
     **dict.fromkeys(("pageview", "page_view", "$pageview"), int(Kind.PAGEVIEW)),
     "engagement": _ENGAGEMENT,
     "identify": _IDENTIFY,
@@ -104,7 +104,7 @@ def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
         )
     event.name = name
     kind = _STATED_KINDS.get(sent.kind) if sent.kind is not None else None
-    event.kind = _KINDS.get(name, _CUSTOM) if kind is None else kind
+    event.kind = KINDS.get(name, _CUSTOM) if kind is None else kind
     if sent.interactive is False or name in _PASSIVE:
         event.flags |= _PASSIVE_FLAG
     if sender.browser:
@@ -187,9 +187,11 @@ def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
         event.os, event.os_version = _label(sent.os), _label(sent.os_version)
     event.device = agent.device or _label(sent.device)
     place = sender.place(sent)
-    event.country = place.country or _country(sent.country)
-    event.region = place.region
-    event.city = place.city
+    if place.country:
+        event.country, event.region, event.city = place
+    else:
+        event.country = _country(sent.country)
+        event.region, event.city = _label(sent.region), _label(sent.city)
     language = sent.language or sender.language
     if language:
         event.language = _language(language[:LANGUAGE_CHARACTERS_MAX])
@@ -228,7 +230,7 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
 def identify(event: Event, sent: Sent, sender: Sender) -> None:
     if event.kind == _IDENTIFY and not event.user_id:
         raise Rejected("missing", "user_id", "user_id: identify needs the user's id")
-    event.traits = _object(sent.traits, "traits")
+    event.traits = json_object(sent.traits, "traits")
 
 
 def engagement(event: Event, sent: Sent, sender: Sender) -> None:
@@ -242,7 +244,7 @@ def engagement(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def properties(event: Event, sent: Sent, sender: Sender) -> None:
-    event.properties = _object(sent.properties, "properties")
+    event.properties = json_object(sent.properties, "properties")
 
 
 def revenue(event: Event, sent: Sent, sender: Sender) -> None:
@@ -340,8 +342,8 @@ def _language(tag: str) -> str:
     return f"{language}-{region}" if region else language
 
 
-def _object(raw: msgspec.Raw, field: str) -> str:
-    """A JSON object in compact form, '' for none or an empty one."""
+def json_object(raw: msgspec.Raw, field: str) -> str:
+    """A JSON object in compact form, '' for none or an empty one. Raises Rejected."""
     if not raw:
         return ""
     raw_bytes = bytes(raw)

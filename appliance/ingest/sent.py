@@ -35,7 +35,7 @@ class Sent(msgspec.Struct, gc=False):
     """One event. `timestamp` is ISO 8601 or an epoch; `sample` is a rate above 0 up to 1 for the server to apply;
     `pageview_id`, `scroll_depth` (percent) and `engaged_ms` belong to events named engagement.
 
-    `kind` is pageview, custom, engagement, identify or reset; without it the name says which. `browser` to `country`
+    `kind` is pageview, custom, engagement, identify or reset; without it the name says which. `browser` to `city`
     are what an app or a server says of the visitor where no agent or address does.
     """
 
@@ -67,6 +67,8 @@ class Sent(msgspec.Struct, gc=False):
     os_version: Text = None
     device: Text = None
     country: Text = None
+    region: Text = None
+    city: Text = None
     revenue: SentRevenue | None = None
     sample: float | None = None
     interactive: bool | None = None

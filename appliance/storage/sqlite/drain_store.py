@@ -56,4 +56,6 @@ class SqliteDrainStore:
                 for project_id, settings in connection.execute("SELECT id, settings FROM project")
             }
             self._catalogue_version = version
-        return work(self._rows)
+        result = work(self._rows)
+        self._rows.finish()
+        return result

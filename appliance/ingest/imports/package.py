@@ -1,0 +1,33 @@
+"""What an importer hands to the drain: events with the piece of the file that they were read from."""
+
+import msgspec
+
+from appliance.model import Event
+from appliance.storage.imports import Step
+
+
+class OfVisit(msgspec.Struct, array_like=True, gc=False):
+    """What a file says of the visit of one event: its number there, when it ended, and whose it is."""
+
+    number: int
+    end: int
+    user_id: str = ""
+
+
+class Package(msgspec.Struct, array_like=True):
+    """Stored in one transaction, or not at all: `events` as if they had been sent, and `exact` ones in the visits that
+    the file says, one of each."""
+
+    step: Step
+    events: list[Event]
+    exact: list[Event] = []
+    visits: list[OfVisit] = []
+
+    @property
+    def size(self) -> int:
+        """How many events there are."""
+        return len(self.events) + len(self.exact)
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Package).decode
