@@ -22,6 +22,8 @@ from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
 from appliance.ingest.geo import Locator, country_names
+from appliance.ingest.imports.host import ImportHost
+from appliance.ingest.imports.run import Where
 from appliance.ingest.journal import Journal
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
@@ -34,7 +36,7 @@ from appliance.queries.conditions import Names
 from appliance.queries.reports import Reports
 from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
-from appliance.storage import accounts, retention
+from appliance.storage import accounts, imports, retention
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Condition
 from appliance.storage.location import sqlite_path
@@ -68,12 +70,19 @@ class Appliance:
         self.presence = Presence()
         self.reports = Reports(self.evaluator, Names(countries=country_names()))
         self._first_events: dict[int, int] = {}
+        geo = Path(settings.geo_database) if settings.geo_database else None
         self.journal = Journal(
             settings.data_dir / "journal",
             bytes_max=settings.journal_bytes_max,
             sync=settings.durability == "fsync",
         )
         self.drain = DrainClient(self.journal, database_url(settings), self._on_stored, settings.log_format)
+        self.imports = ImportHost(
+            self.database,
+            self.drain,
+            Where(settings.data_dir, database_url(settings), geo),
+            settings.log_format,
+        )
         self.stored_minutes: Counter[int] = Counter()
         self.endpoint = Endpoint(
             build_site(settings, self._state(), more_routes),
@@ -81,7 +90,7 @@ class Appliance:
             drain=self.drain,
             registry=self.registry,
             salts=self.salts,
-            locator=Locator(Path(settings.geo_database) if settings.geo_database else None),
+            locator=Locator(geo),
             refusals=self.refusals,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
             body_bytes_max=settings.body_bytes_max,
@@ -107,7 +116,7 @@ class Appliance:
             log.warning(remark, database=self.database.location)
         jobs = [
             Job("condition", 10, self._look_at_database),
-            Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
+            Job("salts", 900, self._renew_salts),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
             Job("erasure", 3600, self.database.erase),
@@ -118,6 +127,7 @@ class Appliance:
         self._tasks = [
             asyncio.create_task(self.registry.follow()),
             asyncio.create_task(self._hear_others()),
+            asyncio.create_task(self.imports.run()),
             *(asyncio.create_task(repeat(job)) for job in jobs),
         ]
 
@@ -176,6 +186,7 @@ class Appliance:
             "reports": self.reports,
             "presence": self.presence,
             "refusals": self.refusals,
+            "imports": self.imports,
             "notices": self.notices,
             "closing": self.closing,
             "setup_token": self.setup_token,
@@ -234,6 +245,10 @@ class Appliance:
         except StorageUnavailable as error:
             self.database_error = str(error)
             raise
+
+    async def _renew_salts(self) -> None:
+        await self.salts.refresh(self.database, clock.now())
+        await imports.forget_salts(self.database, clock.now())
 
     async def _seal(self) -> None:
         await self.database.seal()

@@ -8,6 +8,7 @@ import click
 from appliance import __version__
 from appliance.cli.copy import copy
 from appliance.cli.data import erase, purge, seal
+from appliance.cli.imports import import_files
 from appliance.cli.key import key
 from appliance.cli.operation import drain, migrate, serve, status, verify
 from appliance.cli.project import project
@@ -35,5 +36,8 @@ def cli(context: click.Context, data_dir: Path | None) -> None:
     context.obj = data_dir
 
 
-for command in (serve, project, key, user, status, verify, migrate, drain, seal, rollups, purge, erase, copy, demo):
+COMMANDS = (
+    serve, project, key, user, import_files, status, verify, migrate, drain, seal, rollups, purge, erase, copy, demo,
+)  # fmt: skip
+for command in COMMANDS:
     cli.add_command(command)

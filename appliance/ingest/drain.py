@@ -177,7 +177,7 @@ class Drain:
             return None
         applied = apply(tx, package)
         counts.add(package.step.counts)
-        counts.add(imports.Counts(len(applied.stored), applied.duplicates, refused=len(applied.refused)))
+        counts.add(imports.Counts(0, len(applied.stored), applied.duplicates, refused=len(applied.refused)))
         imports.leave(tx, package.step.import_id, counts)
         tx.announce(lambda: progress.encode(progress.stored(progress.lately(applied, now()), _NOWHERE)))
         return applied

@@ -2,7 +2,8 @@
 
 Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. What an import
 has to know to store the same again is there too: the visit, its end and its user, the visitor and the day of its salt,
-`rate` and `flags`, times to the microsecond. The rate is not called `sample`, which asks for sampling: what is stored was sampled already.
+`rate` and `flags`, times to the microsecond. The rate is not called `sample`, which asks for sampling: what is stored
+was sampled already.
 
 Visits keep their events together once their day is sealed; what came last comes in the order in which it was stored.
 """

@@ -6,13 +6,14 @@ nothing of a file is ever taken twice, whenever it comes again, under whatever n
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
 
-from appliance.clock import DAY
+from appliance.clock import DAY, MICROSECONDS
 from appliance.errors import Invalid, NotFound
 from appliance.model import Visit
 from appliance.storage import audit
@@ -39,9 +40,10 @@ class Fault(msgspec.Struct, array_like=True, gc=False):
 
 
 class Counts(msgspec.Struct, omit_defaults=True):
-    """What became of the lines so far. `dropped` by reason; `faults` are the first that were refused; `first` and
-    `last` are the times of the earliest and latest event taken (UTC microseconds)."""
+    """What became of so many lines. `dropped` by reason; `faults` are the first that were refused; `first` and `last`
+    are the times of the earliest and latest event taken (UTC microseconds)."""
 
+    lines: int = 0
     stored: int = 0
     duplicates: int = 0
     dropped: dict[str, int] = {}
@@ -52,6 +54,7 @@ class Counts(msgspec.Struct, omit_defaults=True):
 
     def add(self, other: "Counts") -> None:
         """Take in what became of the lines behind."""
+        self.lines += other.lines
         self.stored += other.stored
         self.duplicates += other.duplicates
         for reason, number in other.dropped.items():
@@ -113,9 +116,15 @@ def digest_of(data: bytes) -> bytes:
 # ---------------------------------------------------------------- the ledger
 
 
+def mint_id() -> str:
+    """An id for an import."""
+    return str(uuid4())
+
+
 async def create(
     db: Database,
     project_id: int,
+    import_id: str,
     *,
     name: str,
     file_format: str,
@@ -130,7 +139,7 @@ async def create(
     """Begin the record of a file that begins with `head`."""
     head = head[:HEAD_BYTES]
     values: dict[str, Any] = {
-        "id": str(uuid4()),
+        "id": import_id,
         "project_id": project_id,
         "name": name.replace("\0", "")[:NAME_CHARACTERS_MAX],
         "format": file_format,
@@ -270,6 +279,36 @@ async def forget(db: Database, found: Import, *, actor: str, at: int) -> None:
             audit.entry(at, actor, "import.forget", found.name, found.id),
         ]
     )
+
+
+def as_object(found: Import) -> dict[str, Any]:
+    """An import as the API and the command line show it."""
+    counts = found.counts
+    return {
+        "id": found.id,
+        "name": found.name,
+        "format": found.format,
+        "state": found.state,
+        "error": found.error or None,
+        "bytes_read": found.bytes_read,
+        "bytes_total": found.bytes_total,
+        "progress": 1.0 if found.state == "done" else round(found.bytes_read / max(found.bytes_total, 1), 4),
+        "lines": found.line,
+        "rows": counts.stored,
+        "duplicates": counts.duplicates,
+        "dropped": counts.dropped,
+        "refused": counts.refused,
+        "faults": [{"line": fault.line, "code": fault.code, "message": fault.message} for fault in counts.faults],
+        "first_event_at": _iso(counts.first),
+        "last_event_at": _iso(counts.last),
+        "created_at": _iso(found.created_at),
+        "updated_at": _iso(found.updated_at),
+        "ended_at": _iso(found.ended_at),
+    }
+
+
+def _iso(time: int | None) -> str | None:
+    return None if time is None else datetime.fromtimestamp(time // MICROSECONDS, UTC).isoformat()
 
 
 def require(found: Import | None, project_id: int) -> Import:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, cast
 from starlette.requests import HTTPConnection
 
 from appliance.broadcast import Broadcast
+from appliance.ingest.imports.host import ImportHost
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem
 from appliance.ingest.refusals import Refusal, Refusals
@@ -36,8 +37,8 @@ class Render(Protocol):
 class Parts(State, Protocol):
     """The callables may ask the database; they raise Unavailable where it is away.
 
-    notices: what was stored and refused, by project. closing: set when the process is asked to end.
-    first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
+    imports: takes uploads. notices: what was stored and refused, by project. closing: set when the process is asked
+    to end. first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
     puts one through ingestion. stored_per_minute: events stored in each of the last 60 minutes, oldest first.
     """
 
@@ -45,6 +46,7 @@ class Parts(State, Protocol):
     reports: Reports
     presence: Presence
     refusals: Refusals
+    imports: ImportHost
     notices: Broadcast[FeedItem | Refusal]
     closing: asyncio.Event
     site_numbers: Callable[[Sequence[Project]], Awaitable[Mapping[int, SiteNumbers]]]

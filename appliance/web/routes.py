@@ -15,6 +15,7 @@ from appliance.web.api import export as api_export
 from appliance.web.api import funnels as api_funnels
 from appliance.web.api import goals as api_goals
 from appliance.web.api import health, stats, verify
+from appliance.web.api import imports as api_imports
 from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
     account,
@@ -48,7 +49,7 @@ from appliance.web.security import CrossSiteGuard, Forwarded, Headers
 from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
-    health, stats, api_export, api_goals, api_funnels, api_segments, verify,
+    health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
     setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system, account,
     funnels, saved_funnels, retention, journeys, users, events,
     export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from appliance.clock import now
 from appliance.errors import Invalid
 from appliance.ingest.imports import formats
 from appliance.ingest.imports.format import Format, Head
@@ -16,6 +17,17 @@ from appliance.storage.imports import HEAD_BYTES, Import, State
 from appliance.storage.interface import Database
 
 LOOK_BYTES: Final = 1 << 16  # of a file's beginning, to tell its format
+
+
+class Given(NamedTuple):
+    """What is said with a file: its name, its format (None: it tells by itself), the source of events that name none,
+    whether visits and visitors are taken as it says, and who says all this."""
+
+    name: str
+    file_format: str | None
+    source: str
+    honours: bool
+    actor: str
 
 
 class Look(NamedTuple):
@@ -76,29 +88,39 @@ async def register(
     project: Project,
     path: Path,
     look: Look,
+    given: Given,
     *,
-    name: str,
-    source: str,
-    honours: bool,
-    stated: bool,
     state: State,
-    actor: str,
-    at: int,
     is_held: Callable[[str], bool],
+    place: Callable[[str], None] = lambda import_id: None,
 ) -> tuple[Import, bool]:
     """The import of a file, begun or gone on with, and whether there is anything to do; it is put into `state` then.
 
-    `stated`: the format was named, not detected. `is_held` tells whether somebody works on an import. Raises Invalid:
-    409 where the same file is being imported, or was imported in another format.
+    `is_held` tells whether somebody works on an import. `place` puts the file where it is looked for under the import's
+    id, before the ledger knows of it. Raises Invalid: 409 where the same file is being imported, or was imported in
+    another format.
     """
+    stated = given.file_format is not None
     candidates = await imports.candidates(db, project.id, look.head)
     found = await asyncio.to_thread(compare, path, candidates) if candidates else Found(None, behind=True)
     before = found.before
     if before is None:
+        import_id = imports.mint_id()
+        place(import_id)
         made = await imports.create(
-            db, project.id, name=name, file_format=look.format.name, source=source, honoured=honours,
-            head=look.head, bytes_total=look.total, state=state, actor=actor, at=at,
-        )  # fmt: skip
+            db,
+            project.id,
+            import_id,
+            name=given.name,
+            file_format=look.format.name,
+            source=given.source,
+            honoured=given.honours,
+            head=look.head,
+            bytes_total=look.total,
+            state=state,
+            actor=given.actor,
+            at=now(),
+        )
         return made, True
     if stated and before.format != look.format.name and before.counts.stored:
         raise Invalid(
@@ -109,8 +131,9 @@ async def register(
         return before, False
     if before.state == "waiting" or is_held(before.id):
         raise Invalid("The same file is being imported, or waits for it.", code="import_running", status=409)
+    place(before.id)
+    file_format = look.format.name if again else before.format
     taken = await imports.take_up(
-        db, before, head=look.head, bytes_total=look.total, state=state,
-        file_format=look.format.name if again else before.format, at=at,
-    )  # fmt: skip
+        db, before, head=look.head, bytes_total=look.total, state=state, file_format=file_format, at=now()
+    )
     return taken, True

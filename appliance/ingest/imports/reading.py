@@ -75,6 +75,7 @@ class Reading:
         exact: list[Event] = []
         visits: list[OfVisit] = []
         counts = Counts(dropped={}, faults=[])
+        before = lines.line
         lines_max, bytes_max = lines.line + LINES_MAX, lines.position + BYTES_MAX
         for record in self._records:
             number = lines.line
@@ -98,6 +99,7 @@ class Reading:
                 counts.dropped[drop.reason] = counts.dropped.get(drop.reason, 0) + 1
             if len(events) + len(exact) >= EVENTS_MAX or lines.line >= lines_max or lines.position >= bytes_max:
                 break
+        counts.lines = lines.line - before
         times = [event.time for taken in (events, exact) for event in taken]
         counts.first, counts.last = min(times, default=None), max(times, default=None)
         return events, exact, visits, counts

@@ -75,6 +75,15 @@ class Claim:
         self._file.close()
 
 
+def is_held(data_dir: Path, import_id: str) -> bool:
+    """Whether somebody works on an import."""
+    try:
+        Claim(data_dir, import_id).close()
+    except Invalid:
+        return True
+    return False
+
+
 async def run(
     db: Database,
     where: Where,
