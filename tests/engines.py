@@ -22,6 +22,7 @@ OF_BOTH = {
     "test_segments",
     "test_visits",
     "test_drain",
+    "test_run",
 }
 
 

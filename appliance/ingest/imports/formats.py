@@ -18,15 +18,15 @@ from appliance.ingest.imports import (
 )
 from appliance.ingest.imports.format import Format, Head
 
-# A file is taken for the first that recognises it.
+# A file is taken for the first that recognises it: those with names of their own come before the native ones.
 FORMATS: Final[Sequence[Format]] = (
-    native_ndjson.FORMAT,
-    native_csv.FORMAT,
     event_csv.FORMAT,
     umami.FORMAT,
     goatcounter.FORMAT,
+    native_csv.FORMAT,
     caddy.FORMAT,
     nginx_json.FORMAT,
+    native_ndjson.FORMAT,
     cloudfront.FORMAT,
     alb.FORMAT,
     text_log.COMBINED,

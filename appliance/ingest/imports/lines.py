@@ -38,9 +38,14 @@ class Lines:
         self.line = line
         return True
 
+    def take_unfinished(self) -> None:
+        """From now on a last line without an end is a line."""
+        self._whole = True
+
     def next(self) -> bytes | None:
         """The next line with its end, None at the end of the stream. Raises Rejected for one that is too long."""
         line = self._stream.readline(LINE_BYTES_MAX)
+        self.unfinished = False
         if not line:
             return None
         if not line.endswith(b"\n"):

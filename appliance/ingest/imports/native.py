@@ -108,8 +108,8 @@ def _exact(line: Line, visit: int, context: Context) -> Exact:
         title=line.title or "",
         flags=flags,
         rate=line.rate or UNSAMPLED,
-        scroll_depth=_number(line.scroll_depth),
-        engaged_ms=_number(line.engaged_ms),
+        scroll_depth=_number(line.scroll_depth, "scroll_depth", 100),
+        engaged_ms=_number(line.engaged_ms, "engaged_ms", 1 << 53),
         revenue=None if line.revenue is None else _money(line.revenue, currency),
         currency=currency,
         properties=json_object(line.properties, "properties"),
@@ -164,11 +164,11 @@ def _flags(names: str) -> int:
     return found
 
 
-def _number(value: float | None) -> int:
+def _number(value: float | None, field: str, most: int) -> int:
     if value is None:
         return 0
-    if not 0 <= value < 1 << 62:
-        raise Rejected("out_of_range", "engaged_ms", "engaged_ms, scroll_depth: a number from 0 is needed")
+    if not 0 <= value <= most:
+        raise Rejected("out_of_range", field, f"{field}: it lies between 0 and {most}")
     return round(value)
 
 
@@ -176,6 +176,6 @@ def _money(amount: Any, currency: str) -> int:
     if isinstance(amount, SentRevenue):
         amount, currency = amount.amount, amount.currency or currency
     try:
-        return minor_units(amount, currency)
+        return minor_units(amount, currency or "XXX")  # ISO 4217: no currency
     except ValueError as error:
         raise Rejected("not_money", "revenue", f"revenue: {error}") from None

@@ -57,9 +57,9 @@ class Opened:
         """How much of the file as it lies there was read, in bytes."""
         return self._archive.read_compressed if self._archive is not None else self._raw.tell()
 
-    def is_quiet(self, seconds: float, now: float) -> bool:
-        """Whether nobody has written to the file for so long; `now` is a time of day, in seconds."""
-        return self.whole or now - os.fstat(self._raw.fileno()).st_mtime >= seconds
+    def quiet_seconds(self, now: float) -> float:
+        """For how long nobody has written to the file; `now` is a time of day, in seconds."""
+        return now - os.fstat(self._raw.fileno()).st_mtime
 
     def size_now(self) -> int:
         """Bytes of the open file as it is now."""

@@ -32,7 +32,7 @@ from appliance.storage.imports import Counts, Import
 from appliance.storage.interface import Database
 
 ATTEMPTS_MAX: Final = 3  # without getting any further
-QUIET_SECONDS: Final = 10.0  # after which a last line without an end is no line that is being written
+QUIET_SECONDS: Final = 2.0  # after which a last line without an end is no line that is being written
 FOLLOW_SECONDS: Final = 0.5
 SALT_SECONDS: Final = 900.0
 
@@ -212,8 +212,7 @@ class _Work:
         context = Context(self._plan.project, found.honoured, now())
         reader = file_format.reader(Head.of(read_head(opened.stream, LOOK_BYTES)), context)
         opened.rewind()
-        whole = not self._follow and opened.is_quiet(QUIET_SECONDS, time.time())
-        lines = Lines(opened.stream, whole=whole or file_format.records == "csv")
+        lines = Lines(opened.stream, whole=opened.whole or file_format.records == "csv")
         if not lines.skip(found.position, found.line) or lines.hasher.digest() != found.digest:
             raise Invalid("the file is not the one that was imported so far", code="another_file", status=409)
         sender = sender_of(self._plan.project, self._plan.salts, Locator(self._where.geo))
@@ -227,8 +226,15 @@ class _Work:
                 self._tell(package.step.bytes_read, max(opened.total, package.step.bytes_read), self._counts)
                 if self._stop.is_set():
                     return
-            if not self._follow or not self._more(opened):
+            if self._follow:
+                if not self._more(opened):
+                    return
+            elif not lines.unfinished:
                 return
+            elif (seconds := opened.quiet_seconds(time.time())) >= QUIET_SECONDS:
+                lines.take_unfinished()
+            else:
+                self._stop.wait(QUIET_SECONDS - seconds)
 
     def _more(self, opened: Opened) -> bool:
         """Wait for more of the file. False: another one is in its place now."""
