@@ -258,7 +258,7 @@ async def stop(db: Database, found: Import, *, actor: str, at: int) -> bool:
         "UPDATE import SET state = 'stopped', updated_at = :at, ended_at = :at"
         " WHERE id = :id AND state IN ('waiting', 'running') RETURNING id"
     )
-    note = audit.entry(at, actor, "import.stop", found.name, found.id)
+    note = audit.entry(at, actor, "import.stop", found.name)
     stopped, _ = await db.write_all([(update, {"id": found.id, "at": at}), note])
     return bool(stopped)
 
@@ -276,7 +276,7 @@ async def forget(db: Database, found: Import, *, actor: str, at: int) -> None:
     await db.write_all(
         [
             ("DELETE FROM import_salt WHERE import_id = :id", {"id": found.id}),
-            audit.entry(at, actor, "import.forget", found.name, found.id),
+            audit.entry(at, actor, "import.forget", found.name),
         ]
     )
 

@@ -29,6 +29,7 @@ from appliance.web.pages import (
     events,
     export,
     funnels,
+    imports,
     journeys,
     live,
     login,
@@ -52,7 +53,7 @@ MODULES = (
     health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
     setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system, account,
     funnels, saved_funnels, retention, journeys, users, events,
-    export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
+    export, imports, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip
 
 

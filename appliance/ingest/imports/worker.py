@@ -14,14 +14,18 @@ from appliance.config import Settings
 from appliance.ingest.imports.run import Where, run
 from appliance.ingest.imports.spool import Spool
 from appliance.storage.aside import step_aside
+from appliance.storage.imports import ACTIVE
 from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.open import opened
 
 
 async def work(data_dir: Path, import_id: str, database: str, geo: Path | None) -> None:
-    """Import one upload to its end. Raises Invalid where somebody else does."""
+    """Import one upload to its end, and remove it. Raises Invalid where somebody else does."""
+    path = Spool(data_dir).path(import_id)
     async with opened(Settings(data_dir=data_dir, database_url=database)) as db:
-        await run(db, Where(data_dir, database, geo), import_id, Spool(data_dir).path(import_id), alone=False)
+        found = await run(db, Where(data_dir, database, geo), import_id, path, alone=False)
+    if found.state not in ACTIVE:
+        path.unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> None:
