@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,14 +64,14 @@ class Opened:
         """Bytes of the open file as it is now."""
         return os.fstat(self._raw.fileno()).st_size
 
-    def is_still_at(self, path: Path) -> bool:
-        """Whether the path still leads to this very file."""
+    def is_replaced(self, path: Path) -> bool:
+        """Whether the path leads to another file by now, in which there is something."""
         try:
             there = path.stat()
         except OSError:
             return False
         here = os.fstat(self._raw.fileno())
-        return stat.S_ISREG(there.st_mode) and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+        return there.st_size > 0 and (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
     def close(self) -> None:
         self.stream.close()

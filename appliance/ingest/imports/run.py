@@ -245,7 +245,7 @@ class _Work:
             size = opened.size_now()
             if size > opened.stream.tell():
                 return True
-            if size < opened.stream.tell() or not opened.is_still_at(self._path):
+            if size < opened.stream.tell() or opened.is_replaced(self._path):
                 return False
             self._stop.wait(FOLLOW_SECONDS)
         return False
