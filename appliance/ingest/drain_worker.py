@@ -46,6 +46,7 @@ GC_OBJECTS = 50_000  # new objects between two looks for cycles, of which a batc
 NICE = 5  # where CPUs are few, answering comes before storing
 NOWHERE = Position(0, 0)  # before every record
 TURNS = 8  # where the journal never ends, imports get every so many-th step
+PAUSE_SECONDS = 0.02  # between two packages, in which others may write to the database
 EVENT_BYTES = 300  # what an event of an import adds to what is not settled, about
 
 
@@ -79,13 +80,13 @@ class Worker:
             self._say(Settled(self._drain.position))
         while True:
             busy = self._step()
-            busy = self._take_package(busy) or busy
+            more = self._take_package(busy)
             self._settle_when_due()
             if self._finishing and not busy and not self._failures:
                 self._settle()
                 self._store.close()
                 return
-            self._listen(0.0 if busy else self._patience())
+            self._listen(0.0 if busy else PAUSE_SECONDS if more else self._patience())
 
     def _step(self) -> bool:
         """Drain one batch; whether there may be more."""

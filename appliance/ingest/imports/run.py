@@ -28,13 +28,14 @@ from appliance.ingest.pipeline import Rejected
 from appliance.ingest.visitor import Salts
 from appliance.model import Project
 from appliance.storage import imports, projects
-from appliance.storage.imports import Counts, Import
+from appliance.storage.imports import Counts, Import, State
 from appliance.storage.interface import Database
 
 ATTEMPTS_MAX: Final = 3  # without getting any further
 QUIET_SECONDS: Final = 2.0  # after which a last line without an end is no line that is being written
 FOLLOW_SECONDS: Final = 0.5
 SALT_SECONDS: Final = 900.0
+END_SECONDS: Final = 300.0
 
 # Told as it goes on: bytes read, bytes in all, and what became of the lines that this run has read.
 Tell = Callable[[int, int, Counts], None]
@@ -120,8 +121,7 @@ async def run(
                 continue
             if state == "void":
                 state, error = "failed", f"the database takes nothing behind line {plan.found.line:,}"
-            await imports.end(db, import_id, "stopped" if cancelled else state, error=error or "", at=now())
-            await imports.forget_old_salts(db, import_id, now())
+            await _end(db, import_id, "stopped" if cancelled else state, error or "")
             if cancelled is not None:
                 raise cancelled
             break
@@ -129,6 +129,19 @@ async def run(
     if found is None:
         raise Invalid("The import is gone.", code="import_gone", status=410)
     return found
+
+
+async def _end(db: Database, import_id: str, state: State, error: str) -> None:
+    """Say how it ended; a database that is away, or that others write to without a pause, is waited for."""
+    deadline = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            await imports.end(db, import_id, state, error=error, at=now())
+            return await imports.forget_old_salts(db, import_id, now())
+        except StorageUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(FOLLOW_SECONDS)
 
 
 async def _forget_salts(db: Database, plan: Plan, work: "_Work") -> None:
