@@ -20,7 +20,7 @@ from appliance.ingest.imports.package import Package
 from appliance.ingest.journal_reader import JournalReader
 from appliance.ingest.segment import Damage
 from appliance.model import Event
-from appliance.storage import imports
+from appliance.storage import imported_figures, imports
 from appliance.storage.interface import DrainStore, DrainTransaction, Position
 
 T = TypeVar("T")
@@ -176,8 +176,12 @@ class Drain:
         if counts is None:
             return None
         applied = apply(tx, package)
+        if package.figures:
+            imported_figures.add(tx, package.project_id, package.step.import_id, package.figures)
         counts.add(package.step.counts)
-        counts.add(imports.Counts(0, len(applied.stored), applied.duplicates, refused=len(applied.refused)))
+        counts.add(
+            imports.Counts(stored=len(applied.stored), duplicates=applied.duplicates, refused=len(applied.refused))
+        )
         imports.leave(tx, package.step.import_id, counts)
         tx.announce(lambda: progress.encode(progress.stored(progress.lately(applied, now()), _NOWHERE)))
         return applied

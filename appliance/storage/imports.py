@@ -28,7 +28,7 @@ FAULTS_KEPT: Final = 100
 NAME_CHARACTERS_MAX: Final = 255
 ACTIVE: Final = ("waiting", "running")
 _STEP_ROWS: Final = 5000
-_PORTION: Final = 100  # of numbers in one statement
+PORTION: Final = 100  # of rows in one statement
 
 
 class Fault(msgspec.Struct, array_like=True, gc=False):
@@ -40,11 +40,13 @@ class Fault(msgspec.Struct, array_like=True, gc=False):
 
 
 class Counts(msgspec.Struct, omit_defaults=True):
-    """What became of so many lines. `dropped` by reason; `faults` are the first that were refused; `first` and `last`
-    are the times of the earliest and latest event taken (UTC microseconds)."""
+    """What became of so many lines: `stored` events, and `figures`, lines that say what a day added up to
+    (imported_figures.py). `dropped` by reason; `faults` are the first that were refused; `first` and `last` are the
+    times of the earliest and latest event taken (UTC microseconds)."""
 
     lines: int = 0
     stored: int = 0
+    figures: int = 0
     duplicates: int = 0
     dropped: dict[str, int] = {}
     refused: int = 0
@@ -56,6 +58,7 @@ class Counts(msgspec.Struct, omit_defaults=True):
         """Take in what became of the lines behind."""
         self.lines += other.lines
         self.stored += other.stored
+        self.figures += other.figures
         self.duplicates += other.duplicates
         for reason, number in other.dropped.items():
             self.dropped[reason] = self.dropped.get(reason, 0) + number
@@ -264,8 +267,8 @@ async def stop(db: Database, found: Import, *, actor: str, at: int) -> bool:
 
 
 async def forget(db: Database, found: Import, *, actor: str, at: int) -> None:
-    """Remove an ended import of which nothing is stored. Raises Invalid (409) for another one: without its record
-    the same file would count twice."""
+    """Remove an ended import of which no event is stored, and the figures that it brought. Raises Invalid (409) for
+    another one: without its record the same file would count twice."""
     delete = (
         "DELETE FROM import WHERE id = :id AND position = :position AND state NOT IN ('waiting', 'running')"
         " RETURNING id"
@@ -276,6 +279,10 @@ async def forget(db: Database, found: Import, *, actor: str, at: int) -> None:
     await db.write_all(
         [
             ("DELETE FROM import_salt WHERE import_id = :id", {"id": found.id}),
+            (
+                "DELETE FROM imported_figure WHERE project_id = :project_id AND import_id = :id",
+                {"project_id": found.project_id, "id": found.id},
+            ),
             audit.entry(at, actor, "import.forget", found.name),
         ]
     )
@@ -294,7 +301,7 @@ def as_object(found: Import) -> dict[str, Any]:
         "bytes_total": found.bytes_total,
         "progress": 1.0 if found.state == "done" else round(found.bytes_read / max(found.bytes_total, 1), 4),
         "lines": found.line,
-        "rows": counts.stored,
+        "rows": counts.stored + counts.figures,
         "duplicates": counts.duplicates,
         "dropped": counts.dropped,
         "refused": counts.refused,
@@ -385,9 +392,9 @@ def leave(tx: DrainTransaction, import_id: str, counts: Counts) -> None:
 def visits(tx: DrainTransaction, import_id: str, numbers: Collection[int]) -> dict[int, tuple[int, int]]:
     """By their numbers in the file the visits that are stored already: id, and a time in the visit's span."""
     found = {}
-    for some in _portions(sorted(numbers)):
+    for some in portions(sorted(numbers)):
         # Of few lengths, so that there are few statements.
-        names = {f"n{place}": some[min(place, len(some) - 1)] for place in range(_PORTION)}
+        names = {f"n{place}": some[min(place, len(some) - 1)] for place in range(PORTION)}
         select = (
             "SELECT number, visit_id, near FROM import_visit WHERE import_id = :id"
             f" AND number IN ({', '.join(f':{name}' for name in names)})"
@@ -399,7 +406,7 @@ def visits(tx: DrainTransaction, import_id: str, numbers: Collection[int]) -> di
 
 def note_visits(tx: DrainTransaction, import_id: str, new: Mapping[int, Visit]) -> None:
     """Remember which visits numbers of the file stand for."""
-    for some in _portions(list(new.items())):
+    for some in portions(list(new.items())):
         values: dict[str, Any] = {"id": import_id}
         for place, (number, visit) in enumerate(some):
             values |= {f"p{place}": visit.project_id, f"n{place}": number}
@@ -412,8 +419,9 @@ def note_visits(tx: DrainTransaction, import_id: str, new: Mapping[int, Visit]) 
         )
 
 
-def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[place : place + _PORTION] for place in range(0, len(items), _PORTION))
+def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as go into one statement."""
+    return (items[place : place + PORTION] for place in range(0, len(items), PORTION))
 
 
 def _encoded(counts: Counts) -> str:

@@ -284,6 +284,10 @@ class Database(Protocol):
         """About when a project's first event came, in UTC microseconds; None before there is one."""
         ...
 
+    async def first_time(self, project_id: int) -> int | None:
+        """When the first visit of a project began that is stored, in UTC microseconds; None before there is one."""
+        ...
+
     async def seal(self) -> None:
         """Move what no event on time can change any more to where it takes least room. Raises StorageUnavailable."""
         ...

@@ -52,6 +52,7 @@ MANAGEMENT = """
       'running', '', 'cli', 1, 2, NULL);
     INSERT INTO import_salt VALUES ('i', 20000, x'00');
     INSERT INTO import_visit VALUES (1, 'i', 7, 1, 8);
+    INSERT INTO imported_figure VALUES (1, 'visit:source', 19000, 'Google', 'i', 1, 2, 3, 4, 5, 6);
     INSERT INTO user_trait VALUES (2, 1, '{"plan":"ä"}', 4);
     INSERT INTO meta VALUES ('catalogue_version', '17'), ('deleted_project/2', '99');
     """

@@ -9,6 +9,7 @@ import msgspec
 from appliance.ingest.imports.package import OfVisit
 from appliance.ingest.sent import Sent
 from appliance.model import Event, Project
+from appliance.storage.imported_figures import Figure
 
 _BOM = "\ufeff"
 
@@ -22,11 +23,13 @@ class Exact(NamedTuple):
 
 class Context(NamedTuple):
     """What the meaning of records rests on. `honours`: visits and visitors are taken as the file says; `now` is the
-    time (UTC microseconds) that what is kept is counted back from."""
+    time (UTC microseconds) that what is kept is counted back from; `first_day` is the project's first day with visits
+    of its own (days since 1970), if there is one."""
 
     project: Project
     honours: bool
     now: int
+    first_day: int | None = None
 
     @property
     def host(self) -> str:
@@ -62,14 +65,15 @@ class Head(NamedTuple):
             return None
 
 
-# What a record says: something as if it had been sent, something exact, or nothing (a comment, a header).
-# Raises Rejected, Dropped.
-Reader = Callable[[Any], Sent | Exact | None]
+# What a record says: something as if it had been sent, something exact, figures of a day, or nothing (a comment, a
+# header). Raises Rejected, Dropped.
+Reader = Callable[[Any], Sent | Exact | list[Figure] | None]
 
 
 class Format(NamedTuple):
     """`records` is 'line' (each is a text) or 'csv' (each is a list of texts, the first of a file its header);
-    `reader` is asked once a file, with its beginning. `native`: what anybody may send who may send events."""
+    `reader` is asked once a file, with its beginning. `native`: what anybody may send who may send events.
+    `from_start`: what a record means rests on those before it."""
 
     name: str
     title: str
@@ -77,6 +81,7 @@ class Format(NamedTuple):
     recognises: Callable[[Head], bool]
     reader: Callable[[Head, Context], Reader]
     native: bool = False
+    from_start: bool = False
 
 
 def cells(head: Head) -> Callable[[list[str]], dict[str, str]]:

@@ -13,6 +13,7 @@ from appliance.ingest.imports import (
     native_csv,
     native_ndjson,
     nginx_json,
+    plausible,
     text_log,
     umami,
 )
@@ -20,6 +21,7 @@ from appliance.ingest.imports.format import Format, Head
 
 # A file is taken for the first that recognises it: those with names of their own come before the native ones.
 FORMATS: Final[Sequence[Format]] = (
+    plausible.FORMAT,
     event_csv.FORMAT,
     umami.FORMAT,
     goatcounter.FORMAT,

@@ -3,6 +3,7 @@
 import msgspec
 
 from appliance.model import Event
+from appliance.storage.imported_figures import Figure
 from appliance.storage.imports import Step
 
 
@@ -15,18 +16,20 @@ class OfVisit(msgspec.Struct, array_like=True, gc=False):
 
 
 class Package(msgspec.Struct, array_like=True):
-    """Stored in one transaction, or not at all: `events` as if they had been sent, and `exact` ones in the visits that
-    the file says, one of each."""
+    """Of one project, stored in one transaction, or not at all: `events` as if they had been sent, `exact` ones in the
+    visits that the file says, one of each, and `figures` of whole days."""
 
     step: Step
+    project_id: int
     events: list[Event]
     exact: list[Event] = []
     visits: list[OfVisit] = []
+    figures: list[Figure] = []
 
     @property
     def size(self) -> int:
-        """How many events there are."""
-        return len(self.events) + len(self.exact)
+        """How many events and figures there are."""
+        return len(self.events) + len(self.exact) + len(self.figures)
 
 
 encode = msgspec.msgpack.Encoder().encode

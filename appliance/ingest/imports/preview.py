@@ -3,14 +3,13 @@
 import asyncio
 from pathlib import Path
 
-from appliance.clock import now
 from appliance.ingest.geo import Locator
 from appliance.ingest.imports.format import Context, Head
 from appliance.ingest.imports.identify import LOOK_BYTES, Look, compare
 from appliance.ingest.imports.lines import Lines, records
 from appliance.ingest.imports.opening import Opened, read_head, telling_of_damage
 from appliance.ingest.imports.reading import Reading, sender_of
-from appliance.ingest.imports.run import Tell
+from appliance.ingest.imports.run import Tell, context_of, pass_over
 from appliance.ingest.imports.salts import ImportSalts
 from appliance.model import Project
 from appliance.storage import imports
@@ -24,16 +23,16 @@ async def preview(
     """How many lines are new, and what they mean: `stored` is how many events would be, before deduplication. Raises
     Invalid for a damaged file."""
     candidates = await imports.candidates(db, project.id, look.head)
-    return await asyncio.to_thread(_count, project, path, look, geo, candidates, honours, tell)
+    context = await context_of(db, project, honours=honours)
+    return await asyncio.to_thread(_count, context, path, look, geo, candidates, tell)
 
 
 def _count(
-    project: Project,
+    context: Context,
     path: Path,
     look: Look,
     geo: Path | None,
     candidates: list[imports.Import],
-    honours: bool,
     tell: Tell,
 ) -> tuple[int, Counts]:
     total = Counts(dropped={}, faults=[])
@@ -42,18 +41,18 @@ def _count(
         return 0, total
     salts = ImportSalts(b"", {})
     with Opened(path) as opened, telling_of_damage():
-        reader = look.format.reader(Head.of(read_head(opened.stream, LOOK_BYTES)), Context(project, honours, now()))
+        reader = look.format.reader(Head.of(read_head(opened.stream, LOOK_BYTES)), context)
         opened.rewind()
         lines = Lines(opened.stream, whole=True)
-        before = found.before
-        if before is not None:
-            lines.skip(before.position, before.line)
-        sender = sender_of(project, salts, Locator(geo))
+        rows = records(lines, look.format.records)
+        if found.before is not None:
+            pass_over(look.format, lines, rows, reader, found.before)
+        sender = sender_of(context.project, salts, Locator(geo))
         first = lines.line
-        reading = Reading("", "", lines, records(lines, look.format.records), reader, sender, salts)
+        reading = Reading("", "", lines, rows, reader, sender, salts)
         for package in reading.packages(lambda: opened.read):
             counts = package.step.counts
-            counts.stored = package.size
+            counts.stored = len(package.events) + len(package.exact)
             total.add(counts)
             tell(package.step.bytes_read, opened.total, total)
         return lines.line - first, total

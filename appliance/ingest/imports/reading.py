@@ -1,21 +1,23 @@
 """From a file to packages: reads records, lets them mean something, enriches them as if they had been sent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from appliance.clock import MILLISECOND, now
+from appliance.clock import DAY, MILLISECOND, now
 from appliance.ingest.admission import Grant
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.geo import Locator
 from appliance.ingest.imports.format import Exact, Reader
 from appliance.ingest.imports.lines import Lines
-from appliance.ingest.imports.package import OfVisit, Package
+from appliance.ingest.imports.package import Package
 from appliance.ingest.imports.salts import ImportSalts
 from appliance.ingest.pipeline import Dropped, Rejected, enrich
 from appliance.ingest.sender import Sender
-from appliance.model import Event, Flag, Project
+from appliance.ingest.sent import Sent
+from appliance.model import Flag, Project
+from appliance.storage.imported_figures import Figure
 from appliance.storage.imports import FAULTS_KEPT, Counts, Fault, Step
 
 # One package is one transaction, for which live events wait: some 50 ms.
@@ -47,59 +49,54 @@ class Reading:
         self._sender = sender
         self._salts = salts
 
-    def packages(self, bytes_read: Any) -> Iterator[Package]:
+    def packages(self, bytes_read: Callable[[], int]) -> Iterator[Package]:
         """`bytes_read` tells how far the file is read. Ends at the end of the file."""
+        lines = self._lines
         while True:
-            before = self._lines.position
-            events, exact, visits, counts = self._some()
-            if self._lines.position == before:
+            before = lines.position
+            step = Step(self._import_id, before, before, lines.line, b"", 0, [], Counts(dropped={}, faults=[]))
+            package = Package(step, self._sender.project.id, [], [], [], [])
+            self._fill(package)
+            if lines.position == before:
                 return
-            step = Step(
-                self._import_id,
-                before,
-                self._lines.position,
-                self._lines.line,
-                self._lines.hasher.digest(),
-                bytes_read(),
-                self._salts.take_made(),
-                counts,
-            )
-            yield Package(step, events, exact, visits)
+            step.after, step.line, step.digest = lines.position, lines.line, lines.hasher.digest()
+            step.bytes_read, step.salts = bytes_read(), self._salts.take_made()
+            yield package
 
-    def _some(self) -> tuple[list[Event], list[Event], list[OfVisit], Counts]:
-        """What the next lines mean, as much as goes into a package."""
-        sender, lines = self._sender, self._lines
+    def _fill(self, package: Package) -> None:
+        """Take in what the next lines mean, as much as goes into a package."""
+        lines, counts = self._lines, package.step.counts
         received = now()
-        sender.received = received - received % MILLISECOND
-        events: list[Event] = []
-        exact: list[Event] = []
-        visits: list[OfVisit] = []
-        counts = Counts(dropped={}, faults=[])
+        self._sender.received = received - received % MILLISECOND
         before = lines.line
         lines_max, bytes_max = lines.line + LINES_MAX, lines.position + BYTES_MAX
         for record in self._records:
-            number = lines.line
             try:
                 if isinstance(record, Rejected):
                     raise record
-                meant = self._read(record)
-                if isinstance(meant, Exact):
-                    exact.append(meant.event)
-                    visits.append(meant.visit)
-                elif meant is not None:
-                    event = enrich(meant, sender)
-                    event.flags |= _IMPORTED
-                    event.source = event.source or self._source
-                    events.append(event)
+                self._take(self._read(record), package)
             except Rejected as fault:
                 counts.refused += 1
                 if len(counts.faults) < FAULTS_KEPT:
-                    counts.faults.append(Fault(number, fault.code, str(fault)[:300]))
+                    counts.faults.append(Fault(lines.line, fault.code, str(fault)[:300]))
             except Dropped as drop:
                 counts.dropped[drop.reason] = counts.dropped.get(drop.reason, 0) + 1
-            if len(events) + len(exact) >= EVENTS_MAX or lines.line >= lines_max or lines.position >= bytes_max:
+            if package.size >= EVENTS_MAX or lines.line >= lines_max or lines.position >= bytes_max:
                 break
         counts.lines = lines.line - before
-        times = [event.time for taken in (events, exact) for event in taken]
+        times = [event.time for taken in (package.events, package.exact) for event in taken]
+        times += [figure.day * DAY for figure in package.figures]
         counts.first, counts.last = min(times, default=None), max(times, default=None)
-        return events, exact, visits, counts
+
+    def _take(self, meant: Sent | Exact | list[Figure] | None, package: Package) -> None:
+        if isinstance(meant, Sent):
+            event = enrich(meant, self._sender)
+            event.flags |= _IMPORTED
+            event.source = event.source or self._source
+            package.events.append(event)
+        elif isinstance(meant, Exact):
+            package.exact.append(meant.event)
+            package.visits.append(meant.visit)
+        elif meant is not None:
+            package.figures += meant
+            package.step.counts.figures += 1

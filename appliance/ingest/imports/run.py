@@ -7,8 +7,8 @@ import asyncio
 import fcntl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -18,14 +18,14 @@ from appliance.errors import ApplianceError, Invalid, StorageUnavailable
 from appliance.ingest.geo import Locator
 from appliance.ingest.imports import formats
 from appliance.ingest.imports.delivery import Delivery, Void
-from appliance.ingest.imports.format import Context, Head
+from appliance.ingest.imports.format import Context, Format, Head, Reader
 from appliance.ingest.imports.identify import LOOK_BYTES
 from appliance.ingest.imports.lines import Lines, records
 from appliance.ingest.imports.opening import Opened, read_head, telling_of_damage
 from appliance.ingest.imports.reading import Reading, sender_of
 from appliance.ingest.imports.salts import ImportSalts
-from appliance.ingest.pipeline import Rejected
-from appliance.ingest.visitor import Salts
+from appliance.ingest.pipeline import Dropped, Rejected
+from appliance.ingest.visitor import Salts, local_day
 from appliance.model import Project
 from appliance.storage import imports, projects
 from appliance.storage.imports import Counts, Import, State
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     """What reading rests on."""
 
     found: Import
-    project: Project
+    context: Context
     salts: ImportSalts
 
 
@@ -183,7 +183,26 @@ async def _plan(db: Database, import_id: str, path: Path) -> Plan | None:
         return None
     shared = Salts()
     await shared.refresh(db, now())
-    return Plan(found, project, ImportSalts(shared.secret, await imports.salts_of(db, import_id)))
+    context = await context_of(db, project, honours=found.honoured)
+    return Plan(found, context, ImportSalts(shared.secret, await imports.salts_of(db, import_id)))
+
+
+async def context_of(db: Database, project: Project, *, honours: bool) -> Context:
+    """What the meaning of a project's files rests on."""
+    first = await db.first_time(project.id)
+    first_day = None if first is None else local_day(project.timezone, first)[0]
+    return Context(project, honours, now(), first_day)
+
+
+def pass_over(file_format: Format, lines: Lines, rows: Iterator[Any], reader: Reader, before: Import) -> bool:
+    """Pass over what was imported before. False where it is not what stands there."""
+    if file_format.from_start:
+        while lines.position < before.position and (record := next(rows, None)) is not None:
+            with suppress(Rejected, Dropped):
+                reader(record) if not isinstance(record, Rejected) else None
+    else:
+        lines.skip(before.position, before.line)
+    return lines.position == before.position and lines.hasher.digest() == before.digest
 
 
 class _Work:
@@ -222,15 +241,14 @@ class _Work:
     def _read(self, opened: Opened) -> None:
         found = self._plan.found
         file_format = formats.by_name(found.format)
-        context = Context(self._plan.project, found.honoured, now())
-        reader = file_format.reader(Head.of(read_head(opened.stream, LOOK_BYTES)), context)
+        reader = file_format.reader(Head.of(read_head(opened.stream, LOOK_BYTES)), self._plan.context)
         opened.rewind()
         lines = Lines(opened.stream, whole=opened.whole or file_format.records == "csv")
-        if not lines.skip(found.position, found.line) or lines.hasher.digest() != found.digest:
+        rows = records(lines, file_format.records)
+        if not pass_over(file_format, lines, rows, reader, found):
             raise Invalid("the file is not the one that was imported so far", code="another_file", status=409)
-        sender = sender_of(self._plan.project, self._plan.salts, Locator(self._where.geo))
+        sender = sender_of(self._plan.context.project, self._plan.salts, Locator(self._where.geo))
         while not self._stop.is_set():
-            rows = records(lines, file_format.records)
             reading = Reading(found.id, found.source, lines, rows, reader, sender, self._plan.salts)
             for package in reading.packages(lambda: opened.read):
                 self._retrying(lambda package=package: self._delivery.hand_over(package))  # type: ignore[misc]
@@ -248,6 +266,7 @@ class _Work:
                 lines.take_unfinished()
             else:
                 self._stop.wait(QUIET_SECONDS - seconds)
+            rows = records(lines, file_format.records)
 
     def _more(self, opened: Opened) -> bool:
         """Wait for more of the file. False: another one is in its place now."""

@@ -13,7 +13,7 @@ from appliance.storage.unfinished import MARK
 TABLES: Final = (
     "project", "account", "api_key", "membership", "login_session", "audit", "goal", "funnel", "segment", "secret",
     "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "import", "import_salt", "import_visit",
-    "erasure", "dictionary", "alias", "user_trait", "meta",
+    "imported_figure", "erasure", "dictionary", "alias", "user_trait", "meta",
 )  # fmt: skip
 # What SQLite alone has: the counts of days that were purged, which nothing could make again, and who is counted in them
 # more than once.

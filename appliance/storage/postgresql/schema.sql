@@ -225,6 +225,21 @@ CREATE TABLE import_visit (                       -- visits by the numbers that 
   PRIMARY KEY (import_id, number)
 );
 
+CREATE TABLE imported_figure (                    -- what days added up to in another product: no visits are behind it
+  project_id  BIGINT  NOT NULL,
+  dimension   TEXT    NOT NULL,                   -- as questions name it; '': of everybody
+  day         BIGINT  NOT NULL,                   -- days since 1970, as the project's calendar counts them
+  value       TEXT    NOT NULL,                   -- of the dimension; '': none
+  import_id   TEXT    NOT NULL,
+  visitors    BIGINT  NOT NULL,
+  visits      BIGINT  NOT NULL,
+  pageviews   BIGINT  NOT NULL,
+  events      BIGINT  NOT NULL,
+  bounces     BIGINT  NOT NULL,
+  seconds     BIGINT  NOT NULL,                   -- of all visits together
+  PRIMARY KEY (project_id, dimension, day, value, import_id)
+);
+
 -- ---------------------------------------------------------------- erasing
 
 CREATE TABLE erasure (                            -- people who were asked to be erased, until they are; then only that

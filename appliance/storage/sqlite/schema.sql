@@ -192,6 +192,21 @@ CREATE TABLE import_visit (                       -- visits by the numbers that 
   PRIMARY KEY (import_id, number)
 ) WITHOUT ROWID;
 
+CREATE TABLE imported_figure (                    -- what days added up to in another product: no visits are behind it
+  project_id  INTEGER NOT NULL,
+  dimension   TEXT    NOT NULL,                   -- as questions name it; '': of everybody
+  day         INTEGER NOT NULL,                   -- days since 1970, as the project's calendar counts them
+  value       TEXT    NOT NULL,                   -- of the dimension; '': none
+  import_id   TEXT    NOT NULL,
+  visitors    INTEGER NOT NULL,
+  visits      INTEGER NOT NULL,
+  pageviews   INTEGER NOT NULL,
+  events      INTEGER NOT NULL,
+  bounces     INTEGER NOT NULL,
+  seconds     INTEGER NOT NULL,                   -- of all visits together
+  PRIMARY KEY (project_id, dimension, day, value, import_id)
+) WITHOUT ROWID;
+
 -- ---------------------------------------------------------------- erasing
 
 CREATE TABLE erasure (                            -- people who were asked to be erased, until they are; then only that
