@@ -33,6 +33,7 @@ from appliance.ingest.sent import Sent
 from appliance.ingest.visitor import Salts
 from appliance.model import Project
 from appliance.queries.conditions import Names
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
 from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
@@ -184,6 +185,7 @@ class Appliance:
         return {
             "db": self.database,
             "reports": self.reports,
+            "imported": ImportedFigures(self.database),
             "presence": self.presence,
             "refusals": self.refusals,
             "imports": self.imports,

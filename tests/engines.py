@@ -23,6 +23,7 @@ OF_BOTH = {
     "test_visits",
     "test_drain",
     "test_run",
+    "test_plausible",
 }
 
 
