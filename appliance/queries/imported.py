@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from appliance.model import Project
 from appliance.queries.beside import ROWS_MAX
-from appliance.queries.dimensions import Dimension, TimeDimension
+from appliance.queries.dimensions import PROPERTY, Dimension, TimeDimension
 from appliance.queries.filters import EVERYTHING
 from appliance.queries.intervals import Bucket
 from appliance.queries.localtime import day_start
@@ -114,17 +114,14 @@ def _joins(scope: Scope, report: Report, days: Days) -> bool:
 def _why_not(scope: Scope, report: Report) -> Reason | None:
     if scope.filter != EVERYTHING or _CONVERSIONS & set(report.metrics):
         return "unsupported_query"
-    if not any(_is_made(name) for name in report.metrics):
+    if len(report.dimensions) > 1 or not any(_is_made(name, report) for name in report.metrics):
         return "unsupported_query"
     if not report.dimensions:
         return None
-    if len(report.dimensions) > 1:
-        return "unsupported_query"
     (item,) = report.grouped()
     if isinstance(item, TimeDimension):
         return "unsupported_interval" if report.interval(scope.range) in ("minute", "hour") else None
-    known = isinstance(item, Dimension) and (item.name in DIMENSIONS or item.property_name)
-    return None if known else "unsupported_query"
+    return None if item.name in DIMENSIONS or item.name.startswith(PROPERTY) else "unsupported_query"
 
 
 def _outside(there: Range, days: Days) -> Reason | None:
@@ -147,9 +144,13 @@ def _parts(report: Report, join: "_Join | None") -> list[Report]:
     return [join.counted, Report(("visitors",))] if join.needs_total else [join.counted]
 
 
-def _is_made(name: str) -> bool:
-    """Whether a metric is made of what imported figures say."""
-    return all(measure in _COUNTS or measure == "total_visitors" for measure in metric(name).measures)
+def _is_made(name: str, report: Report) -> bool:
+    """Whether a metric of a report is made of what imported figures say. Of the visits in which something happened they
+    say how many there were, and nothing else."""
+    what = metric(name)
+    if any(key.startswith("event:") for key in report.dimensions):
+        return what.denominator in (None, "total_visitors") and what.numerator in _COUNTS
+    return all(measure in _COUNTS or measure == "total_visitors" for measure in what.measures)
 
 
 class _Join:
@@ -164,11 +165,11 @@ class _Join:
         self._item = item if isinstance(item, Dimension) else None
         self.dimension = self._item.name if self._item is not None else ""
         self.needs_total = "percentage" in report.metrics
-        made = {measure for name in report.metrics if _is_made(name) for measure in metric(name).measures}
+        self._others = [name for name in report.metrics if not _is_made(name, report)]
+        made = {measure for name in report.metrics if name not in self._others for measure in metric(name).measures}
         self._measures: list[Measure] = [
             name for name in (*EVENT_MEASURES, *VISIT_MEASURES) if name in made and name in _COUNTS
         ]
-        self._others = [name for name in report.metrics if not _is_made(name)]
         names = (*(_COUNTS[name] for name in self._measures), *self._others)
         self.counted = replace(report, metrics=names, order=(), limit=ROWS_MAX, offset=0, total_rows=False)
 
@@ -177,7 +178,7 @@ class _Join:
         rows = {self._key(row): self._from_row(row) for row in counted.rows}
         for (day, value), sums in found.items():
             key = self._key_of(counted.buckets, day, value)
-            if key is None:
+            if key is None or not self._shows(sums):
                 continue
             counts, _ = rows.setdefault(key, ({}, self._nothing()))
             for name in self._measures:
@@ -185,7 +186,6 @@ class _Join:
         made = [
             self._row(counted, key, counts | {"total_visitors": total}, others)
             for key, (counts, others) in rows.items()
-            if any(counts.values()) or not self.report.dimensions
         ]
         ordered = self._ordered(made)
         limit, offset = self.report.limit, self.report.offset
@@ -197,6 +197,12 @@ class _Join:
             lower_bounds=tuple(name for name in self.report.metrics if name in counted.lower_bounds),
             imported=True,
         )
+
+    def _shows(self, sums: tuple[int, ...]) -> bool:
+        """Whether imported figures make a group: of what happened in it, or of visits, as far as that is asked for."""
+        visitors, visits, pageviews, events, *_ = sums
+        happened = any(name in EVENT_MEASURES for name in self._measures) and (visitors or pageviews or events)
+        return bool(happened or (visits and any(name in VISIT_MEASURES for name in self._measures)))
 
     def _key(self, row: Row) -> int | str:
         if self.by_time:

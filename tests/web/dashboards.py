@@ -18,6 +18,7 @@ from appliance.clock import MINUTE
 from appliance.ingest.batch import Batch
 from appliance.ingest.presence import Presence
 from appliance.model import Event, Project
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
@@ -121,6 +122,7 @@ class Dashboards(Administration):
         self.health = health(folder)._replace(lag_seconds=0.5, disk_free_bytes=100 << 30)
         state = self.app.state
         state.reports, state.presence = reports, self.presence
+        state.imported = ImportedFigures(database)
         state.health = lambda: self.health
         self.folder = folder
         self._owner: Browser | None = None

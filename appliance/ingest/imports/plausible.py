@@ -111,9 +111,11 @@ def _reader(head: Head, context: Context) -> Reader:
 
 
 def _of(counted: Figure, dimension: str, value: str) -> Figure:
+    """The row's figures for one of its values. Where events are not told, there are as many as page views at least."""
+    events = counted.events or counted.pageviews
     return Figure(
-        counted.day, dimension, value, counted.visitors, counted.visits, counted.pageviews, counted.events,
-        counted.bounces, counted.seconds,
+        counted.day, dimension, value, counted.visitors, counted.visits, counted.pageviews, events, counted.bounces,
+        counted.seconds,
     )  # fmt: skip
 
 
