@@ -23,6 +23,8 @@ from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
 from appliance.ingest.geo import Locator, country_names
+from appliance.ingest.imports.host import ImportHost
+from appliance.ingest.imports.run import Where
 from appliance.ingest.journal import Journal
 from appliance.ingest.key_uses import FLUSH_SECONDS
 from appliance.ingest.presence import Presence
@@ -37,10 +39,11 @@ from appliance.ingest.visitor import Salts
 from appliance.ingest.waiting import count_waiting
 from appliance.model import Project
 from appliance.queries.conditions import Names
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
 from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
-from appliance.storage import accounts, key_use, retention
+from appliance.storage import accounts, imports, key_use, retention
 from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Condition
 from appliance.storage.location import sqlite_path
@@ -76,12 +79,19 @@ class Appliance:
         self.presence = Presence()
         self.reports = Reports(self.evaluator, Names(countries=country_names()))
         self._first_events: dict[int, int] = {}
+        geo = Path(settings.geo_database) if settings.geo_database else None
         self.journal = Journal(
             settings.data_dir / "journal",
             bytes_max=settings.journal_bytes_max,
             sync=settings.durability == "fsync",
         )
         self.drain = DrainClient(self.journal, database_url(settings), self._on_stored, settings.log_format)
+        self.imports = ImportHost(
+            self.database,
+            self.drain,
+            Where(settings.data_dir, database_url(settings), geo),
+            settings.log_format,
+        )
         self.stored_minutes: Counter[int] = Counter()
         self.endpoint = Endpoint(
             build_site(settings, self._state(), more_routes),
@@ -89,7 +99,7 @@ class Appliance:
             drain=self.drain,
             registry=self.registry,
             salts=self.salts,
-            locator=Locator(Path(settings.geo_database) if settings.geo_database else None),
+            locator=Locator(geo),
             refusals=self.refusals,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
             rate_limits=RateLimits(address=settings.rate_limit_address, project=settings.rate_limit_project),
@@ -121,7 +131,7 @@ class Appliance:
             Job("condition", 10, self._look_at_database),
             Job("quotas", READ_SECONDS, self._read_quotas),
             Job("violations", WRITE_SECONDS, lambda: self.violations.write(clock.now())),
-            Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
+            Job("salts", 900, self._renew_salts),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
             Job("erasure", 3600, self.database.erase),
@@ -135,6 +145,7 @@ class Appliance:
         self._tasks = [
             asyncio.create_task(self.registry.follow()),
             asyncio.create_task(self._hear_others()),
+            asyncio.create_task(self.imports.run()),
             *(asyncio.create_task(repeat(job)) for job in jobs),
         ]
 
@@ -194,8 +205,10 @@ class Appliance:
         return {
             "db": self.database,
             "reports": self.reports,
+            "imported": ImportedFigures(self.database),
             "presence": self.presence,
             "refusals": self.refusals,
+            "imports": self.imports,
             "notices": self.notices,
             "closing": self.closing,
             "setup_token": self.setup_token,
@@ -262,6 +275,10 @@ class Appliance:
 
     async def _read_quotas(self) -> None:
         await self.quotas.refresh(clock.now(), self.journal.journal_id)
+
+    async def _renew_salts(self) -> None:
+        await self.salts.refresh(self.database, clock.now())
+        await imports.forget_salts(self.database, clock.now())
 
     async def _seal(self) -> None:
         await self.database.seal()

@@ -33,6 +33,7 @@ _HELP = {
     "rate_limit_project": "Requests that a project without a limit of its own may get in 10 seconds; 0: any number.",
     "journal_bytes_max": "Bytes the journal may take; above, ingestion answers 503.",
     "body_bytes_max": "Largest request body, after decompression.",
+    "upload_bytes_max": "Largest file that may be uploaded to be imported; 0: as large as the disk has room for.",
     "drain_seconds_max": "At shutdown, how long the journal is emptied before the rest is left for the next start.",
     "lag_seconds_max": "Readiness turns red when the database is this far behind the journal.",
     "worker_idle_seconds": "How long the query worker waits for a question before it ends.",
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True):
     rate_limit_project: int = 0
     journal_bytes_max: int = 1 << 30
     body_bytes_max: int = 5 << 20
+    upload_bytes_max: int = 0
     drain_seconds_max: int = 20
     lag_seconds_max: int = 60
     worker_idle_seconds: int = 300
@@ -92,6 +94,7 @@ _AT_LEAST = {
     "rate_limit_project": 0,
     "journal_bytes_max": 1 << 20,
     "body_bytes_max": 1024,
+    "upload_bytes_max": 0,
     "drain_seconds_max": 0,
     "lag_seconds_max": 1,
     "worker_idle_seconds": 1,

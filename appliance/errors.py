@@ -12,6 +12,7 @@ ApplianceError
 │   ├── JournalFull         the journal reached its byte limit
 │   ├── JournalFailed       a write or sync failed; the group was not kept
 │   ├── StorageUnavailable  the database is away, locked or out of space
+│   ├── StorageFull         there is no room on the disk for what was sent
 │   └── QueryTimeout        a question took longer than its limit
 ├── AskerGone               nobody waits for this answer any more
 ├── DataFolderLocked        another process serves this data folder
@@ -131,6 +132,14 @@ class StorageUnavailable(Unavailable):
     """The database cannot be used now."""
 
     code = "storage_unavailable"
+
+
+class StorageFull(Unavailable):
+    """There is no room on the disk for this."""
+
+    status = 507
+    code = "insufficient_storage"
+    retry_after_seconds = 600
 
 
 class TryAgain(StorageUnavailable):

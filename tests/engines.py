@@ -28,6 +28,8 @@ OF_BOTH = {
     "test_violations",
     "test_visits",
     "test_drain",
+    "test_run",
+    "test_plausible",
 }
 
 

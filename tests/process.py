@@ -70,7 +70,7 @@ class Server:
         done = subprocess.run(
             [sys.executable, "-m", "appliance", *arguments], env=self.environment, capture_output=True, text=True
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr or done.stdout
         try:
             return json.loads(done.stdout)
         except json.JSONDecodeError:

@@ -69,7 +69,7 @@ def test_documented_commands_and_options_exist() -> None:
     known = commands(cli)
     for path in PAGES:
         for line in re.findall(
-            r"\bappliance ((?:project|key|user|serve|demo|status|drain|migrate|seal|purge|erase|copy|rollups)\b"
+            r"\bappliance ((?:project|key|user|import|serve|demo|status|drain|migrate|seal|purge|erase|copy|rollups)\b"
             r"[^`\n#|&]*)",
             path.read_text("utf-8"),
         ):

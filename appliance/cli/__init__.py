@@ -9,6 +9,7 @@ from appliance import __version__
 from appliance.cli.copy import copy
 from appliance.cli.data import erase, purge, seal
 from appliance.cli.dead_letters import dead_letters
+from appliance.cli.imports import import_files
 from appliance.cli.key import key
 from appliance.cli.operation import drain, migrate, serve, status, verify
 from appliance.cli.project import project
@@ -37,7 +38,8 @@ def cli(context: click.Context, data_dir: Path | None) -> None:
 
 
 COMMANDS = (
-    serve, project, key, user, status, verify, migrate, drain, dead_letters, seal, rollups, purge, erase, copy, demo,
+    serve, project, key, user, import_files, status, verify, migrate, drain, dead_letters, seal, rollups, purge, erase,
+    copy, demo,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

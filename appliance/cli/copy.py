@@ -1,12 +1,12 @@
 """`appliance copy`: move an installation from one database to another."""
 
 import sys
-import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from appliance.cli.common import as_json, show
+from appliance.cli.progress import Progress
 
 if TYPE_CHECKING:
     from appliance.storage.copying.job import Copied
@@ -21,8 +21,12 @@ def copy(source: str, target: str, restart: bool, as_json: bool) -> None:
     """Copy everything into another database. Exit code 1 where the two differ in the end."""
     from appliance.storage.copying.between import copy_between  # heavy, and only this command needs it
 
-    with _Progress(shown=sys.stderr.isatty() and not as_json) as progress:
-        copied = copy_between(source, target, restart=restart, tell=progress.tell)
+    with Progress("events", shown=sys.stderr.isatty() and not as_json) as progress:
+
+        def tell(doing: str, events: int, total: int) -> None:
+            progress.tell(doing, events, total, events)
+
+        copied = copy_between(source, target, restart=restart, tell=tell)
     show(_json(copied), as_json, lambda: _lines(copied))
     if not copied.equal:
         sys.exit(1)
@@ -49,42 +53,3 @@ def _lines(copied: "Copied") -> list[str]:
 
 def _of(project: int | None) -> str:
     return "" if project is None else f"project {project} "
-
-
-class _Progress:
-    """A bar on standard error: what is being done, how much of it, how fast."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._bar: Any = None
-        self._doing = ""
-        self._since = (0.0, 0)  # clock and events when what is being done began
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def tell(self, doing: str, events: int, total: int) -> None:
-        """Implements `Tell`."""
-        if not self._shown:
-            return
-        if doing != self._doing:
-            self._end()
-            self._doing, self._since = doing, (time.monotonic(), events)
-            self._bar = click.progressbar(
-                length=max(total, 1), label=f"{doing:18}", file=sys.stderr, item_show_func=self._rate
-            )
-            self._bar.__enter__()
-        self._bar.update(events - self._bar.pos, events)
-
-    def _rate(self, events: int | None) -> str:
-        seconds = time.monotonic() - self._since[0]
-        done = (events or 0) - self._since[1]
-        return f"{done / seconds:,.0f} events/s" if done > 0 and seconds > 0 else ""
-
-    def _end(self) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None

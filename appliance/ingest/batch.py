@@ -13,8 +13,10 @@ import msgspec
 
 from appliance.clock import DAY, HOUR
 from appliance.ingest.early_engagement import EarlyEngagement, IdKey, pageview_key, pageview_keys
+from appliance.ingest.imports.package import OfVisit
 from appliance.ingest.visits import Rule, VisitBook, rule_of
 from appliance.model import ACQUISITION_FIELDS, Event, Flag, Kind, ProjectSettings, Visit
+from appliance.storage import imports
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import pack
 from appliance.storage.interface import DrainTransaction, Known, StoredEvent
@@ -85,18 +87,19 @@ class Batch:
         self._codes.clear()
         self._said.clear()
 
-    def apply(self, tx: DrainTransaction, events: Iterable[Event]) -> Applied:
-        """Store the events that are new. Runs on the writer thread, inside its transaction."""
-        if tx.generation != self._generation:
-            self.forget()
-            self._generation = tx.generation
+    def apply(self, tx: DrainTransaction, events: Iterable[Event], *, live: bool = True) -> Applied:
+        """Store the events that are new. Runs on the writer thread, inside its transaction.
+
+        Unless they are `live`, their times of receipt say nothing of what else was received.
+        """
+        self._remember_since(tx)
         events = list(events)
         keys: list[IdKey | None] = [
             None if event.flags & _MINTED else (event.project_id, pack(event.event_id)) for event in events
         ]
         pageviews = [key for event in events if event.pageview_id for key in pageview_keys(event)]
         self._early.begin(tx)
-        if self._early.may_be_overdue(max((event.received for event in events), default=0)):
+        if live and self._early.may_be_overdue(max((event.received for event in events), default=0)):
             pageviews += self._early.by_pageview  # by now another drain may have stored them
         known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
         self._book.drop(tx.prepare(events))
@@ -107,7 +110,7 @@ class Batch:
         row_of: dict[int, StoredEvent] = {}
         seen: list[tuple[int, bytes | str, int, int, int]] = []
         for event, key in zip(events, keys, strict=True):
-            if waiting and event.received > self._early.due:
+            if waiting and live and event.received > self._early.due:
                 self._give_up(tx, event.received, known, row_of, applied)
             fingerprint = 0
             if key is not None:
@@ -140,6 +143,32 @@ class Batch:
             tx.add_usage(project_id, quarter * QUARTER, number)
         return applied
 
+    def restore(self, tx: DrainTransaction, import_id: str, events: list[Event], visits: list[OfVisit]) -> Applied:
+        """Store events in the visits that their file says, of each one, although other rules might place them
+        elsewhere today. None is a duplicate: what was read of the file is known by its place there."""
+        if not events:
+            return Applied([], 0, 0, [])
+        self._remember_since(tx)
+        known = imports.visits(tx, import_id, {said.number for said in visits})
+        self._book.drop(tx.prepare(events, dict(known.values())))
+        self._book.begin(tx)
+        new: dict[int, Visit] = {}
+        rows: list[StoredEvent] = []
+        applied = Applied([], 0, 0, [])
+        for event, said in zip(events, visits, strict=True):
+            self._know_source(tx, event)
+            before = new[said.number].id if said.number in new else known.get(said.number, (0, 0))[0]
+            visit = self._book.restore(event, before, said.end, said.user_id)
+            if visit.id != before:
+                new[said.number] = visit
+            rows.append(self._row(tx, event, visit, None))
+            applied.stored.append(Placed(event, visit.id, visit.visitor))
+        tx.add_events(rows)
+        self._book.save()
+        tx.remember([])
+        imports.note_visits(tx, import_id, new)
+        return applied
+
     def may_expire(self, received: int) -> bool:
         """False: `expire` would find nothing. Needs no transaction."""
         return self._early.may_be_overdue(received)
@@ -156,6 +185,12 @@ class Batch:
         self._early.save()
         tx.remember([])
         return applied
+
+    def _remember_since(self, tx: DrainTransaction) -> None:
+        """Drop what is remembered of before something stored was removed."""
+        if tx.generation != self._generation:
+            self.forget()
+            self._generation = tx.generation
 
     def _give_up(
         self,
@@ -200,6 +235,13 @@ class Batch:
         if event.kind == _ENGAGEMENT:
             self._engage(tx, event, known, row_of, rule, applied)
             return None
+        self._know_source(tx, event)
+        visit = self._book.place(event, rule)
+        row = self._row(tx, event, visit, key)
+        applied.stored.append(Placed(event, visit.id, visit.visitor))
+        return row
+
+    def _know_source(self, tx: DrainTransaction, event: Event) -> None:
         if event.source:
             source, day = (event.project_id, event.source), event.received // DAY
             if self._sources.get(source, -1) < day:
@@ -207,10 +249,6 @@ class Batch:
                     self._sources.clear()
                 tx.add_source(*source, event.received)
                 self._sources[source] = day
-        visit = self._book.place(event, rule)
-        row = self._row(tx, event, visit, key)
-        applied.stored.append(Placed(event, visit.id, visit.visitor))
-        return row
 
     def _row(self, tx: DrainTransaction, event: Event, visit: Visit, key: IdKey | None) -> StoredEvent:
         texts = _texts_of(event)
@@ -239,8 +277,8 @@ class Batch:
             path,
             title,
             tx.code(event.project_id, _USER, event.user_id) if event.user_id else 0,
-            0,
-            0,
+            event.scroll_depth,
+            event.engaged_ms,
             event.revenue,
             currency,
             self._context(tx, event, visit),

@@ -7,6 +7,7 @@ database stands: nothing is lost, nothing counts twice. Synchronous: it runs in 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -15,16 +16,20 @@ from appliance.clock import now
 from appliance.errors import StorageUnavailable, TryAgain
 from appliance.ingest import progress
 from appliance.ingest.batch import Applied, Batch
+from appliance.ingest.imports.package import Package
 from appliance.ingest.journal_reader import JournalReader
 from appliance.ingest.segment import Damage
 from appliance.model import Event
+from appliance.storage import imported_figures, imports
 from appliance.storage.interface import DrainStore, DrainTransaction, Position
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 BATCH_EVENTS_MAX = 4000
 READ_BYTES_MAX = 1 << 20
 ATTEMPTS = 5  # of a batch that others were in the way of
+_NOWHERE = Position(0, 0)  # where imports are in the journal
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Event]).decode
@@ -83,6 +88,17 @@ class Drain:
         applied = self._transact(lambda tx: self._expire(tx, received, position))
         return applied if applied.refused else None
 
+    def take_package(self, package: Package) -> Applied | None:
+        """Commit a piece of an import; None where nothing of it may be stored, because it was already, or the import
+        was stopped. Raises as `step` does."""
+        try:
+            return self._transact(lambda tx: self._import(tx, package, self._all_of))
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            log.error("a piece of an import was refused; its events are tried one by one", error=repr(error))
+            return self._transact(lambda tx: self._import(tx, package, self._one_by_one))
+
     def _committed_after_all(self) -> Applied | None:
         """What a batch did whose transaction ended with the connection, when it turns out to be in the database."""
         if self._unsure is None:
@@ -110,7 +126,7 @@ class Drain:
                 break
         return None if position is None else (events, position)
 
-    def _transact(self, work: Callable[[DrainTransaction], Applied]) -> Applied:
+    def _transact(self, work: Callable[[DrainTransaction], T]) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._store.transact(work)
@@ -131,11 +147,18 @@ class Drain:
     def _singly(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         """Event by event in savepoints; what the database refuses goes to the dead letters, with the error."""
         self._unsure = None
+        total = self._each(tx, events, lambda event: self._batch.apply(tx, [event]))
+        tx.announce(lambda: progress.encode(progress.stored(total, position)))
+        tx.checkpoint(self._journal_id, self.position, position, now())
+        self._unsure = (position, total)
+        return total
+
+    def _each(self, tx: DrainTransaction, events: list[Event], apply: Callable[[Event], Applied]) -> Applied:
         total = Applied([], 0, 0, [])
         for event in events:
             try:
                 with tx.savepoint():
-                    applied = self._batch.apply(tx, [event])
+                    applied = apply(event)
             except StorageUnavailable:
                 raise
             except Exception as error:
@@ -144,10 +167,37 @@ class Drain:
                 total.refused.append((event, "dead_letter"))
             else:
                 total.add(applied)
-        tx.announce(lambda: progress.encode(progress.stored(total, position)))
-        tx.checkpoint(self._journal_id, self.position, position, now())
-        self._unsure = (position, total)
         return total
+
+    def _import(
+        self, tx: DrainTransaction, package: Package, apply: Callable[[DrainTransaction, Package], Applied]
+    ) -> Applied | None:
+        counts = imports.enter(tx, package.step, now())
+        if counts is None:
+            return None
+        applied = apply(tx, package)
+        if package.figures:
+            imported_figures.add(tx, package.project_id, package.step.import_id, package.figures)
+        counts.add(package.step.counts)
+        counts.add(
+            imports.Counts(stored=len(applied.stored), duplicates=applied.duplicates, refused=len(applied.refused))
+        )
+        imports.leave(tx, package.step.import_id, counts)
+        tx.announce(lambda: progress.encode(progress.stored(progress.lately(applied, now()), _NOWHERE)))
+        return applied
+
+    def _all_of(self, tx: DrainTransaction, package: Package) -> Applied:
+        applied = self._batch.restore(tx, package.step.import_id, package.exact, package.visits)
+        if package.events:
+            applied.add(self._batch.apply(tx, package.events, live=False))
+        return applied
+
+    def _one_by_one(self, tx: DrainTransaction, package: Package) -> Applied:
+        visits = iter(package.visits)
+        import_id = package.step.import_id
+        applied = self._each(tx, package.exact, lambda e: self._batch.restore(tx, import_id, [e], [next(visits)]))
+        applied.add(self._each(tx, package.events, lambda e: self._batch.apply(tx, [e], live=False)))
+        return applied
 
     def _expire(self, tx: DrainTransaction, received: int, position: Position) -> Applied:
         applied = self._batch.expire(tx, received)

@@ -13,7 +13,7 @@ import structlog
 from appliance.frames import Unframer, frame
 from appliance.ingest import progress
 from appliance.ingest.journal import Journal
-from appliance.ingest.progress import Finish, Reached, Settled, Stored, Stuck, Until
+from appliance.ingest.progress import Finish, Reached, Settled, Stored, Stuck, Take, Taken, Until
 from appliance.storage.interface import Position
 from appliance.storage.location import DATABASE_VARIABLE
 
@@ -69,6 +69,10 @@ class DrainClient:
             busy = BUSY_BYTES < self._journal.backlog(self.position) < BATCH_BYTES
             seconds = GATHER_SECONDS_BUSY if busy else GATHER_SECONDS
             self._telling = asyncio.get_running_loop().call_later(seconds, self._tell)
+
+    def take(self, packages: list[str]) -> None:
+        """Packages of imports lie at these paths. May be said again."""
+        self._send(progress.encode(Take(packages)))
 
     async def run(self) -> None:
         """Keep a drain alive until `stop`."""
@@ -149,16 +153,23 @@ class DrainClient:
             if self.error != report.error:
                 log.warning("the database takes no events", error=report.error)
             self.error = report.error
+        elif isinstance(report, Taken):
+            self.error = None
+            if report.stored is not None:
+                self._count(report.stored)
         else:
             self.error = None
             self.position = report.position
-            self.stored += report.events
-            self.duplicates += report.duplicates
-            self.conflicts += report.conflicts
-            self.dead_letters += sum(refused.reason == "dead_letter" for refused in report.refused)
-            try:
-                self._on_stored(report)
-            except Exception:
-                log.exception("a notice of stored events failed")  # they are stored; nobody must wait for a notice
+            self._count(report)
         while self._told and self.position is not None and self._told[0][0] <= self.position:
             self._told.popleft()
+
+    def _count(self, stored: Stored) -> None:
+        self.stored += stored.events
+        self.duplicates += stored.duplicates
+        self.conflicts += stored.conflicts
+        self.dead_letters += sum(refused.reason == "dead_letter" for refused in stored.refused)
+        try:
+            self._on_stored(stored)
+        except Exception:
+            log.exception("a notice of stored events failed")  # they are stored; nobody must wait for a notice

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import structlog
+
 from appliance import telemetry
 from appliance.clock import now
 from appliance.errors import CheckpointMoved, StorageUnavailable
@@ -28,9 +30,12 @@ from appliance.ingest import progress
 from appliance.ingest.batch import Applied
 from appliance.ingest.drain import Drain
 from appliance.ingest.early_engagement import WAIT_MAX
-from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck
+from appliance.ingest.imports import queue
+from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck, Take, Taken
 from appliance.storage.interface import DrainStore, Position
 from appliance.storage.location import DATABASE_VARIABLE, drain_store_at
+
+log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 # How much may be drained before the database is made to put it on disk and the journal may let go of it.
@@ -40,6 +45,9 @@ LOCK_FILE = "drain.lock"
 GC_OBJECTS = 50_000  # new objects between two looks for cycles, of which a batch makes hardly any
 NICE = 5  # where CPUs are few, answering comes before storing
 NOWHERE = Position(0, 0)  # before every record
+TURNS = 8  # where the journal never ends, imports get every so many-th step
+PAUSE_SECONDS = 0.02  # between two packages, in which others may write to the database
+EVENT_BYTES = 300  # what an event of an import adds to what is not settled, about
 
 
 class Gone(Exception):
@@ -63,6 +71,8 @@ class Worker:
         self._settled = self._drain.position
         self._failures = 0
         self._reached: Position | None = None
+        self._packages: dict[str, None] = {}  # of imports, in order
+        self._passed_over = 0  # steps of the journal since one was taken
 
     def run(self) -> None:
         """Work until told to finish, or until nobody is there."""
@@ -70,12 +80,13 @@ class Worker:
             self._say(Settled(self._drain.position))
         while True:
             busy = self._step()
+            more = self._take_package(busy)
             self._settle_when_due()
             if self._finishing and not busy and not self._failures:
                 self._settle()
                 self._store.close()
                 return
-            self._listen(0.0 if busy else self._patience())
+            self._listen(0.0 if busy else PAUSE_SECONDS if more else self._patience())
 
     def _step(self) -> bool:
         """Drain one batch; whether there may be more."""
@@ -98,6 +109,34 @@ class Worker:
         self._unsettled_bytes += position.offset - (before.offset if before is not None and same else 0)
         self._say(progress.stored(applied, position))
         return True
+
+    def _take_package(self, busy: bool) -> bool:
+        """Store a piece of an import, when the journal leaves time for it; whether there may be more."""
+        self._passed_over += 1
+        if not self._packages or self._finishing or (busy and self._passed_over < TURNS):
+            return False
+        self._passed_over = 0
+        name = next(iter(self._packages))
+        path = Path(name)
+        package = queue.read(path)
+        applied = None
+        try:
+            if package is not None:
+                applied = self._drain.take_package(package)
+        except StorageUnavailable as error:
+            self._failures += 1
+            self._say(Stuck(str(error)))
+            return False
+        except Exception:
+            log.exception("a piece of an import cannot be stored", package=path.name)
+        del self._packages[name]
+        queue.settle(path, stored=applied is not None)
+        self._unsettled_bytes += package.size * EVENT_BYTES if package is not None else 0
+        told = None if applied is None else progress.stored(progress.lately(applied, now()), NOWHERE)
+        if told is not None and applied is not None:
+            told.events = len(applied.stored)
+        self._say(Taken(name, told))
+        return bool(self._packages)
 
     def _expire(self) -> Applied | None:
         """Where nothing comes any more, refuse the engagement that has waited too long."""
@@ -124,11 +163,13 @@ class Worker:
             command = progress.decode_to_drain(payload)
             if isinstance(command, Finish):
                 self._finishing = True
+            elif isinstance(command, Take):
+                self._packages |= dict.fromkeys(command.paths)
             else:
                 self._end = command.end
 
     def _settle_when_due(self) -> None:
-        if self._settled == self._drain.position:
+        if self._settled == self._drain.position and not self._unsettled_bytes:
             return
         if self._unsettled_bytes > SETTLE_BYTES or time.monotonic() - self._settled_at > SETTLE_SECONDS:
             self._settle()

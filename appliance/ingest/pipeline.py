@@ -46,7 +46,7 @@ _PASSIVE_FLAG = int(Flag.PASSIVE)
 _SKEWED_FLAG = int(Flag.SKEWED)
 _MINTED_FLAG = int(Flag.MINTED)
 _BROWSER_FLAG = int(Flag.BROWSER)
-_KINDS = {
+KINDS = {
     **dict.fromkeys(("pageview", "page_view", "$pageview"), _PAGEVIEW),
     "engagement": _ENGAGEMENT,
     "identify": _IDENTIFY,
@@ -107,7 +107,7 @@ def name_and_kind(event: Event, sent: Sent, sender: Sender) -> None:
         )
     event.name = name
     kind = _STATED_KINDS.get(sent.kind) if sent.kind is not None else None
-    event.kind = _KINDS.get(name, _CUSTOM) if kind is None else kind
+    event.kind = KINDS.get(name, _CUSTOM) if kind is None else kind
     if sent.interactive is False or name in _PASSIVE:
         event.flags |= _PASSIVE_FLAG
     if sender.browser:
@@ -198,9 +198,11 @@ def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
         event.os, event.os_version = _label(sent.os), _label(sent.os_version)
     event.device = agent.device or _label(sent.device)
     place = sender.place(sent)
-    event.country = place.country or _country(sent.country)
-    event.region = place.region
-    event.city = place.city
+    if place.country:
+        event.country, event.region, event.city = place
+    else:
+        event.country = _country(sent.country)
+        event.region, event.city = _label(sent.region), _label(sent.city)
     language = sent.language or sender.language
     if language:
         event.language = _language(language[:LANGUAGE_CHARACTERS_MAX])
@@ -244,8 +246,8 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
 def identify(event: Event, sent: Sent, sender: Sender) -> None:
     if event.kind in _STATEMENTS and not event.user_id:
         raise Rejected("missing", "user_id", f"user_id: {_STATEMENTS[event.kind]} needs the user's id")
-    event.traits = _object(sent.traits, "traits")
-    event.traits_once = _object(sent.traits_once, "traits_once")
+    event.traits = json_object(sent.traits, "traits")
+    event.traits_once = json_object(sent.traits_once, "traits_once")
     if event.kind == _ALIAS:
         previous = _identifier(sent.previous_id, "previous_id")
         if not previous:
@@ -267,7 +269,7 @@ def engagement(event: Event, sent: Sent, sender: Sender) -> None:
 
 
 def properties(event: Event, sent: Sent, sender: Sender) -> None:
-    event.properties = _object(sent.properties, "properties")
+    event.properties = json_object(sent.properties, "properties")
 
 
 def revenue(event: Event, sent: Sent, sender: Sender) -> None:
@@ -379,8 +381,8 @@ def _language(tag: str) -> str:
     return f"{language}-{region}" if region else language
 
 
-def _object(given: msgspec.Raw | dict[str, Any], field: str) -> str:
-    """A JSON object in compact form, '' for none or an empty one."""
+def json_object(given: msgspec.Raw | dict[str, Any], field: str) -> str:
+    """A JSON object in compact form, '' for none or an empty one. Raises Rejected."""
     if not given:
         return ""
     raw_bytes = _encode(given) if isinstance(given, dict) else bytes(given)

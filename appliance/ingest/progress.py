@@ -2,10 +2,12 @@
 
 import msgspec
 
+from appliance.clock import MINUTE
 from appliance.ingest.batch import Applied
 from appliance.model import Event, Kind
 from appliance.storage.interface import Position
 
+LATELY = 30 * MINUTE
 FEED_EVENTS_MAX = 50  # newest events of a project and batch that are told in full
 
 
@@ -13,6 +15,12 @@ class Until(msgspec.Struct, tag="until", array_like=True):
     """To the drain: the journal is synced up to here."""
 
     end: Position
+
+
+class Take(msgspec.Struct, tag="take", array_like=True):
+    """To the drain: packages of imports lie at these paths, in this order."""
+
+    paths: list[str]
 
 
 class Finish(msgspec.Struct, tag="finish", array_like=True):
@@ -67,6 +75,14 @@ class Stored(msgspec.Struct, tag="stored", array_like=True):
     refused: list[Refused]
 
 
+class Taken(msgspec.Struct, tag="taken", array_like=True):
+    """From the drain: a package of an import is committed; nobody hears of more than what happened lately. None:
+    nothing of it may be stored."""
+
+    path: str
+    stored: Stored | None
+
+
 class Settled(msgspec.Struct, tag="settled", array_like=True):
     """From the drain: everything before `position` is on disk in the database."""
 
@@ -85,8 +101,8 @@ class Stuck(msgspec.Struct, tag="stuck", array_like=True):
     error: str
 
 
-ToDrain = Until | Finish
-FromDrain = Stored | Reached | Settled | Stuck
+ToDrain = Until | Take | Finish
+FromDrain = Stored | Taken | Reached | Settled | Stuck
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_drain = msgspec.msgpack.Decoder(ToDrain).decode
@@ -118,6 +134,12 @@ def stored(applied: Applied, position: Position) -> Stored:
         [_feed_item(event) for events in feeds.values() for event in events[-FEED_EVENTS_MAX:]],
         [Refused(event.project_id, reason, event.name[:100], event.path[:200]) for event, reason in applied.refused],
     )
+
+
+def lately(applied: Applied, now: int) -> Applied:
+    """What of a batch concerns those who look on: the rest happened too long ago."""
+    recent = [placed for placed in applied.stored if placed.event.time > now - LATELY]
+    return Applied(recent, applied.duplicates, applied.conflicts, applied.refused)
 
 
 def _feed_item(event: Event) -> FeedItem:

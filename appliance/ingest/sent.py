@@ -37,7 +37,7 @@ class Sent(msgspec.Struct, gc=False):
     named engagement.
 
     `kind` is pageview, custom, engagement, identify, reset or alias; without it the name says which, except alias.
-    `traits_once` are those that nothing is known of yet. `browser` to `country` are what an app or a server says of the
+    `traits_once` are those that nothing is known of yet. `browser` to `city` are what an app or a server says of the
     visitor where no agent or address does.
     """
 
@@ -72,6 +72,8 @@ class Sent(msgspec.Struct, gc=False):
     os_version: Text = None
     device: Text = None
     country: Text = None
+    region: Text = None
+    city: Text = None
     revenue: SentRevenue | None = None
     sample: float | None = None
     interactive: bool | None = None

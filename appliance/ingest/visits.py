@@ -118,6 +118,23 @@ class VisitBook:
             self._touch(visit)
         return visit
 
+    def restore(self, event: Event, visit_id: int, end: int, user_id: str) -> Visit:
+        """The visit of that id, or a new one where there is none that may reach so far; it takes the event in, ends no
+        earlier than at `end`, and belongs to that user, whatever its events say."""
+        visit = (self._by_id.get(visit_id) or self._tx.visit(visit_id)) if visit_id else None
+        if visit is None or max(visit.end, event.time) - min(visit.start, event.time) > SPAN:
+            visit = self._start(event)
+        else:
+            self._by_id[visit_id] = visit
+            self._touch(visit)
+        self._take_in(visit, event)
+        visit.end = max(visit.end, min(end, visit.start + SPAN))
+        user = self._tx.code(event.project_id, _USER, user_id)
+        if visit.user != user:
+            visit.user = user
+            self._change(visit)
+        return visit
+
     def identify(self, event: Event, rule: Rule) -> None:
         """A statement of who somebody is, or was: re-keys the open visit, starts none."""
         self._find(event, rule)
@@ -211,7 +228,8 @@ class VisitBook:
         )
         self._new[visit.id] = visit
         self._by_id[visit.id] = visit
-        self._known[(project_id, event.visitor)].visits.append(visit)
+        if (known := self._known.get((project_id, event.visitor))) is not None:
+            known.visits.append(visit)
         if event.anonymous is not None:
             self._set_alias(project_id, event.anonymous, visit)
         return visit

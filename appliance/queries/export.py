@@ -1,8 +1,9 @@
 """Stored events and visits as rows, streamed: what a CSV or NDJSON export holds.
 
 Columns carry the native field names (docs/api.md); revenue is in units of its currency, as it is sent. What an import
-has to know to store the same again is there too: visit and visitor, `rate` and `flags`, times to the microsecond.
-The rate is not called `sample`, which asks for sampling: what is stored was sampled already.
+has to know to store the same again is there too: the visit, its end and its user, the visitor and the day of its salt,
+`rate` and `flags`, times to the microsecond. The rate is not called `sample`, which asks for sampling: what is stored
+was sampled already.
 
 Visits keep their events together once their day is sealed; what came last comes in the order in which it was stored.
 """
@@ -15,21 +16,24 @@ from typing import Any
 import msgspec
 
 from appliance.currencies import units
-from appliance.model import ACQUISITION_FIELDS, Flag
+from appliance.model import ACQUISITION_FIELDS, Flag, Kind
 from appliance.storage.dimensions import dictionary_of
 from appliance.storage.event_ids import unpack
 from appliance.storage.interface import Database, Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS = {int(kind): kind.name.lower() for kind in Kind}
 
 _EVENT_TEXTS = ("name", "source", "hostname", "path", "title", "user", "currency", "context")
 _VISIT_TEXTS = ("user", "entry_path", "entry_hostname", "exit_path", "exit_hostname", *ACQUISITION_FIELDS)
 _EVENT_NUMBERS = (
-    "event_id", "time", "received", "flags", "rate", "scroll_depth", "engaged_ms", "revenue", "properties", "visit_id",
+    "event_id", "kind", "time", "received", "flags", "rate", "scroll_depth", "engaged_ms", "revenue", "properties",
+    "visit_id",
 )  # fmt: skip
 
 EVENT_COLUMNS = (
-    "event_id", "event", "timestamp", "received_at", "source", "user_id", "session_id", "visit_id", "visitor",
+    "event_id", "event", "kind", "timestamp", "received_at", "source", "user_id", "session_id", "visit_id", "visit_end",
+    "visit_user_id", "visitor", "salt_day",
     "hostname", "path", "title", *ACQUISITION_FIELDS, "scroll_depth", "engaged_ms", "revenue", "currency",
     "rate", "flags", "interactive", "properties",
 )  # fmt: skip
@@ -77,12 +81,12 @@ def _quoted(column: str) -> str:
 
 def _events_sql() -> str:
     texts, event_joins = _joins("e", _EVENT_TEXTS)
-    firsts, visit_joins = _joins("v", ACQUISITION_FIELDS)
+    firsts, visit_joins = _joins("v", ("user", *ACQUISITION_FIELDS))
     numbers = [f"e.{_quoted(name)}" for name in _EVENT_NUMBERS]
     return " ".join(
         [
             "SELECT",
-            ", ".join([*numbers, "v.visitor", "v.session_id", *texts, *firsts]),
+            ", ".join([*numbers, 'v."end"', "v.visitor", "v.salt_day", "v.session_id", *texts, *firsts]),
             "FROM event e JOIN visit v ON v.id = e.visit_id",
             *event_joins,
             *visit_joins,
@@ -110,24 +114,27 @@ _VISITS = _visits_sql()
 
 
 def _event(row: Row) -> tuple[Any, ...]:
-    event_id, time, received, flags, rate, scroll, engaged, revenue, properties, visit_id, visitor, session_id = row[
-        :12
-    ]
-    name, source, hostname, path, title, user, currency, context = row[12:20]
-    first = row[20:]
+    event_id, kind, time, received, flags, rate, scroll, engaged, revenue, properties, visit_id = row[:11]
+    visit_end, visitor, salt_day, session_id = row[11:15]
+    name, source, hostname, path, title, user, currency, context, visit_user = row[15:24]
+    first = row[24:]
     if context:
         own = msgspec.json.decode(context)
         first = tuple(own.get(field, value) for field, value in zip(ACQUISITION_FIELDS, first, strict=True))
     return (
         unpack(event_id),
         name,
+        _KINDS[kind],
         _iso(time),
         _iso(received),
         source,
         user,
         session_id,
         visit_id,
+        _iso(visit_end),
+        visit_user,
         _visitor(visitor),
+        None if salt_day is None else _day(salt_day),
         hostname,
         path,
         title,
@@ -176,6 +183,11 @@ def _flags(flags: int) -> str:
 def _visitor(number: int) -> str:
     """16 hexadecimal digits: no sign that looks like a formula, no digits that a spreadsheet or JSON would round."""
     return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+
+@cache
+def _day(number: int) -> str:
+    return (_EPOCH + timedelta(days=number)).date().isoformat()
 
 
 def _iso(time: int) -> str:

@@ -12,7 +12,7 @@ from appliance.queries.dimensions import PROPERTY_NAMES, GoalDimension, Grouping
 from appliance.queries.filters import EVERYTHING, Filter, leaves, looks_at
 from appliance.queries.goals import expanded, grouped, names_goals, without
 from appliance.queries.intervals import Grain, default_interval
-from appliance.queries.metrics import metric
+from appliance.queries.metrics import SUMS, metric
 from appliance.queries.period import NAMES, Dates, Period, Range, between, named
 from appliance.spelling import member, spelled
 from appliance.storage.goals import Goal
@@ -150,6 +150,8 @@ def check_api_rules(report: Report, tree: Filter) -> None:
     of_page = "event:page" in events or any(leaf.dimension == "event:page" for leaf in looks_at(tree))
     for index, name in enumerate(report.metrics):
         at = f"#/metrics/{index}"
+        if name in SUMS:
+            raise _fault(f"{spelled(name)} is not a metric", at)
         if name in ("bounce_rate", "views_per_visit", "visit_duration") and not pages:
             raise _fault(f"{name} is a figure of visits and cannot be grouped by {', '.join(sorted(events))}", at)
         if name in ("conversion_rate", "group_conversion_rate") and not of_goal:

@@ -10,6 +10,7 @@ from appliance.queries.bindings import Bindings
 from appliance.queries.conditions import Names
 from appliance.queries.dialects import DIALECTS
 from appliance.queries.filters import EVERYTHING, Filter
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.period import Named, Period, resolve
 from appliance.queries.plan import rolled, rollup_of
 from appliance.queries.question import Report, Scope, check
@@ -55,15 +56,21 @@ class Reports:
     Its methods raise QueryTimeout, StorageUnavailable, ChunkDamaged, and Invalid for what cannot be asked.
     """
 
-    def __init__(self, engine: QueryEngine, names: Names = Names()) -> None:
+    def __init__(self, engine: QueryEngine, names: Names = Names(), imported: ImportedFigures | None = None) -> None:
+        """With `imported`, figures of other products are added where they can be."""
         self._engine = engine
+        self._imported = imported
         self._dialect = DIALECTS[engine.dialect]
         self._rolled_dialect = DIALECTS[engine.rolled_dialect]
         self._names = names
 
     def over(self, wrap: Callable[[QueryEngine], QueryEngine]) -> "Reports":
         """The same, with its questions asked through what `wrap` makes of the engine."""
-        return Reports(wrap(self._engine), self._names)
+        return Reports(wrap(self._engine), self._names, self._imported)
+
+    def with_imported(self, imported: ImportedFigures) -> "Reports":
+        """The same, with these figures added."""
+        return Reports(self._engine, self._names, imported)
 
     @property
     def names(self) -> Names:
@@ -76,16 +83,25 @@ class Reports:
         """A project's data in a period, at `now` (UTC microseconds). The filter may name the project's `goals`."""
         first = None
         if isinstance(period, Named) and period.name == "all":
-            first = await self._engine.first_event(project.id)
+            first = await self.first_event(project)
         there = resolve(period, project.timezone, now, first)
         return Scope.of(project.id, there, tree, goals)
 
     async def first_event(self, project: Project) -> int | None:
-        """Time of a project's first event in UTC microseconds, None when it has none."""
-        return await self._engine.first_event(project.id)
+        """Time of a project's first event, or of the first day with imported figures, in UTC microseconds; None when it
+        has none."""
+        times = [await self._engine.first_event(project.id)]
+        if self._imported is not None:
+            times.append(await self._imported.first(project))
+        return min((time for time in times if time is not None), default=None)
 
     async def ask(self, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> list[list[Table]]:
         """The tables of all reports over each scope, from one snapshot. The scopes are of one project."""
+        if self._imported is not None:
+            return await self._imported.ask(asked, self._count)
+        return await self._count(asked)
+
+    async def _count(self, asked: Sequence[tuple[Scope, Sequence[Report]]]) -> list[list[Table]]:
         weighted, without = False, frozenset[tuple[int, int]]()
         while True:
             # Neither is remembered: it is refused before anything is counted, and may be another way next time.

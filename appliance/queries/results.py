@@ -40,6 +40,7 @@ class Table(msgspec.Struct, frozen=True):
     mixed_currencies: bool = False
     sampled: bool = False
     lower_bounds: tuple[str, ...] = ()
+    imported: bool = False
 
     def figures(self) -> dict[str, Value]:
         """The metrics of a table without dimensions by name."""

@@ -112,8 +112,9 @@ class DrainTransaction(Protocol):
         """Those of (project, packed event id) that are remembered."""
         ...
 
-    def prepare(self, events: Sequence[Event]) -> Collection[tuple[int, int]]:
-        """Make ready for these events, after `known` was asked for their ids and pageviews.
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[tuple[int, int]]:
+        """Make ready for these events, after `known` was asked for their ids and pageviews; and for stored visits by
+        id, each with a time in its span.
 
         Gives the visitors, as (project, visitor), whose visits somebody else may have changed since this drain had to
         do with them: what is remembered of those must be dropped.
@@ -188,6 +189,10 @@ class DrainTransaction(Protocol):
         ...
 
     def add_dead_letter(self, at: int, event: Event, error: str) -> None: ...
+
+    def execute(self, sql: str, params: Params = {}) -> list[Row]:
+        """The rows of a statement, portable as those that `Database` takes."""
+        ...
 
     def announce(self, report: Callable[[], bytes]) -> None:
         """Let other appliances know what this transaction stored, once it is committed; `report` is asked only where
@@ -285,6 +290,10 @@ class Database(Protocol):
 
     async def first_received(self, project_id: int) -> int | None:
         """About when a project's first event came, in UTC microseconds; None before there is one."""
+        ...
+
+    async def first_time(self, project_id: int) -> int | None:
+        """When the first visit of a project began that is stored, in UTC microseconds; None before there is one."""
         ...
 
     async def seal(self) -> None:

@@ -201,25 +201,52 @@ async def require_key(connection: HTTPConnection, scope: Scope) -> Grant:
     in the query string (`private_key_in_query`) or from a browser (`private_key_from_browser`); Forbidden for
     a public key (`public_key`) or one without the scope (`scope`).
     """
+    found = await _key_of(connection)
+    if found.key.kind == "public":
+        raise Forbidden("This is a public key, which may only send. Use a private one.", code="public_key")
+    if scope not in found.key.scopes:
+        raise _lacks(scope)
+    return await _used(connection, found)
+
+
+async def require_sender(connection: HTTPConnection) -> Grant:
+    """The project and key of a request, if the key may send: a public one, or a private one that may send or manage.
+    Raises as `require_key` does, but for a public key."""
+    found = await _key_of(connection)
+    if not {"send", "manage"} & set(found.key.scopes):
+        raise _lacks("send")
+    return await _used(connection, found)
+
+
+async def any_key(connection: HTTPConnection) -> Grant:
+    """The project and key of a request, whatever the key may do. Raises Unauthorized as `require_key` does."""
+    return await _used(connection, await _key_of(connection))
+
+
+async def _key_of(connection: HTTPConnection) -> Grant:
     if (token := _private_key_in_query(connection)) is not None:
         await _report(connection, token, "url")
         raise Unauthorized("A private key must not stand in a URL.", code="private_key_in_query")
     token = _key_token(connection)
     if token is None:
         raise Unauthorized("Send a private key: Authorization: Bearer sa_priv_…", code="missing_key")
-    kind = credentials.key_kind(token)
-    if kind == "private" and _from_browser(connection):
+    if credentials.key_kind(token) == "private" and _from_browser(connection):
         await _report(connection, token, "browser")
         raise Unauthorized("A private key must not be used in a browser.", code="private_key_from_browser")
     found = await _live(connection, token)
     if found is None:
         raise Unauthorized("This key does not exist or was revoked.", code="unknown_key")
-    if kind == "public":
-        raise Forbidden("This is a public key, which may only send. Use a private one.", code="public_key")
-    if scope not in found.key.scopes:
-        raise Forbidden(f"This key lacks the scope “{scope}”.", code="scope")
-    await keys.touch(state_of(connection).db, found.key, at=clock.now())
     return found
+
+
+async def _used(connection: HTTPConnection, found: Grant) -> Grant:
+    if found.key.kind == "private":
+        await keys.touch(state_of(connection).db, found.key, at=clock.now())
+    return found
+
+
+def _lacks(scope: Scope) -> Forbidden:
+    return Forbidden(f"This key lacks the scope “{scope}”.", code="scope")
 
 
 # ---------------------------------------------------------------- the connection

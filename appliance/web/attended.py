@@ -41,10 +41,15 @@ async def _leaving(request: Request) -> None:
 
 
 def reports_of(request: Request) -> Reports:
-    """The reports, whose questions are cancelled when whoever sent the request leaves.
+    """The reports of pages, with imported figures; questions are cancelled when whoever sent the request leaves.
 
     Not those of a form: it may be read later, and is to do what it says although nobody waits for the page after it.
     """
+    return counted_of(request).with_imported(parts_of(request).imported)
+
+
+def counted_of(request: Request) -> Reports:
+    """The same without imported figures, for what is asked of events and visits that are stored."""
     reports = parts_of(request).reports
     return attended(request, reports) if request.method in ("GET", "HEAD") else reports
 

@@ -28,7 +28,7 @@ TICKING_DAYS_MAX: Final = 31  # figures of longer periods hardly move, and are a
 class Counted:
     """What was counted for a dashboard: figures, points of its metric, tables of the cards (none: main card alone).
 
-    `sampled`: figures are estimates, or at least what is said.
+    `sampled`: figures are estimates, or at least what is said. `imported`: what became of those of another product.
     """
 
     figures: tuple[overview.Figure, ...]
@@ -37,6 +37,7 @@ class Counted:
     visitors: int | Fraction = 0  # before rounding
     properties: tuple[str, ...] = ()  # known in the scope, where a card lists them
     sampled: bool = False
+    imported: Literal["included", "left_out"] | None = None
 
 
 def dashboard_view(
@@ -74,6 +75,7 @@ def dashboard_view(
         ticking=counted is not None and there.is_running and there.days <= TICKING_DAYS_MAX,
         csv_href=state.href(urls.series_csv(project)) if counted is not None else None,
         reports=report_nav(state, "overview") if install is None else (),
+        imported=counted.imported if counted is not None else None,
     )
 
 
@@ -113,6 +115,7 @@ def panel_view(
         state=condition,
         empty="purged" if purged else _empty(chosen),
         sampled=table is not None and table.sampled,
+        imported=table is not None and table.imported,
         empty_href=goals_href if chosen == cards.GOALS and not state.goals and not purged else None,
     )
 

@@ -35,11 +35,13 @@ class Wanted(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Rows of a list, and how many it has in all; `sampled`: their figures are estimates."""
+    """Rows of a list, and how many it has in all; `sampled`: their figures are estimates, `imported`: those of another
+    product are in them."""
 
     rows: tuple[Row, ...]
     total: int
     sampled: bool = False
+    imported: bool = False
 
 
 def wanted(dimension: str, query: Mapping[str, str]) -> Wanted:
@@ -67,12 +69,12 @@ async def ask(reports: Reports, scope: Scope, asked: Wanted, rows: int = PAGE_RO
     if not labels.is_named(asked.dimension):
         report = cards.details_report(asked.dimension, asked.order, asked.search, rows, offset)
         table = await reports.answer(scope, report)
-        return Page(table.rows, table.total_rows or 0, table.sampled)
+        return Page(table.rows, table.total_rows or 0, table.sampled, table.imported)
     table = await reports.answer(scope, cards.details_report(asked.dimension, asked.order, "", LIMIT_MAX, 0))
     found = [row for row in table.rows if _holds(asked, row)]
     if asked.sort == BY_VALUE:
         found.sort(key=lambda row: labels.label(asked.dimension, row.labels[0]), reverse=asked.descending)
-    return Page(tuple(found[offset : offset + rows]), len(found), table.sampled)
+    return Page(tuple(found[offset : offset + rows]), len(found), table.sampled, table.imported)
 
 
 async def every(reports: Reports, scope: Scope, asked: Wanted) -> AsyncIterator[Page]:

@@ -31,6 +31,7 @@ def site_nav(project: Project, active: str) -> Nav:
         ("segments", urls.segments(project)),
         ("keys", urls.keys(project)),
         ("export", urls.export(project)),
+        ("imports", urls.imports(project)),
         ("refused", urls.refused(project)),
     )
     return Nav(heading=label(project), groups=(_choices(places, active),))

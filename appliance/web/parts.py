@@ -7,10 +7,12 @@ from typing import NamedTuple, Protocol, cast
 from starlette.requests import HTTPConnection
 
 from appliance.broadcast import Broadcast
+from appliance.ingest.imports.host import ImportHost
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem
 from appliance.ingest.refusals import Refusal, Refusals
 from appliance.model import Project
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
 from appliance.telemetry import Health
 from appliance.web.access import State
@@ -36,16 +38,18 @@ class Render(Protocol):
 class Parts(State, Protocol):
     """The callables may ask the database; they raise Unavailable where it is away.
 
-    notices: what was stored and refused, by project. closing: set when the process is asked to end.
-    first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
-    puts one through ingestion. stored_per_minute: events stored in each of the last 60 minutes, oldest first.
-    waiting_events: how many are in the journal and not in the database.
+    imported: figures of other products, which pages add. imports: takes uploads. notices: what was stored and refused,
+    by project. closing: set when the process is asked to end. first_event_at: receipt time of a project's first event
+    in microseconds, None before it. send_test_event: puts one through ingestion. stored_per_minute: events stored in
+    each of the last 60 minutes, oldest first. waiting_events: how many are in the journal and not in the database.
     """
 
     render: Render
     reports: Reports
+    imported: ImportedFigures
     presence: Presence
     refusals: Refusals
+    imports: ImportHost
     notices: Broadcast[FeedItem | Refusal]
     closing: asyncio.Event
     site_numbers: Callable[[Sequence[Project]], Awaitable[Mapping[int, SiteNumbers]]]

@@ -16,7 +16,7 @@ from appliance.queries import breakdown
 from appliance.queries.filters import AllOf, Filter, Leaf
 from appliance.web import asking, cards, shell, urls
 from appliance.web.access import SiteAccess
-from appliance.web.attended import reports_of
+from appliance.web.attended import counted_of
 from appliance.web.controls import chips, period_menu
 from appliance.web.dashboard_state import State
 from appliance.web.navigation import REPORTS, report_nav
@@ -162,5 +162,5 @@ def page_or_event(on: str, text: str) -> Filter:
 
 async def values_of(request: Request, state: State, dimension: str) -> tuple[str, ...]:
     """The most visited values of a dimension in the period, for a field to offer. Raises as `Reports` does."""
-    table = await reports_of(request).answer(state.scope, breakdown.suggestions(dimension, limit=NAMES_OFFERED))
+    table = await counted_of(request).answer(state.scope, breakdown.suggestions(dimension, limit=NAMES_OFFERED))
     return tuple(row.labels[0] for row in table.rows)

@@ -15,6 +15,7 @@ from appliance.web.api import auth, dashboard_c, event_analytics, health, simple
 from appliance.web.api import export as api_export
 from appliance.web.api import funnels as api_funnels
 from appliance.web.api import goals as api_goals
+from appliance.web.api import imports as api_imports
 from appliance.web.api import projects as api_projects
 from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
@@ -30,6 +31,7 @@ from appliance.web.pages import (
     events,
     export,
     funnels,
+    imports,
     journeys,
     limits,
     live,
@@ -53,12 +55,12 @@ from appliance.web.security import CrossSiteGuard, Forwarded, Headers
 from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
-    health, stats, api_export, api_goals, api_funnels, api_segments, verify,
+    health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
     simple_analytics, event_analytics, dashboard_c, auth, api_projects,
     setup, login, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
     admin_accounts, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
-    export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
+    export, imports, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ REPORTS: dict[str, str] = {
     "report.user": "User",
     "report.events": "Events",
     "report.event": "Event",
+    "imported.included": "Figures of days before this site was connected, imported from another product, are in these.",
+    "imported.left_out": "Imported figures of this period are left out: they cannot be filtered.",
     "sampled.estimated": "Part of this period was sampled: figures are estimated from what was kept.",
     "sampled.period": "Part of this period was sampled: these are counts of what was kept.",
     "sampled.ever": "Part of the data was sampled, in this period or another: these are counts of what was kept.",

@@ -182,6 +182,18 @@ def export(project: Project) -> str:
     return f"{settings(project)}/export"
 
 
+def imports(project: Project) -> str:
+    return f"{settings(project)}/imports"
+
+
+def import_stop(project: Project, import_id: str) -> str:
+    return f"{imports(project)}/{import_id}/stop"
+
+
+def import_forget(project: Project, import_id: str) -> str:
+    return f"{imports(project)}/{import_id}/forget"
+
+
 def refused(project: Project) -> str:
     return f"{settings(project)}/refused"
 

@@ -252,6 +252,7 @@ class Panel:
     state: Literal["ready", "lazy", "error"] = "ready"
     empty: str = "rows"  # catalogue key under `empty.` for a panel without rows
     sampled: bool = False  # figures are estimates: the head of their columns has ≈
+    imported: bool = False  # figures of another product are in it: the head of their columns has †
     empty_href: str | None = None  # what helps: documentation, creating the first goal
 
 
@@ -295,6 +296,7 @@ class DashboardView:
     ticking: bool = False  # the period includes now: a `tick` refetches the main card
     csv_href: str | None = None
     reports: tuple[Choice, ...] = ()  # the way to the reports about people
+    imported: Literal["included", "left_out"] | None = None  # what became of figures of another product in the period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

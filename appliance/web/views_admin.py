@@ -189,6 +189,42 @@ class ExportView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRow:
+    """dropped: reasons with how often, the most frequent first. faults: lines with why they were refused. percent: how
+    much of the file is read, None once it ended. days: of the events, first and last. stalled: nobody has worked on it
+    for a while. stop_action, forget_action: where that is possible."""
+
+    name: str
+    file_format: str
+    state: Literal["waiting", "running", "done", "stopped", "failed"]
+    at: datetime
+    stored: int
+    duplicates: int = 0
+    refused: int = 0
+    dropped: tuple[tuple[str, int], ...] = ()
+    faults: tuple[tuple[int, str], ...] = ()
+    percent: int | None = None
+    days: tuple[str, str] | None = None
+    error: str = ""
+    stalled: bool = False
+    stop_action: str | None = None
+    forget_action: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportsView:
+    """`admin/imports.html`: files to import, and what became of those before. `refresh_href`: where the list is asked
+    for again while something goes on; the form sends a file, its format and the source of its events."""
+
+    shell: Shell
+    nav: Nav
+    rows: tuple[ImportRow, ...]
+    form: Form
+    file_formats: tuple[tuple[str, str], ...]
+    refresh_href: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedRow:
     at: datetime
     verdict: Literal["dropped", "rejected"]

@@ -34,6 +34,7 @@ class DetailsView:
     csv_href: str | None = None
     close_href: str  # the dashboard behind
     sampled: bool = False  # figures are estimates
+    imported: bool = False  # figures of another product are in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,11 @@ MANAGEMENT = """
     INSERT INTO erasure VALUES (1, 1, 5, '["ann"]', '[-5]', 1, 2, 3, NULL, NULL);
     INSERT INTO source (project_id, name, description, settings, created_at, seen_at)
       VALUES (2, 'ios', 'd', '{"off":true}', 3, 4);
+    INSERT INTO import VALUES ('i', 1, 'access.log', 'combined', '', 1, x'01', 9, 10, 2, x'ff', 3, 4, '{"stored":5}',
+      'running', '', 'cli', 1, 2, NULL);
+    INSERT INTO import_salt VALUES ('i', 20000, x'00');
+    INSERT INTO import_visit VALUES (1, 'i', 7, 1, 8);
+    INSERT INTO imported_figure VALUES (1, 'visit:source', 19000, 'Google', 'i', 1, 2, 3, 4, 5, 6);
     INSERT INTO user_trait VALUES (2, 1, '{"plan":"ä"}', 4);
     INSERT INTO meta VALUES ('catalogue_version', '17'), ('deleted_project/2', '99');
     INSERT INTO wanderer VALUES (2, 11, -5);

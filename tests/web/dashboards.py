@@ -19,6 +19,7 @@ from appliance.ingest.batch import Batch
 from appliance.ingest.presence import Presence
 from appliance.ingest.refusals import Refusals
 from appliance.model import Event, Project
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
@@ -131,6 +132,7 @@ class Dashboards(Administration):
         state = self.app.state
         state.reports, state.presence = reports, self.presence
         state.refusals = self.refusals = Refusals(state.notices)
+        state.imported = ImportedFigures(database)
         state.health = lambda: self.health
         self.folder = folder
         self._owner: Browser | None = None

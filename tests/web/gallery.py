@@ -88,6 +88,8 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "users": ("admin/users.html", samples_admin.users),
     "account": ("admin/account.html", samples_admin.account),
     "export": ("admin/export.html", samples_admin.export),
+    "imports": ("admin/imports.html", samples_admin.imports),
+    "imports-none": ("admin/imports.html", lambda: samples_admin.imports(empty=True)),
     "refused": ("admin/refused.html", samples_admin.refused),
     "refused-none": ("admin/refused.html", lambda: samples_admin.refused(empty=True)),
     "health": ("admin/health.html", samples_admin.health),

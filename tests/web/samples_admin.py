@@ -317,6 +317,58 @@ def export() -> views_admin.ExportView:
     )
 
 
+def imports(empty: bool = False) -> views_admin.ImportsView:
+    row = views_admin.ImportRow
+    rows = (
+        row(
+            name="access.log-20251119.gz",
+            file_format="combined",
+            state="running",
+            at=NOW - timedelta(seconds=2),
+            stored=48_213,
+            refused=1,
+            dropped=(("asset", 310_422), ("bot", 20_113), ("status", 812)),
+            faults=((1_204, "no line of an access log"),),
+            percent=37,
+            days=("2025-11-01", "2025-11-09"),
+            stop_action="/stop",
+        ),
+        row(
+            name="next.csv", file_format="goatcounter", state="waiting", at=NOW, stored=0, percent=0, stop_action="/s"
+        ),
+        row(
+            name="events.ndjson",
+            file_format="ndjson",
+            state="done",
+            at=NOW - timedelta(days=2),
+            stored=1_902_113,
+            duplicates=12,
+            days=("2023-01-01", "2025-11-17"),
+        ),
+        row(
+            name="half-of-a-very-long-name-that-somebody-has-given-to-a-file-and-never-thought-about-again.log.gz",
+            file_format="alb",
+            state="failed",
+            at=NOW - timedelta(days=3),
+            stored=12,
+            error="the file is cut off or damaged: Compressed file ended before the end-of-stream marker was reached",
+        ),
+        row(name="old.log", file_format="common", state="running", at=NOW - timedelta(hours=5), stored=7, percent=50,
+            stalled=True, stop_action="/stop"),
+        row(name="wrong.csv", file_format="csv", state="stopped", at=NOW - timedelta(days=9), stored=0, refused=2,
+            faults=((2, "timestamp: it is neither ISO 8601 nor an epoch in seconds or milliseconds"), (3, "x" * 200)),
+            forget_action="/forget"),
+    )  # fmt: skip
+    wrong = {} if empty else {"file": "The file is in no format that is understood."}
+    return views_admin.ImportsView(
+        shell=shell("Imports · example.com"),
+        nav=nav("imports"),
+        rows=() if empty else rows,
+        form=Form(action="/p/1/settings/imports", values={"format": "", "source": ""}, errors=wrong),
+        file_formats=(("", "Tell by the file"), ("ndjson", "NDJSON, also our own export")),
+    )
+
+
 def refused(empty: bool = False) -> views_admin.RefusedView:
     row = views_admin.RefusedRow
     return views_admin.RefusedView(

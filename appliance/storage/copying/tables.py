@@ -12,8 +12,9 @@ from appliance.storage.unfinished import MARK
 # Those that others refer to come first.
 TABLES: Final = (
     "project", "account", "api_key", "key_use", "membership", "login_session", "audit", "goal", "funnel", "segment",
-    "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "erasure", "dictionary",
-    "alias", "user_trait", "monthly_usage", "wanderer", "rollup", "rollup_column", "meta",
+    "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "import", "import_salt",
+    "import_visit", "imported_figure", "erasure", "dictionary", "alias", "user_trait", "monthly_usage", "wanderer",
+    "rollup", "rollup_column", "meta",
 )  # fmt: skip
 # What servers alone have: what was purged, as views for others count it (postgresql/aggregates.py).
 SERVERS_ALONE: Final = ("purged_count",)

@@ -99,6 +99,11 @@ class PostgresqlDatabase(Pool):
         rows = await self.read(select, {"id": project_id})
         return rows[0][0] if rows else None
 
+    async def first_time(self, project_id: int) -> int | None:
+        select = "SELECT e.time FROM event e WHERE e.project_id = :id ORDER BY e.time LIMIT 1"
+        rows = await self.read(select, {"id": project_id})
+        return rows[0][0] if rows else None
+
     def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
         return announcements(self.url, journal_id)
 

@@ -19,11 +19,11 @@ from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
-from appliance.storage.interface import SOURCES_MAX, Known, Position, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Known, Params, Position, Row, StoredEvent
 from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.announcements import announce
 from appliance.storage.postgresql.claims import Claims, Visitor
-from appliance.storage.postgresql.connection import storage_error
+from appliance.storage.postgresql.connection import storage_error, translated
 from appliance.storage.postgresql.dictionary import Codes
 from appliance.storage.postgresql.exclusion import enter
 from appliance.storage.postgresql.partitions import Partitions
@@ -136,7 +136,7 @@ class DrainRows:
             found[by_key[project_id, event_id]] = Known(day, fingerprint, event, visit_id)
         return found
 
-    def prepare(self, events: Sequence[Event]) -> Collection[Visitor]:
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[Visitor]:
         if not events and not self._of_visits:
             return ()
         self._codes.prepare(_texts(events))
@@ -153,7 +153,7 @@ class DrainRows:
         foreign = set(self._claims.take(self._connection, visitors, at))
         # Visits that are engaged with, and those that others are aliases of, may be somebody else's.
         self._fetch_aliases(visitors)
-        places = {**self._of_visits, **dict(self._aliases.values())}
+        places = {**self._of_visits, **dict(self._aliases.values()), **places}
         self._fetch_by_id(places)
         owners = {(visit.project_id, visit.visitor) for visit in self._by_id.values()} - visitors
         if owners:
@@ -296,6 +296,10 @@ class DrainRows:
         insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (%s, %s, %s, %s)"
         without_nul = error.replace("\0", "\\0")
         self._connection.execute(insert, (at, event.project_id, without_nul, msgspec.msgpack.encode(event)))
+
+    def execute(self, sql: str, params: Params = {}) -> list[Row]:
+        cursor = self._connection.execute(translated(sql), params)
+        return cursor.fetchall() if cursor.description else []
 
     def announce(self, report: Callable[[], bytes]) -> None:
         announce(self._connection, self._journal_id, report)

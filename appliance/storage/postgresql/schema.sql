@@ -202,6 +202,63 @@ CREATE TABLE monthly_usage (                      -- events by the month of thei
   PRIMARY KEY (project_id, month)
 );
 
+-- ---------------------------------------------------------------- imports
+
+CREATE TABLE import (                             -- files, for ever: no byte of one is taken twice
+  id          TEXT    PRIMARY KEY,                -- UUID
+  project_id  BIGINT  NOT NULL,
+  name        TEXT    NOT NULL,                   -- of the file, as it was given
+  format      TEXT    NOT NULL,                   -- ingest/imports/formats.py
+  source      TEXT    NOT NULL DEFAULT '',        -- of events that name none
+  honoured    BIGINT  NOT NULL CHECK (honoured IN (0, 1)),  -- 1: visits and visitors are taken as the file says
+  head        BYTEA   NOT NULL,                   -- BLAKE2b of the first bytes, so many
+  head_bytes  BIGINT  NOT NULL,
+  position    BIGINT  NOT NULL DEFAULT 0,         -- what comes before is stored; a byte of what the file decompresses to
+  line        BIGINT  NOT NULL DEFAULT 0,         -- how many lines are before
+  digest      BYTEA   NOT NULL,                   -- BLAKE2b of all that is before
+  bytes_read  BIGINT  NOT NULL DEFAULT 0,         -- of the file as it lies there
+  bytes_total BIGINT  NOT NULL DEFAULT 0,
+  counts      TEXT    NOT NULL DEFAULT '{}',      -- JSON, storage/imports.py
+  state       TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'stopped', 'failed')),
+  error       TEXT    NOT NULL DEFAULT '',
+  actor       TEXT    NOT NULL,                   -- e-mail of an account, 'cli', or a key's prefix
+  created_at  BIGINT  NOT NULL,
+  updated_at  BIGINT  NOT NULL,
+  ended_at    BIGINT
+);
+CREATE INDEX import_head ON import (project_id, head);
+
+CREATE TABLE import_salt (                        -- of an import's own, kept no longer than those of `salt` once it ended
+  import_id   TEXT    NOT NULL,
+  day         BIGINT  NOT NULL,
+  value       BYTEA   NOT NULL,
+  PRIMARY KEY (import_id, day)
+);
+
+CREATE TABLE import_visit (                       -- visits by the numbers that a file gives them, while it is imported
+  project_id  BIGINT  NOT NULL,
+  import_id   TEXT    NOT NULL,
+  number      BIGINT  NOT NULL,
+  visit_id    BIGINT  NOT NULL,
+  near        BIGINT  NOT NULL,                   -- a time in the visit's span
+  PRIMARY KEY (import_id, number)
+);
+
+CREATE TABLE imported_figure (                    -- what days added up to in another product: no visits are behind it
+  project_id  BIGINT  NOT NULL,
+  dimension   TEXT    NOT NULL,                   -- as questions name it; '': of everybody
+  day         BIGINT  NOT NULL,                   -- days since 1970, as the project's calendar counts them
+  value       TEXT    NOT NULL,                   -- of the dimension; '': none
+  import_id   TEXT    NOT NULL,
+  visitors    BIGINT  NOT NULL,
+  visits      BIGINT  NOT NULL,
+  pageviews   BIGINT  NOT NULL,
+  events      BIGINT  NOT NULL,
+  bounces     BIGINT  NOT NULL,
+  seconds     BIGINT  NOT NULL,                   -- of all visits together
+  PRIMARY KEY (project_id, dimension, day, value, import_id)
+);
+
 -- ---------------------------------------------------------------- erasing
 
 CREATE TABLE erasure (                            -- people who were asked to be erased, until they are; then only that

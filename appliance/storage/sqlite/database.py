@@ -150,6 +150,11 @@ class SqliteDatabase:
         times = [time for sql in (sealed, first) for (time,) in await self.read(sql, {"id": project_id})]
         return next((time for time in times if time is not None), None)
 
+    async def first_time(self, project_id: int) -> int | None:
+        selects = (f"SELECT min(start) FROM {table} WHERE project_id = :id" for table in ("chunk", "visit"))
+        times = [time for sql in selects for (time,) in await self.read(sql, {"id": project_id})]
+        return min((time for time in times if time is not None), default=None)
+
     async def seal(self) -> None:
         await run_aside("appliance.storage.sqlite.chunks.process", self.path)
 

@@ -55,4 +55,6 @@ class SqliteDrainStore:
             self._settings = {row[0]: msgspec.json.decode(row[1], type=ProjectSettings) for row in found}
             self._rows.timezones = {row[0]: row[2] for row in found}
             self._catalogue_version = version
-        return work(self._rows)
+        result = work(self._rows)
+        self._rows.finish()
+        return result

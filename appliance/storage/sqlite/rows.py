@@ -15,7 +15,7 @@ from appliance.errors import CheckpointMoved
 from appliance.model import Event, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import is_missing
-from appliance.storage.interface import SOURCES_MAX, Known, Position, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Known, Params, Position, Row, StoredEvent
 from appliance.storage.row_columns import (
     EVENT,
     GROWING,
@@ -117,7 +117,7 @@ class HotRows:
                 found[key] = known
         return found
 
-    def prepare(self, events: Sequence[Event]) -> Collection[tuple[int, int]]:
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[tuple[int, int]]:
         return ()  # there is one drain, and asking costs little
 
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
@@ -232,6 +232,9 @@ class HotRows:
         insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (?, ?, ?, ?)"
         self._connection.execute(insert, (at, event.project_id, error, msgspec.msgpack.encode(event)))
 
+    def execute(self, sql: str, params: Params = {}) -> list[Row]:
+        return self._connection.execute(sql, params).fetchall()
+
     def announce(self, report: Callable[[], bytes]) -> None:
         pass  # nobody else is there
 
@@ -257,6 +260,9 @@ class HotRows:
             "INSERT OR REPLACE INTO checkpoint (journal_id, segment, position, at) VALUES (?, ?, ?, ?)",
             (journal_id, after.segment, after.offset, at),
         )
+
+    def finish(self) -> None:
+        """Note, at the end of the transaction, what it changed in place."""
         if self._changed_visits or self._changed_events:
             self._note_changes()
 

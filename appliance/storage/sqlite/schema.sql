@@ -161,6 +161,63 @@ CREATE TABLE dead_letter (
   retry_at    INTEGER                             -- when somebody asked to store it again; NULL: nobody has
 );
 
+-- ---------------------------------------------------------------- imports
+
+CREATE TABLE import (                             -- files, for ever: no byte of one is taken twice
+  id          TEXT    PRIMARY KEY,                -- UUID
+  project_id  INTEGER NOT NULL,
+  name        TEXT    NOT NULL,                   -- of the file, as it was given
+  format      TEXT    NOT NULL,                   -- ingest/imports/formats.py
+  source      TEXT    NOT NULL DEFAULT '',        -- of events that name none
+  honoured    INTEGER NOT NULL CHECK (honoured IN (0, 1)),  -- 1: visits and visitors are taken as the file says
+  head        BLOB    NOT NULL,                   -- BLAKE2b of the first bytes, so many
+  head_bytes  INTEGER NOT NULL,
+  position    INTEGER NOT NULL DEFAULT 0,         -- what comes before is stored; a byte of what the file decompresses to
+  line        INTEGER NOT NULL DEFAULT 0,         -- how many lines are before
+  digest      BLOB    NOT NULL,                   -- BLAKE2b of all that is before
+  bytes_read  INTEGER NOT NULL DEFAULT 0,         -- of the file as it lies there
+  bytes_total INTEGER NOT NULL DEFAULT 0,
+  counts      TEXT    NOT NULL DEFAULT '{}',      -- JSON, storage/imports.py
+  state       TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'stopped', 'failed')),
+  error       TEXT    NOT NULL DEFAULT '',
+  actor       TEXT    NOT NULL,                   -- e-mail of an account, 'cli', or a key's prefix
+  created_at  INTEGER NOT NULL,
+  updated_at  INTEGER NOT NULL,
+  ended_at    INTEGER
+);
+CREATE INDEX import_head ON import (project_id, head);
+
+CREATE TABLE import_salt (                        -- of an import's own, kept no longer than those of `salt` once it ended
+  import_id   TEXT    NOT NULL,
+  day         INTEGER NOT NULL,
+  value       BLOB    NOT NULL,
+  PRIMARY KEY (import_id, day)
+) WITHOUT ROWID;
+
+CREATE TABLE import_visit (                       -- visits by the numbers that a file gives them, while it is imported
+  project_id  INTEGER NOT NULL,
+  import_id   TEXT    NOT NULL,
+  number      INTEGER NOT NULL,
+  visit_id    INTEGER NOT NULL,
+  near        INTEGER NOT NULL,                   -- a time in the visit's span
+  PRIMARY KEY (import_id, number)
+) WITHOUT ROWID;
+
+CREATE TABLE imported_figure (                    -- what days added up to in another product: no visits are behind it
+  project_id  INTEGER NOT NULL,
+  dimension   TEXT    NOT NULL,                   -- as questions name it; '': of everybody
+  day         INTEGER NOT NULL,                   -- days since 1970, as the project's calendar counts them
+  value       TEXT    NOT NULL,                   -- of the dimension; '': none
+  import_id   TEXT    NOT NULL,
+  visitors    INTEGER NOT NULL,
+  visits      INTEGER NOT NULL,
+  pageviews   INTEGER NOT NULL,
+  events      INTEGER NOT NULL,
+  bounces     INTEGER NOT NULL,
+  seconds     INTEGER NOT NULL,                   -- of all visits together
+  PRIMARY KEY (project_id, dimension, day, value, import_id)
+) WITHOUT ROWID;
+
 -- ---------------------------------------------------------------- erasing
 
 CREATE TABLE erasure (                            -- people who were asked to be erased, until they are; then only that

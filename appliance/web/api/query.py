@@ -16,6 +16,7 @@ from appliance.model import Project
 from appliance.queries import beside, question
 from appliance.queries.comparison import compared_so_far
 from appliance.queries.filters import to_json, written_parts
+from appliance.queries.imported import ImportedFigures
 from appliance.queries.intervals import buckets
 from appliance.queries.localtime import to_aware
 from appliance.queries.metrics import Money, Value, change, metric
@@ -28,7 +29,6 @@ from appliance.storage.goals import Goal
 from appliance.storage.segments import Segment
 from appliance.web import formats
 
-_NOT_IMPORTED = "no_imported_data"
 _SEVERAL_CURRENCIES = {
     "code": "no_single_revenue_currency",
     "warning": "Revenue in different currencies is not added up: group by event:currency, or filter for one.",
@@ -55,9 +55,10 @@ async def answer(
     now: int,
     goals: Sequence[Goal] = (),
     segments: Sequence[Segment] = (),
+    imported: ImportedFigures | None = None,
 ) -> dict[str, Any]:
     """The answer to one query, ready for JSON. `project` is the key's, with its `goals` and `segments`; `now` in UTC
-    microseconds.
+    microseconds. `imported` figures are added where the query asks for them.
 
     Raises Invalid (400), Unauthorized when `site_id` names another project, QueryTimeout, StorageUnavailable,
     ChunkDamaged.
@@ -65,6 +66,8 @@ async def answer(
     query = question.parse(decode(body, what="the body"), goals, segments)
     if query.site_id is not None and not names_project(query.site_id, project):
         raise Unauthorized(f"the key is not one of site {spelled(query.site_id)}", pointer="#/site_id")
+    if query.include.imports and imported is not None:
+        reports = reports.with_imported(imported)
     scope = await reports.scope(project, query.period, now, query.filter, goals)
     asked: list[tuple[Scope, list[Report]]] = [(scope, [query.report])]
     before = None
@@ -87,6 +90,9 @@ async def answer(
             changes = [change(now, then) for now, then in zip(row.values, other.values, strict=True)]
             result["comparison"] = {**_result(other.labels, other.values), "change": changes}
     meta = _meta(query, table, *(tables[0] for tables in others))
+    if query.include.imports:
+        skipped = None if table.imported or imported is None else await imported.why_not(scope, query.report)
+        meta = _imports(table, skipped) | meta
     return {"results": results, "meta": meta, "query": _echo(query, project, scope.range, before)}
 
 
@@ -138,8 +144,6 @@ def names_project(site_id: str, project: Project) -> bool:
 
 def _meta(query: Query, table: Table, *others: Table) -> dict[str, Any]:
     meta: dict[str, Any] = {}
-    if query.include.imports:
-        meta |= {"imports_included": False, "imports_skip_reason": _NOT_IMPORTED}
     if query.include.time_labels:
         meta["time_labels"] = [bucket.label for bucket in table.buckets]
     if query.include.total_rows:
@@ -147,6 +151,13 @@ def _meta(query: Query, table: Table, *others: Table) -> dict[str, Any]:
     if warnings := {**_sampling_warnings(table, *others), **_revenue_warnings(table)}:
         meta["metric_warnings"] = warnings
     return meta
+
+
+def _imports(table: Table, skipped: str | None) -> dict[str, Any]:
+    """Whether imported figures are in a table, and why they are not."""
+    if table.imported:
+        return {"imports_included": True}
+    return {"imports_included": False, "imports_skip_reason": skipped or "no_imported_data"}
 
 
 def _sampling_warnings(*tables: Table) -> dict[str, dict[str, str]]:

@@ -23,7 +23,7 @@ async def ask(request: Request) -> Response:
     try:
         question = await bodies.read(request, BODY_BYTES_MAX)
         reports = attended(request, parts.reports)
-        answer = await query.answer(question, grant.project, reports, clock.now(), known, saved)
+        answer = await query.answer(question, grant.project, reports, clock.now(), known, saved, parts.imported)
     except Invalid as error:
         if error.status != 400:
             raise

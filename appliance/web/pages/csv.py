@@ -36,7 +36,8 @@ async def details(request: Request) -> Response:
     _, state = await asked(request)
     dimension = dimension_in(request)
     wanted = listing.wanted(dimension, request.query_params)._replace(page=1)
-    batches = listing.every(parts_of(request).reports, state.scope, wanted)
+    parts = parts_of(request)
+    batches = listing.every(parts.reports.with_imported(parts.imported), state.scope, wanted)
     try:
         first = await while_there(request, anext(batches))
     except Invalid as error:

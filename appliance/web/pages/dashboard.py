@@ -5,7 +5,7 @@ Each request is one question to the engine. A fragment's errors leave the page a
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import structlog
@@ -16,7 +16,9 @@ from starlette.routing import Route
 from appliance import clock
 from appliance.errors import ChunkDamaged, Invalid, NotFound, RawPurged, Unavailable
 from appliance.queries import breakdown, overview, properties, timeseries
+from appliance.queries.filters import EVERYTHING
 from appliance.queries.question import Report, Scope
+from appliance.queries.results import Table
 from appliance.queries.segments import names_segments
 from appliance.web import cards, dashboard_state, shell, urls
 from appliance.web.access import SiteAccess, project_for
@@ -137,7 +139,19 @@ async def count(request: Request, state: State, panels: Sequence[cards.Card] = (
         breakdown.visitors(figures),
         known,
         figures.sampled,
+        await _imported(request, state, figures),
     )
+
+
+async def _imported(request: Request, state: State, figures: Table) -> Literal["included", "left_out"] | None:
+    """What became of imported figures of the period: under a filter they are left out."""
+    if figures.imported:
+        return "included"
+    if state.scope.filter == EVERYTHING:
+        return None
+    unfiltered = msgspec.structs.replace(state.scope, filter=EVERYTHING)
+    missing = await parts_of(request).imported.why_not(unfiltered, overview.REPORT)
+    return "left_out" if missing is None else None
 
 
 async def properties_of(request: Request, state: State, panels: Sequence[cards.Card]) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ def details_view(frame: Shell, state: State, wanted: Wanted, found: Page) -> Det
         csv_href=state.href(urls.details_csv(state.project, dimension), *_search(wanted), *_order(wanted)),
         close_href=state.href(),
         sampled=found.sampled,
+        imported=found.imported,
     )
 
 

@@ -24,7 +24,7 @@ from appliance.queries.reports import Reports
 from appliance.web import cards, dashboard_state, labels, report_page, shell, urls
 from appliance.web.access import SiteAccess
 from appliance.web.asking import Asked, asked
-from appliance.web.attended import reports_of
+from appliance.web.attended import counted_of
 from appliance.web.controls import can_be_done
 from appliance.web.dashboard_state import State
 from appliance.web.forms import get, page, rendered, see
@@ -68,10 +68,10 @@ async def show(request: Request) -> Response:
 
 async def _form(request: Request, access: SiteAccess, state: State, draft: Draft, error: str = "") -> Response:
     """The form as it is filled in, with what is wrong with that."""
-    found, wrong = await _listed(reports_of(request), state, draft)
+    found, wrong = await _listed(counted_of(request), state, draft)
     error = error or wrong
     error = error[:1].upper() + error[1:]
-    named = await _properties(reports_of(request), state, draft)
+    named = await _properties(counted_of(request), state, draft)
     title = f"{words('filter.add')} · {shell.label(access.project)}"
     if wants_fragment(request.headers):
         view = _view(shell.bare(request, title), state, draft, found, named, error)
@@ -88,7 +88,7 @@ async def show_values(request: Request) -> Response:
         return await show(request)
     _, state = await _asked(request)
     draft = _draft(request.query_params, state)
-    found, error = await _listed(reports_of(request), state, draft)
+    found, error = await _listed(counted_of(request), state, draft)
     view = _view(shell.bare(request, ""), state, draft, found, error=error)
     return HTMLResponse(await rendered(request, "filter/_values_swap.html", view), headers=FRAGMENT_HEADERS)
 
@@ -99,7 +99,7 @@ async def apply(request: Request) -> Response:
     draft = _draft(request.query_params, state)
     parts = list(state.parts)
     try:
-        made = await _filter(reports_of(request), state, draft)
+        made = await _filter(counted_of(request), state, draft)
     except Invalid as error:
         return await _form(request, access, state, draft, str(error))
     if draft.replaces is not None:
