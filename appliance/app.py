@@ -19,14 +19,18 @@ from appliance.broadcast import Broadcast
 from appliance.config import Settings
 from appliance.errors import ConfigurationError, Invalid, StorageUnavailable
 from appliance.ingest.client_address import TrustedProxies
+from appliance.ingest.data_centres import DataCentres
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
+from appliance.ingest.exclusions import Exclusions
 from appliance.ingest.geo import Locator, country_names
 from appliance.ingest.journal import Journal
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
-from appliance.ingest.refusals import Refusal, Refusals
+from appliance.ingest.readmission import LetIn, let_in
+from appliance.ingest.refusals import Refusal, Refusals, Wanted
 from appliance.ingest.registry import Registry
+from appliance.ingest.seen_requests import KEPT_PER_PROJECT, SeenRequest
 from appliance.ingest.sent import Sent
 from appliance.ingest.visitor import Salts
 from appliance.model import Project
@@ -63,6 +67,8 @@ class Appliance:
         self.database_error: str | None = None
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)
+        self.requests_seen: Broadcast[SeenRequest] = Broadcast(KEPT_PER_PROJECT)
+        self.data_centres = _data_centres(settings)
         self.registry = Registry(self.database)
         self.salts = Salts()
         self.presence = Presence()
@@ -81,8 +87,10 @@ class Appliance:
             drain=self.drain,
             registry=self.registry,
             salts=self.salts,
-            locator=Locator(Path(settings.geo_database) if settings.geo_database else None),
+            locator=Locator(_path(settings.geo_database)),
+            exclusions=Exclusions(self.data_centres),
             refusals=self.refusals,
+            requests_seen=self.requests_seen,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
             body_bytes_max=settings.body_bytes_max,
         )
@@ -108,6 +116,8 @@ class Appliance:
         jobs = [
             Job("condition", 10, self._look_at_database),
             Job("salts", 900, lambda: self.salts.refresh(self.database, clock.now())),
+            Job("data centres", 60, self.data_centres.refresh),
+            Job("refusals", 900, self._forget_old_refusals),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
             Job("erasure", 3600, self.database.erase),
@@ -176,6 +186,10 @@ class Appliance:
             "reports": self.reports,
             "presence": self.presence,
             "refusals": self.refusals,
+            "requests_seen": self.requests_seen,
+            "data_centres": self.data_centres,
+            "crowd": lambda: self.endpoint.crowd.look(clock.now()),
+            "let_in": self.let_in,
             "notices": self.notices,
             "closing": self.closing,
             "setup_token": self.setup_token,
@@ -199,6 +213,12 @@ class Appliance:
         """Put one event of our own through ingestion. Raises JournalFull, JournalFailed."""
         host = project.domains[0] if project.domains else "test.invalid"
         await self.endpoint.submit(project, Sent(event="pageview", url=f"https://{host}/", title="Test event"))
+
+    async def let_in(self, project: Project, wanted: Wanted, actor: str) -> LetIn:
+        """Let in filtered events. Raises StorageUnavailable, JournalFull, JournalFailed."""
+        return await let_in(
+            self.database, self.refusals, self.endpoint.journal, project, wanted, actor=actor, now=clock.now()
+        )
 
     def _on_stored(self, stored: Stored) -> None:
         self.stored_minutes[clock.now() // clock.MINUTE] += stored.events
@@ -238,6 +258,9 @@ class Appliance:
     async def _seal(self) -> None:
         await self.database.seal()
         await rollups.refresh(self.database)
+
+    async def _forget_old_refusals(self) -> None:
+        self.refusals.expire(clock.now())
 
     async def _forget_old_ids(self) -> None:
         """Deduplication rows older than every project's window go."""
@@ -288,3 +311,14 @@ class Appliance:
             disk_free_bytes=free,
             refused=refused,
         )
+
+
+def _data_centres(settings: Settings) -> DataCentres:
+    try:
+        return DataCentres(_path(settings.datacentre_ranges))
+    except ValueError as error:
+        raise ConfigurationError(f"APPLIANCE_DATACENTRE_RANGES: {error}") from error
+
+
+def _path(setting: str) -> Path | None:
+    return Path(setting) if setting else None

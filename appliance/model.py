@@ -41,6 +41,8 @@ class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     hash_routing: bool = False
     trust_stated_address: bool = True
     drop_bots: bool = True
+    drop_data_centres: bool = True  # where the operator has given their addresses
+    drop_referrer_spam: bool = True
     deduplication_days: int = 7
     raw_retention_days: int = 0  # visits and events are kept for so many whole days; 0: for ever
 

@@ -33,8 +33,10 @@ def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue) -> Grant:
     is known in whose feed a refusal belongs."""
     browser = decoded.browser or arrival.from_browser
     if key := header_key(arrival):
+        arrival.key = key
         return Grant(_by_key(key, catalogue, in_header=True, browser=browser), browser, keyless=False)
     if decoded.key:
+        arrival.key = decoded.key
         return Grant(_by_key(decoded.key, catalogue, in_header=False, browser=browser), browser, keyless=False)
     return Grant(_by_name(decoded, catalogue), browser, keyless=True)
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
@@ -16,9 +17,15 @@ class Arrival:
 
     `received` is UTC microseconds, cut to the millisecond, which is what browsers' clocks and exports know: the lag of
     an event is then a small number, of which a sealed day keeps one for each.
+
+    `began` is when it was there as a whole (time.perf_counter), `key` what it was sent with, `delay` for how many
+    seconds its answer is to be held back.
     """
 
-    __slots__ = ("address", "body", "headers", "method", "path", "peer", "query_string", "received", "secure")
+    __slots__ = (
+        "address", "began", "body", "delay", "headers", "key", "method", "path", "peer", "query_string", "received",
+        "secure",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -41,6 +48,9 @@ class Arrival:
         self.secure = secure
         self.received = received - received % MILLISECOND
         self.body = body
+        self.began = perf_counter()
+        self.key = ""
+        self.delay = 0.0
 
     @classmethod
     def of_scope(cls, scope: MutableMapping[str, Any], received: int) -> Self:
@@ -69,9 +79,10 @@ class Arrival:
 
     @property
     def from_browser(self) -> bool:
-        """Browsers, and nothing else by itself, send Origin and Sec-Fetch headers."""
+        """Browsers, and nothing else by itself, send Origin or Sec-Fetch-Site. (Sec-Fetch-Mode alone is what `fetch`
+        of Node.js sends, with which SDKs on servers are made.)"""
         headers = self.headers
-        return b"origin" in headers or b"sec-fetch-site" in headers or b"sec-fetch-mode" in headers
+        return b"origin" in headers or b"sec-fetch-site" in headers
 
     async def read_body(self, receive: Receive, bytes_max: int) -> None:
         """Read and decompress the body. Raises TooLarge, Invalid."""
@@ -98,6 +109,7 @@ class Arrival:
 
     def take_body(self, body: bytes, bytes_max: int) -> None:
         """Keep a whole body, decompressed. Raises TooLarge, Invalid."""
+        self.began = perf_counter()
         self.body = plain_body(body, self.header(b"content-encoding"), bytes_max)
 
 

@@ -7,35 +7,42 @@ All but the reading and the waiting is plain functions (`take`, `conclude`), so 
 request without a task and an ASGI cycle of its own, and both ways do the same.
 """
 
-from asyncio import Future, shield
+from asyncio import Future, shield, sleep
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 
+from appliance.broadcast import Broadcast
 from appliance.clock import now
 from appliance.errors import ApplianceError, Invalid, JournalFailed
 from appliance.ingest.admission import Grant, UnknownSender, admit, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
+from appliance.ingest.crowd import Crowd
 from appliance.ingest.dialects import native, pixel
-from appliance.ingest.drain import encode_events
+from appliance.ingest.drain import encode_event, encode_events
 from appliance.ingest.drain_client import DrainClient
+from appliance.ingest.exclusions import Exclusions
 from appliance.ingest.geo import Locator
 from appliance.ingest.journal import Journal
 from appliance.ingest.outcome import Outcome
+from appliance.ingest.patience import Patience
 from appliance.ingest.pipeline import Dropped, Rejected, enrich
 from appliance.ingest.recent import RecentIds
 from appliance.ingest.refusals import UNKNOWN_PROJECT, Refusal, Refusals
 from appliance.ingest.registry import Registry
+from appliance.ingest.seen_requests import SeenRequest, seen
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
-from appliance.model import Flag, Project
+from appliance.model import Event, Flag, Project
 from appliance.storage.interface import Position
+from appliance.telemetry import Seldom
 
 MINTED = int(Flag.MINTED)
 
@@ -90,7 +97,9 @@ class Endpoint:
         registry: Registry,
         salts: Salts,
         locator: Locator,
+        exclusions: Exclusions,
         refusals: Refusals,
+        requests_seen: Broadcast[SeenRequest],
         trusted_proxies: TrustedProxies,
         body_bytes_max: int,
     ) -> None:
@@ -100,13 +109,19 @@ class Endpoint:
         self._registry = registry
         self._salts = salts
         self._locator = locator
+        self._exclusions = exclusions
         self._refusals = refusals
+        self._requests_seen = requests_seen
         self._trusted_proxies = trusted_proxies
         self.body_bytes_max = body_bytes_max
         self._recent = RecentIds()
+        self.crowd = Crowd()
+        self.patience = Patience()
+        self._mistakes = Seldom()
         self.requests = 0
         self.accepted = 0
         self._dialects = {}
+        self._names = {dialect: dialect.__name__.rpartition(".")[2] for dialect in DIALECTS}
         for dialect in DIALECTS:
             for path in dialect.PATHS:
                 self._dialects[path] = self._dialects[path + "/"] = dialect
@@ -143,6 +158,11 @@ class Endpoint:
             with suppress(JournalFailed):
                 await shield(taken.journaled)  # others wait for the same future
             taken = self.conclude(taken)
+        if arrival.delay:
+            try:
+                await sleep(arrival.delay)
+            finally:
+                self.patience.release()
         await send_answer(send, arrival, taken)
 
     def take(self, dialect: Any, arrival: Arrival, *, final: bool = False) -> Taken | Answer | None:
@@ -156,8 +176,10 @@ class Endpoint:
                 arrival.address = self._trusted_proxies.client(arrival.peer, arrival.header(b"x-forwarded-for"))
             decoded = dialect.decode(arrival)
             if isinstance(decoded, Answer):
-                return decoded
+                return self._answered(dialect, arrival, grant, decoded)
             grant = admit(arrival, decoded, self._registry.catalogue)
+            if grant.browser:
+                self.crowd.add(arrival.address, arrival.received)
             check_origin(arrival, grant)
             taken = self._enrich_and_journal(dialect, arrival, decoded, grant)
         except UnknownSender as error:
@@ -166,14 +188,15 @@ class Endpoint:
             return self.refuse(dialect, arrival, error, grant)
         except ApplianceError as error:
             return self.refuse(dialect, arrival, error, grant)
-        except Exception:
-            log.exception("an ingest request failed", path=arrival.path)
+        except Exception as error:
+            # One that can be made again and again must not fill the log.
+            if (unsaid := self._mistakes.due(type(error).__name__)) is not None:
+                log.exception("an ingest request failed", path=arrival.path, failed_before_unsaid=unsaid)
             mistake = ApplianceError("the appliance made a mistake; it is logged")
             return self.refuse(dialect, arrival, mistake, grant)
         if isinstance(taken, Taken):
             return taken
-        answer: Answer = dialect.encode(taken, decoded)
-        return answer
+        return self._answered(dialect, arrival, grant, dialect.encode(taken, decoded), taken)
 
     def _enrich_and_journal(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant) -> Taken | Outcome:
         """Enrich the events, put them into the journal, and say what became of each. Raises JournalFull,
@@ -193,7 +216,8 @@ class Endpoint:
 
     def _enrich(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant, outcome: Outcome) -> None:
         """Add the events of one project to the outcome, each with what becomes of it."""
-        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator)
+        checks = self._exclusions.of(grant.project, self._registry.catalogue)
+        sender = Sender(arrival, grant, decoded.sent_at, self._salts, self._locator, checks)
         first = outcome.total
         outcome.total += len(decoded.events)
         for index, sent in enumerate(decoded.events, first):
@@ -209,7 +233,7 @@ class Endpoint:
                 self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), sent)
             except Dropped as drop:
                 outcome.dropped.append(Drop(index, drop.reason))
-                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent, drop)
 
     def _enrich_other(self, dialect: Any, arrival: Arrival, decoded: Decoded, outcome: Outcome) -> None:
         """The same for another project of the same request; where it may not be sent to, its events are rejected."""
@@ -230,8 +254,8 @@ class Endpoint:
         if taken.journaled.exception() is not None:
             return self.refuse(taken.dialect, taken.arrival, JournalFailed(), taken.grant)
         self._settle(taken)
-        answer: Answer = taken.dialect.encode(taken.outcome, taken.decoded)
-        return answer
+        answer = taken.dialect.encode(taken.outcome, taken.decoded)
+        return self._answered(taken.dialect, taken.arrival, taken.grant, answer, taken.outcome)
 
     def _settle(self, taken: Taken) -> None:
         self._recent.add(taken.keys)
@@ -249,15 +273,47 @@ class Endpoint:
         self._settle(taken)
         return taken.outcome
 
+    async def journal(self, records: Sequence[bytes], events: int) -> None:
+        """Put events that are enriched already through the journal. Raises JournalFull, JournalFailed."""
+        written = [self._journal.append(record) for record in records]
+        for future in written:
+            await shield(future)
+        self._drain.changed()
+        self.accepted += events
+
     def _other_method(self, dialect: Any, arrival: Arrival) -> Answer:
         allowed = ", ".join((*dialect.METHODS, "OPTIONS"))
-        status, body, headers = problem(Invalid(f"use {allowed}", code="method_not_allowed", status=405))
-        return Answer(status, body, [*headers, (b"allow", allowed.encode())])
+        error = Invalid(f"use {allowed}", code="method_not_allowed", status=405)
+        status, body, headers = problem(error)
+        answer = Answer(status, body, [*headers, (b"allow", allowed.encode())])
+        return self._answered(dialect, arrival, None, answer, error=error)
 
     def refuse(self, dialect: Any, arrival: Arrival, error: ApplianceError, grant: Grant | None = None) -> Answer:
         """The answer to a request of which nothing was taken; it is counted and shown with its reason."""
         self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
-        answer: Answer = dialect.refuse(error, arrival)
+        return self._answered(dialect, arrival, grant, dialect.refuse(error, arrival), error=error)
+
+    def _answered(
+        self,
+        dialect: Any,
+        arrival: Arrival,
+        grant: Grant | None,
+        answer: Answer,
+        outcome: Outcome | None = None,
+        error: ApplianceError | None = None,
+    ) -> Answer:
+        """Every answer passes here: the request is noted, and one that was for nothing has to wait."""
+        seconds = perf_counter() - arrival.began
+        self._requests_seen.publish(
+            grant.project.id if grant is not None else UNKNOWN_PROJECT,
+            seen(arrival, self._names[dialect], answer.status, outcome, error, seconds),
+        )
+        if outcome is not None:
+            if len(outcome.rejected) < outcome.total:
+                return answer
+        elif error is None or error.status >= 500:
+            return answer
+        arrival.delay = self.patience.delay(arrival.address, seconds)
         return answer
 
     def _note(
@@ -269,11 +325,20 @@ class Endpoint:
         code: str,
         message: str,
         sent: Sent | None,
+        drop: Dropped | None = None,
     ) -> None:
         name = page = ""
         if sent is not None:
             name = (sent.event or sent.event_name or sent.name or "")[:100]
             page = (sent.url or sent.page_url or "").partition("?")[0][:200]
-        dialect_name = dialect.__name__.rpartition(".")[2]
-        refusal = Refusal(arrival.received, verdict, code, message[:300], name, page, dialect_name)
-        self._refusals.add(grant.project.id if grant is not None else UNKNOWN_PROJECT, refusal)
+        rule = drop.rule if drop is not None else 0
+        event = _kept(drop.event) if drop is not None and drop.event is not None else b""
+        refusal = Refusal(arrival.received, verdict, code, message[:300], name, page, self._names[dialect], rule)
+        self._refusals.add(grant.project.id if grant is not None else UNKNOWN_PROJECT, refusal, event)
+
+
+def _kept(event: Event) -> bytes:
+    """What is journaled of a filtered event when it is let in. An id that we minted is remembered then like any other,
+    so that the event counts once however often it is let in."""
+    event.flags &= ~MINTED
+    return encode_event(event)

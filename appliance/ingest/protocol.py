@@ -9,7 +9,7 @@ To uvicorn a request on the short way looks like a cycle of its own, so that kee
 and lost connections stay its business (docs/decisions/0006).
 """
 
-from asyncio import Future
+from asyncio import Future, TimerHandle
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,7 @@ class IngestProtocol(HttpToolsProtocol):
 
     app: Endpoint
     _exchange: _Exchange | None = None  # while its body arrives
+    _held: tuple[TimerHandle, _Exchange, Answer] | None = None  # an answer that has to wait
     _pieces: list[bytes]
 
     # What the parser calls
@@ -128,6 +129,26 @@ class IngestProtocol(HttpToolsProtocol):
         self._answer(exchange, self.app.conclude(taken))
 
     def _answer(self, exchange: _Exchange, answer: Answer) -> None:
+        if exchange.arrival.delay:
+            self._held = self.loop.call_later(exchange.arrival.delay, self._release), exchange, answer
+        else:
+            self._write(exchange, answer)
+
+    def _release(self) -> None:
+        assert self._held is not None
+        _, exchange, answer = self._held
+        self._held = None
+        self.app.patience.release()
+        self._write(exchange, answer)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._held is not None:
+            self._held[1].keep_alive = False
+            self._held[0].cancel()
+            self._release()
+
+    def _write(self, exchange: _Exchange, answer: Answer) -> None:
         exchange.response_complete = True
         transport = self.transport
         if transport.is_closing():

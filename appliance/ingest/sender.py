@@ -1,5 +1,8 @@
 """What is the same for every event of one request: the project, the client's address and agent, the clock's skew."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from appliance.clock import DAY
 from appliance.ingest.admission import Grant, bare_domain
 from appliance.ingest.arrival import Arrival
@@ -7,8 +10,9 @@ from appliance.ingest.geo import Locator, Place
 from appliance.ingest.sent import Scalar, Sent
 from appliance.ingest.times import read_time
 from appliance.ingest.user_agent import Agent, read_agent
+from appliance.ingest.verdict import Verdict
 from appliance.ingest.visitor import Salts, persistent, rotating
-from appliance.model import Project
+from appliance.model import Event, Project
 
 NOWHERE = Place("", "", "")
 _NO_AGENT = Agent("", "", "", "", "", bot=False)
@@ -22,12 +26,22 @@ class Sender:
 
     __slots__ = (
         "_address", "_agent", "_agent_text", "_locator", "_salts", "_user_agent",
-        "browser", "keyless", "language", "own_hosts", "project", "received", "signal", "skew",
+        "browser", "checks", "headers", "keyless", "language", "own_hosts", "project", "received", "signal", "skew",
     )  # fmt: skip
 
-    def __init__(self, arrival: Arrival, grant: Grant, sent_at: Scalar, salts: Salts, locator: Locator) -> None:
+    def __init__(
+        self,
+        arrival: Arrival,
+        grant: Grant,
+        sent_at: Scalar,
+        salts: Salts,
+        locator: Locator,
+        checks: "Checks | None" = None,
+    ) -> None:
         project = grant.project
         headers = arrival.headers
+        self.headers: Mapping[bytes, bytes] = headers
+        self.checks = checks
         self.project: Project = project
         self.browser = grant.browser
         self.keyless = grant.keyless
@@ -79,6 +93,12 @@ class Sender:
 
     def persistent(self, kind: str, identity: str) -> int:
         return persistent(self._salts.secret, self.project.id, kind, identity)
+
+
+class Checks(Protocol):
+    """What says whether an event is filtered (exclusions.py)."""
+
+    def verdict(self, event: Event, sent: Sent, sender: Sender) -> Verdict | None: ...
 
 
 def _own_hosts(project: Project) -> frozenset[str]:

@@ -9,6 +9,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 import idna
+import msgspec
 
 from appliance.currencies import MINOR_DIGITS
 from appliance.errors import Invalid
@@ -98,14 +99,9 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     origins = tuple(dict.fromkeys(origin(text) for text in given.origins if text.strip())) or ("*",)
     if len(origins) > ORIGINS_MAX:
         raise Invalid(f"Use at most {ORIGINS_MAX} origins.", code="too_many", field="origins")
-    return ProjectSettings(
-        visit_timeout_seconds=given.visit_timeout_seconds,
+    return msgspec.structs.replace(
+        given,
         origins=("*",) if "*" in origins else origins,
-        privacy_signal=given.privacy_signal,
-        hash_routing=given.hash_routing,
-        trust_stated_address=given.trust_stated_address,
-        drop_bots=given.drop_bots,
-        deduplication_days=given.deduplication_days,
         raw_retention_days=raw_retention_days(given.raw_retention_days),
     )
 

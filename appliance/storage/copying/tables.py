@@ -11,9 +11,9 @@ from appliance.storage.unfinished import MARK
 
 # Those that others refer to come first.
 TABLES: Final = (
-    "project", "account", "api_key", "membership", "login_session", "audit", "goal", "funnel", "segment", "secret",
-    "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "erasure", "dictionary", "alias",
-    "user_trait", "meta",
+    "project", "account", "api_key", "membership", "login_session", "audit", "goal", "funnel", "segment", "exclusion",
+    "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "erasure", "dictionary",
+    "alias", "user_trait", "meta",
 )  # fmt: skip
 # What SQLite alone has: the counts of days that were purged, which nothing could make again, and who is counted in them
 # more than once.
@@ -21,7 +21,8 @@ KEPT_COUNTS: Final = ("wanderer", "rollup", "rollup_column")
 ENGINES_OWN: Final = ("claim", "change", "blank", "chunk", "chunk_column")
 
 NUMBERED: Final = (
-    "project", "account", "api_key", "audit", "goal", "funnel", "segment", "dead_letter", "source", "erasure",
+    "project", "account", "api_key", "audit", "goal", "funnel", "segment", "exclusion", "dead_letter", "source",
+    "erasure",
 )  # fmt: skip
 
 SLICE_NOTE: Final = "copy_slice/"  # followed by project and day: name of a row of `meta`
