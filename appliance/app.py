@@ -69,6 +69,7 @@ class Appliance:
         self.refusals = Refusals(self.notices)
         self.requests_seen: Broadcast[SeenRequest] = Broadcast(KEPT_PER_PROJECT)
         self.data_centres = _data_centres(settings)
+        self.locator = Locator(_path(settings.geo_database))
         self.registry = Registry(self.database)
         self.salts = Salts()
         self.presence = Presence()
@@ -87,7 +88,7 @@ class Appliance:
             drain=self.drain,
             registry=self.registry,
             salts=self.salts,
-            locator=Locator(_path(settings.geo_database)),
+            locator=self.locator,
             exclusions=Exclusions(self.data_centres),
             refusals=self.refusals,
             requests_seen=self.requests_seen,
@@ -188,6 +189,7 @@ class Appliance:
             "refusals": self.refusals,
             "requests_seen": self.requests_seen,
             "data_centres": self.data_centres,
+            "locate": self.locator.locate,
             "crowd": lambda: self.endpoint.crowd.look(clock.now()),
             "let_in": self.let_in,
             "notices": self.notices,

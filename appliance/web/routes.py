@@ -19,6 +19,7 @@ from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
     account,
     admin_accounts,
+    admin_address,
     admin_goals,
     admin_keys,
     admin_system,
@@ -26,12 +27,14 @@ from appliance.web.pages import (
     dashboard,
     details,
     events,
+    exclusions,
     export,
     funnels,
     journeys,
     live,
     login,
     refused,
+    requests,
     retention,
     saved_funnels,
     segments,
@@ -51,7 +54,8 @@ MODULES = (
     health, stats, api_export, api_goals, api_funnels, api_segments, verify,
     setup, login, sites, settings, admin_goals, segments, admin_keys, admin_accounts, admin_system, account,
     funnels, saved_funnels, retention, journeys, users, events,
-    export, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
+    export, exclusions, refused, admin_address, requests, live,
+    csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip
 
 

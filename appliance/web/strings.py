@@ -2,7 +2,7 @@
 
 Of a pair of keys ending in `.one` and `.other`, the place `n` chooses. Words of settings and administration are in
 `strings_admin.py`, those of filters and dimensions in `strings_filters.py`, those of the reports about people in
-`strings_reports.py`; all are one catalogue.
+`strings_reports.py`, those of what is taken and what is not in `strings_sending.py`; all are one catalogue.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from appliance.web.strings_admin import ADMIN
 from appliance.web.strings_filters import FILTERS
 from appliance.web.strings_reports import REPORTS
+from appliance.web.strings_sending import SENDING
 
 PRODUCT = "Appliance"
 
 TEXTS: Mapping[str, str] = ADMIN | {
     **FILTERS,
     **REPORTS,
+    **SENDING,
     # Frame
     "title": "{page} · Appliance",
     "skip": "Skip to content",

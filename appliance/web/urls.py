@@ -17,6 +17,9 @@ ADMIN_PROJECTS = "/admin/sites"
 ADMIN_ACCOUNTS = "/admin/accounts"
 ADMIN_SYSTEM = "/admin/system"
 ADMIN_AUDIT = "/admin/audit"
+ADMIN_ADDRESS = "/admin/address"
+ADMIN_REQUESTS = "/admin/requests"  # those that name no site
+ADMIN_REQUESTS_STREAM = f"{ADMIN_REQUESTS}/stream"
 
 
 def segment(project: Project) -> str:
@@ -77,6 +80,15 @@ def live(project: Project) -> str:
 def live_now(project: Project) -> str:
     """The live page's figures."""
     return f"{live(project)}/now"
+
+
+def requests(project: Project) -> str:
+    """The live page's other side: what was sent, request by request."""
+    return f"{live(project)}/requests"
+
+
+def requests_stream(project: Project) -> str:
+    return f"{requests(project)}/stream"
 
 
 def stream(project: Project) -> str:
@@ -165,8 +177,30 @@ def export(project: Project) -> str:
     return f"{settings(project)}/export"
 
 
+def filters(project: Project) -> str:
+    """What is filtered before it is stored."""
+    return f"{settings(project)}/filters"
+
+
+def filter_switches(project: Project) -> str:
+    return f"{filters(project)}/switches"
+
+
+def filter_own_address(project: Project) -> str:
+    """Leaves out the address that asks for it."""
+    return f"{filters(project)}/own-address"
+
+
+def filter_take_back(project: Project, rule_id: int) -> str:
+    return f"{filters(project)}/{rule_id}/take-back"
+
+
 def refused(project: Project) -> str:
     return f"{settings(project)}/refused"
+
+
+def refused_let_in(project: Project) -> str:
+    return f"{refused(project)}/let-in"
 
 
 def site_delete(project: Project) -> str:

@@ -7,6 +7,7 @@ from math import sin
 from appliance.web import views, views_admin
 from appliance.web.views import Choice, Icon
 from appliance.web.views_forms import Form
+from appliance.web.views_requests import AddressNote
 from tests.web.samples import NOW, install, shell
 
 BARE = {"account": None, "site": None, "sites": (), "live": None, "sites_href": None}
@@ -21,9 +22,12 @@ MONEY = (("EUR", "Euro (EUR)"), ("USD", "US dollar (USD)"))
 
 def nav(active: str, admin: bool = False) -> views_admin.Nav:
     groups = (
-        (("projects", "users", "health", "audit", "backups"),)
+        (("projects", "users", "health", "address", "audit", "backups"),)
         if admin
-        else (("general", "install", "goals", "funnels", "members"), ("keys", "export", "imports", "refused"))
+        else (
+            ("general", "install", "goals", "funnels", "members"),
+            ("keys", "export", "imports", "filters", "refused"),
+        )
     )
     return views_admin.Nav(
         heading="Administration" if admin else "example.com",
@@ -58,6 +62,7 @@ def setup(step: str) -> views_admin.SetupView:
         timezones=ZONES,
         currencies=MONEY,
         install=install(),
+        address=AddressNote(advice="not_believed", peer="172.18.0.2", requests=0) if step == "site" else None,
     )
 
 
@@ -96,7 +101,6 @@ def project(new: bool = False) -> views_admin.ProjectView:
             "origins": "*",
             "visit_timeout_minutes": "30",
             "privacy_signal": "rotate",
-            "drop_bots": "on",
             "trust_stated_address": "on",
             "raw_retention_days": "365",
         }
@@ -277,61 +281,6 @@ def export() -> views_admin.ExportView:
         shell=shell("Export · example.com"),
         nav=nav("export"),
         form=Form(action="/p/1/export.csv", values=values),
-    )
-
-
-def refused(empty: bool = False) -> views_admin.RefusedView:
-    row = views_admin.RefusedRow
-    return views_admin.RefusedView(
-        shell=shell("Refused events · example.com"),
-        nav=nav("refused"),
-        rows=()
-        if empty
-        else (
-            row(
-                at=NOW - timedelta(seconds=14),
-                verdict="dropped",
-                reason="bot",
-                name="pageview",
-                page="example.com/wp-login.php",
-                dialect="native",
-            ),
-            row(
-                at=NOW - timedelta(minutes=2),
-                verdict="rejected",
-                reason="origin_not_allowed",
-                message="Origin https://copycat.example is not allowed.",
-                name="pageview",
-                page="copycat.example/",
-                dialect="plausible",
-            ),
-            row(
-                at=NOW - timedelta(minutes=9),
-                verdict="rejected",
-                reason="too_deep",
-                message="properties: nested more than 8 levels deep",
-                name="Checkout",
-                dialect="segment",
-            ),
-            row(
-                at=NOW - timedelta(hours=4),
-                verdict="dropped",
-                reason="privacy_signal",
-                name="pageview",
-                page="example.com/pricing",
-                dialect="native",
-            ),
-        ),
-        reasons=()
-        if empty
-        else (
-            ("bot", 12_031, "?reason=bot"),
-            ("privacy_signal", 2_110, "?reason=privacy_signal"),
-            ("origin_not_allowed", 41, "?reason=origin_not_allowed"),
-            ("too_deep", 3, "?reason=too_deep"),
-        ),
-        all_href="/p/1/settings/refused",
-        pager=None if empty else views.Pager(first=1, last=4, next_href="?after=4"),
     )
 
 

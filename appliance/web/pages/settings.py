@@ -1,5 +1,6 @@
 """A site's settings: made, changed, deleted, and for as long as its events are there, brought back."""
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +20,7 @@ from appliance.web.views_admin import Confirm, ProjectView
 from appliance.web.views_forms import Form
 
 ABOUT_FIELDS = ("name", "domains", "timezone", "currency")
-SWITCHES = ("drop_bots", "hash_routing", "trust_stated_address")
+SWITCHES = ("hash_routing", "trust_stated_address")
 FIELDS = (*ABOUT_FIELDS, "origins", "visit_timeout_minutes", "privacy_signal", *SWITCHES, "raw_retention_days")
 
 
@@ -139,14 +140,13 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
     minutes = form.text("visit_timeout_minutes").strip()
     if not (minutes.isascii() and minutes.isdigit()) or not low <= int(minutes[:9]) <= high:
         raise Invalid(f"Use a number from {low} to {high}.", code="out_of_range", field="visit_timeout_minutes")
-    return ProjectSettings(
+    return msgspec.structs.replace(
+        now,
         visit_timeout_seconds=int(minutes) * 60,
         origins=tuple(form.lines("origins")),
-        privacy_signal=form.text("privacy_signal"),  # type: ignore[arg-type]  # checked by project_fields.settings
+        privacy_signal=form.text("privacy_signal"),  # checked by project_fields.settings
         hash_routing=form.on("hash_routing"),
         trust_stated_address=form.on("trust_stated_address"),
-        drop_bots=form.on("drop_bots"),
-        deduplication_days=now.deduplication_days,
         raw_retention_days=_days_kept(form.text("raw_retention_days").strip()),
     )
 
