@@ -158,12 +158,15 @@ class Endpoint:
             with suppress(JournalFailed):
                 await shield(taken.journaled)  # others wait for the same future
             taken = self.conclude(taken)
-        if arrival.delay:
-            try:
-                await sleep(arrival.delay)
-            finally:
-                self.patience.release()
-        await send_answer(send, arrival, taken)
+        if not arrival.delay:
+            await send_answer(send, arrival, taken)
+            return
+        try:
+            await sleep(arrival.delay)
+        finally:
+            self.patience.release()
+        with suppress(RuntimeError):  # the client has left meanwhile
+            await send_answer(send, arrival, taken)
 
     def take(self, dialect: Any, arrival: Arrival, *, final: bool = False) -> Taken | Answer | None:
         """Decode, admit, enrich and give to the journal. The answer, when there is nothing to wait for; None for a

@@ -1,5 +1,5 @@
-"""Keeps a client that sends rubbish from slowing others: its answers are held back for sixteen times as long as its
-rubbish took, so that an address spends no more than a sixteenth of the time of this process on it.
+"""Keeps a client that sends rubbish from slowing others: its answers are held back for twenty times as long as its
+rubbish took, so that an address spends no more than a twentieth of the time of this process on it.
 
 Only answers to requests of which nothing was taken are held back: nobody's good event waits, also not behind the same
 address. What is usual (a mistake now and then, a burst of them) waits for nothing.
@@ -9,16 +9,16 @@ from time import perf_counter
 
 from appliance.ingest.networks import packed
 
-SHARE = 16  # one part of so many is what an address may take for rubbish
-REQUEST_SECONDS = 30e-6  # what a request costs besides: reading, writing
-CREDIT_SECONDS = 10.0  # of waiting that an address has free: 0.6 seconds of work
+SHARE = 20  # one part of so many is what an address may take for rubbish
+REQUEST_SECONDS = 50e-6  # what a request costs besides: reading, writing
+CREDIT_SECONDS = 10.0  # of waiting that an address has free: half a second of work
 DELAY_SECONDS_MAX = 10.0
 HELD_MAX = 200  # answers at a time; more would hold more connections than a process has
 ADDRESSES_MAX = 10_000
 
 
 class Patience:
-    """`now` is the event loop's clock in seconds."""
+    """Who has how long to wait. Addresses are kept in memory only, and for seconds."""
 
     def __init__(self) -> None:
         self._free_at: dict[int, float] = {}  # when an address has waited for all of its rubbish

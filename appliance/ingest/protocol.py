@@ -22,6 +22,8 @@ from appliance.ingest.arrival import Arrival
 from appliance.ingest.endpoint import Endpoint, Taken
 from appliance.storage.interface import Position
 
+CONNECTION_SECONDS = 200e-6  # what one that comes to nothing costs
+
 
 class _Nobody:
     """The event that a cycle's reader waits for; here nobody does."""
@@ -140,6 +142,20 @@ class IngestProtocol(HttpToolsProtocol):
         self._held = None
         self.app.patience.release()
         self._write(exchange, answer)
+
+    def send_400_response(self, msg: str) -> None:
+        """To who sends what is no HTTP."""
+        delay = self.app.patience.delay(self.client[0] if self.client else "", CONNECTION_SECONDS)
+        if delay:
+            self.flow.pause_reading()
+            self.loop.call_later(delay, self._release_400, msg)
+        else:
+            super().send_400_response(msg)
+
+    def _release_400(self, msg: str) -> None:
+        self.app.patience.release()
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
 
     def shutdown(self) -> None:
         super().shutdown()
