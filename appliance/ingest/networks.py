@@ -34,13 +34,6 @@ def packed(address: str) -> int | None:
     return number if ":" in plain else MAPPED | number
 
 
-@lru_cache(ADDRESSES_CACHED_MAX)
-def is_private(address: str) -> bool:
-    """Whether an address is one of a local network or of the machine itself: nobody's on the Internet."""
-    plain = plain_address(address)
-    return bool(plain) and ipaddress.ip_address(plain).is_private
-
-
 class Network(NamedTuple):
     """All addresses whose numbers begin with the same `bits` as `first`."""
 
@@ -109,3 +102,21 @@ def _merged(networks: Iterable[Network]) -> Iterator[tuple[int, int]]:
         first, last = network.first, network.last
     if last >= 0:
         yield first, last
+
+
+# Local networks and the machine itself, among them what carriers and overlay networks share (RFC 6598).
+_PRIVATE = Ranges(
+    map(
+        read_network,
+        (
+            "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+            "::1", "fc00::/7", "fe80::/10",
+        ),
+    )
+)  # fmt: skip
+
+
+def is_private(address: str) -> bool:
+    """Whether an address is that of a local network or of the machine itself: nobody's on the Internet."""
+    number = packed(address)
+    return number is not None and number in _PRIVATE
