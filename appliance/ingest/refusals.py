@@ -16,8 +16,8 @@ from appliance.broadcast import Broadcast
 from appliance.clock import HOUR
 
 KEPT_PER_PROJECT = 10_000
-KEPT_IN_ALL = 40_000  # some 15 MB
-KEPT_EVENTS_BYTES_MAX = 16 << 20
+KEPT_IN_ALL = 30_000  # some 14 MB, with texts as long as they get 30
+KEPT_EVENTS_BYTES_MAX = 12 << 20
 KEPT_FOR = 48 * HOUR
 UNKNOWN_PROJECT = 0  # refusals that name no project of ours
 

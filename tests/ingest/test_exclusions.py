@@ -28,7 +28,7 @@ from tests.running import FIREFOX
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 GERMAN, AMERICAN, PRIVATE = "91.10.10.10", "8.8.8.8", "192.168.1.5"
 CHROME = {
-    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
     "accept-language": "de-DE,de;q=0.9",
     "sec-fetch-site": "cross-site",
     "sec-fetch-mode": "no-cors",

@@ -13,6 +13,7 @@ from appliance.storage import audit, erasures, exclusions
 from tests.running import BROWSER, FIREFOX, Running
 
 PAGE = {"event": "pageview", "url": "https://example.com/a"}
+ANOTHER = BROWSER | {"user-agent": FIREFOX.replace("132", "133")}  # than the visitor of other tests
 
 
 async def rule(running: Running, kind: str, value: str) -> exclusions.Rule:
@@ -48,7 +49,7 @@ async def test_a_rule_is_taken_back_and_what_it_left_out_is_let_in(running: Runn
     event = {"event_id": "let-in-1", "timestamp": sent_at // 1000, "url": "https://example.com/private/a"}
     answer = await running.send({**PAGE, **event})
     assert answer.json()["dropped"] == [{"index": 0, "reason": "blocked_path"}]
-    await running.send({**PAGE, "url": "https://example.com/private/b"}, **BROWSER)
+    await running.send({**PAGE, "url": "https://example.com/private/b"}, **ANOTHER)
     await running.send(PAGE)
     assert len(await stored(running)) == len(before) + 1
     await take_back(running, made)
@@ -190,7 +191,7 @@ def test_records_are_bounded_and_in_order(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_no_address_is_kept_with_what_was_filtered(running: Running) -> None:
     made = await rule(running, "path", "/address/**")
-    await running.send({**PAGE, "url": "https://example.com/address/a"}, **BROWSER)
+    await running.send({**PAGE, "url": "https://example.com/address/a"}, **ANOTHER)
     stated = {"ip": "198.51.100.77", "user_agent": FIREFOX.replace("132", "77")}
     await running.send({**PAGE, "url": "https://example.com/address/a", **stated})
     await take_back(running, made)

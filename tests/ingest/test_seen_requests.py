@@ -11,9 +11,10 @@ from appliance import clock
 from appliance.ingest.refusals import UNKNOWN_PROJECT
 from appliance.ingest.seen_requests import KEPT_PER_PROJECT, SeenRequest
 from appliance.storage import projects
-from tests.running import BROWSER, INGEST, Running
+from tests.running import BROWSER, FIREFOX, INGEST, Running
 
 PAGE = {"event": "pageview", "url": "https://example.com/a"}
+ANOTHER = BROWSER | {"user-agent": FIREFOX.replace("132", "133")}  # than the visitor of other tests
 
 
 def newest(running: Running, project_id: int | None = None) -> SeenRequest:
@@ -122,11 +123,11 @@ async def test_a_flood_keeps_no_more_than_the_newest(running: Running) -> None:
 
 async def test_browsers_are_counted_by_their_address(running: Running) -> None:
     crowd = running.appliance.endpoint.crowd
-    await running.send(PAGE, **BROWSER)
+    await running.send(PAGE, **ANOTHER)
     before = crowd.look(clock.now())
     await running.send(PAGE)
     assert crowd.look(clock.now()) == before, "servers are not counted"
-    await running.send(PAGE, **BROWSER)
+    await running.send(PAGE, **ANOTHER)
     assert crowd.look(clock.now()).requests == min(before.requests + 1, 200)
     assert not crowd.look(clock.now()).private
 

@@ -53,8 +53,8 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 SETUP_TOKEN = "the-token-that-was-printed"
 PASSWORD = "correct horse battery"
 PAGES = (
-    setup, login, sites, settings, exclusions, refused, requests, admin_address, admin_goals, admin_keys, admin_accounts,
-    admin_system, account,
+    setup, login, sites, settings, exclusions, refused, requests, admin_address, admin_goals, admin_keys,
+    admin_accounts, admin_system, account,
 )  # fmt: skip
 
 
