@@ -69,25 +69,26 @@ def sending(port: int, data: bytes, connections: int) -> Iterator[Any]:
 
 
 def measure(ours: Appliance, data: bytes, seconds: int, connections: int, rounds: int) -> tuple[str, ...]:
-    """The others' rate beside the rubbish over their rate alone, in turns, and so the time of the serving process that
-    one of their requests takes; answers to rubbish a second; memory and log."""
+    """What the rubbish takes of the serving process's time while nobody else is there; the others' rate beside it over
+    their rate alone, in turns; answers to rubbish a second; what memory and log grew by."""
     assert ours.log is not None
     key = ours.project.public_key
     memory, log = ours.memory_mb()["serving"], os.fstat(ours.log.fileno()).st_size
-    rates, costs, total = [], [], 0
+    shares, rates, total = [], [], 0
     for _ in range(rounds):
         with sending(ours.port, data, connections) as answered:
             time.sleep(SETTLING_SECONDS)
-            before = answered.value
-            beside = closed_loop.run(ours, OTHERS, key, seconds)
+            before, busy_before = answered.value, ours.cpu_seconds()["serving"]
+            time.sleep(seconds)
+            shares.append((ours.cpu_seconds()["serving"] - busy_before) / seconds)
             total += answered.value - before
+            beside = closed_loop.run(ours, OTHERS, key, seconds)
         alone = closed_loop.run(ours, OTHERS, key, seconds)
         ours.wait_until_drained()
         rates.append(beside.per_second / alone.per_second)
-        costs.append(beside.cpu_us["serving"] / alone.cpu_us["serving"])
     return (
+        f"{100 * sorted(shares)[rounds // 2]:.1f} %",
         f"{sorted(rates)[rounds // 2]:.2f}",
-        f"{sorted(costs)[rounds // 2]:.2f}",
         f"{total / rounds / seconds:,.0f}",
         f"{ours.memory_mb()['serving'] - memory:+.0f} MB",
         f"{os.fstat(ours.log.fileno()).st_size - log:,} bytes",
@@ -109,7 +110,7 @@ def main() -> None:
             for name, data in kinds(ours.project.public_key).items():
                 found = measure(ours, data, options.seconds, options.connections, options.rounds)
                 rows.append((name, *found))
-    print(table(("rubbish", "others' rate", "others' CPU", "answers a second", "memory", "log"), rows))
+    print(table(("rubbish", "of the process", "others' rate", "answers a second", "memory", "log"), rows))
 
 
 if __name__ == "__main__":

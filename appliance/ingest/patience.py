@@ -10,7 +10,7 @@ from time import perf_counter
 from appliance.ingest.networks import packed
 
 SHARE = 20  # one part of so many is what an address may take for rubbish
-REQUEST_SECONDS = 50e-6  # what a request costs besides: reading, writing
+REQUEST_SECONDS = 100e-6  # what a request costs besides, on a process with little else to do: waking, reading, writing
 CREDIT_SECONDS = 10.0  # of waiting that an address has free: half a second of work
 DELAY_SECONDS_MAX = 30.0
 HELD_MAX = 200  # answers at a time; more would hold more connections than a process has
