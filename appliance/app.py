@@ -20,8 +20,10 @@ from appliance.config import Settings
 from appliance.errors import ConfigurationError, Invalid, StorageUnavailable
 from appliance.ingest import dead_letters
 from appliance.ingest.client_address import TrustedProxies
+from appliance.ingest.data_centres import DataCentres
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
+from appliance.ingest.exclusions import Exclusions
 from appliance.ingest.geo import Locator, country_names
 from appliance.ingest.imports.host import ImportHost
 from appliance.ingest.imports.run import Where
@@ -31,8 +33,10 @@ from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
 from appliance.ingest.quota import READ_SECONDS, Quotas
 from appliance.ingest.rate_limit import RateLimits
-from appliance.ingest.refusals import Refusal, Refusals
+from appliance.ingest.readmission import LetIn, let_in
+from appliance.ingest.refusals import Refusal, Refusals, Wanted
 from appliance.ingest.registry import Registry
+from appliance.ingest.seen_requests import KEPT_PER_PROJECT, SeenRequest
 from appliance.ingest.sent import Sent
 from appliance.ingest.violations import WRITE_SECONDS, Violations
 from appliance.ingest.visitor import Salts
@@ -72,6 +76,9 @@ class Appliance:
         self.database_error: str | None = None
         self.notices: Broadcast[FeedItem | Refusal] = Broadcast()
         self.refusals = Refusals(self.notices)
+        self.requests_seen: Broadcast[SeenRequest] = Broadcast(KEPT_PER_PROJECT)
+        self.data_centres = _data_centres(settings)
+        self.locator = Locator(_path(settings.geo_database))
         self.registry = Registry(self.database)
         self.quotas = Quotas(self.database, self.registry)
         self.violations = Violations(self.database, self.refusals, self.registry)
@@ -79,7 +86,6 @@ class Appliance:
         self.presence = Presence()
         self.reports = Reports(self.evaluator, Names(countries=country_names()))
         self._first_events: dict[int, int] = {}
-        geo = Path(settings.geo_database) if settings.geo_database else None
         self.journal = Journal(
             settings.data_dir / "journal",
             bytes_max=settings.journal_bytes_max,
@@ -89,7 +95,7 @@ class Appliance:
         self.imports = ImportHost(
             self.database,
             self.drain,
-            Where(settings.data_dir, database_url(settings), geo),
+            Where(settings.data_dir, database_url(settings), self.locator.path, self.data_centres.path),
             settings.log_format,
         )
         self.stored_minutes: Counter[int] = Counter()
@@ -99,8 +105,10 @@ class Appliance:
             drain=self.drain,
             registry=self.registry,
             salts=self.salts,
-            locator=Locator(geo),
+            locator=self.locator,
+            exclusions=Exclusions(self.data_centres),
             refusals=self.refusals,
+            requests_seen=self.requests_seen,
             trusted_proxies=TrustedProxies(settings.trusted_proxies),
             rate_limits=RateLimits(address=settings.rate_limit_address, project=settings.rate_limit_project),
             quotas=self.quotas,
@@ -132,6 +140,8 @@ class Appliance:
             Job("quotas", READ_SECONDS, self._read_quotas),
             Job("violations", WRITE_SECONDS, lambda: self.violations.write(clock.now())),
             Job("salts", 900, self._renew_salts),
+            Job("data centres", 60, self.data_centres.refresh),
+            Job("refusals", 900, self._forget_old_refusals),
             Job("deduplication window", 6 * 3600, self._forget_old_ids),
             Job("sealing", 3600, self._seal),
             Job("erasure", 3600, self.database.erase),
@@ -209,6 +219,11 @@ class Appliance:
             "presence": self.presence,
             "refusals": self.refusals,
             "imports": self.imports,
+            "requests_seen": self.requests_seen,
+            "data_centres": self.data_centres,
+            "locate": self.locator.locate,
+            "crowd": lambda: self.endpoint.crowd.look(clock.now()),
+            "let_in": self.let_in,
             "notices": self.notices,
             "closing": self.closing,
             "setup_token": self.setup_token,
@@ -233,6 +248,12 @@ class Appliance:
         """Put one event of our own through ingestion. Raises JournalFull, JournalFailed."""
         host = project.domains[0] if project.domains else "test.invalid"
         await self.endpoint.submit(project, Sent(event="pageview", url=f"https://{host}/", title="Test event"))
+
+    async def let_in(self, project: Project, wanted: Wanted, actor: str) -> LetIn:
+        """Let in filtered events. Raises StorageUnavailable, JournalFull, JournalFailed."""
+        return await let_in(
+            self.database, self.refusals, self.endpoint.journal, project, wanted, actor=actor, now=clock.now()
+        )
 
     def _on_stored(self, stored: Stored) -> None:
         self.stored_minutes[clock.now() // clock.MINUTE] += stored.events
@@ -283,6 +304,9 @@ class Appliance:
     async def _seal(self) -> None:
         await self.database.seal()
         await rollups.refresh(self.database)
+
+    async def _forget_old_refusals(self) -> None:
+        self.refusals.expire(clock.now())
 
     async def _forget_old_ids(self) -> None:
         """Deduplication rows older than every project's window go, and names of page views with the salts of their
@@ -335,3 +359,14 @@ class Appliance:
             disk_free_bytes=free,
             refused=refused,
         )
+
+
+def _data_centres(settings: Settings) -> DataCentres:
+    try:
+        return DataCentres(_path(settings.datacentre_ranges))
+    except ValueError as error:
+        raise ConfigurationError(f"APPLIANCE_DATACENTRE_RANGES: {error}") from error
+
+
+def _path(setting: str) -> Path | None:
+    return Path(setting) if setting else None

@@ -65,16 +65,25 @@ class Broadcast(Generic[T]):
     restart lies before all that come after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept_max: int = NOTICES_KEPT) -> None:
+        self._kept_max = kept_max  # of a topic
         self._listeners: dict[int, set[Subscription[T]]] = {}
         self._kept: dict[int, deque[tuple[int, T]]] = {}
         self.position = clock.now()
 
     def publish(self, topic: int, notice: T) -> None:
         self.position += 1
-        self._kept.setdefault(topic, deque(maxlen=NOTICES_KEPT)).append((self.position, notice))
-        for subscription in self._listeners.get(topic, ()):
-            subscription.put(notice)
+        kept = self._kept.get(topic)
+        if kept is None:
+            kept = self._kept[topic] = deque(maxlen=self._kept_max)
+        kept.append((self.position, notice))
+        if topic in self._listeners:
+            for subscription in self._listeners[topic]:
+                subscription.put(notice)
+
+    def kept(self, topic: int) -> list[T]:
+        """A topic's newest notices, newest first."""
+        return [notice for _, notice in reversed(self._kept.get(topic, ()))]
 
     def subscribe(self, topic: int, after: int | None = None) -> Subscription[T]:
         """Listen from now on, or from `after`, a position given out before: then what is kept since comes first."""

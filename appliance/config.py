@@ -40,6 +40,7 @@ _HELP = {
     "query_timeout_seconds": "How long a question may take.",
     "query_memory_mb": "Memory for the data of questions; 0: a quarter of the machine's, 256 at least, 8192 at most.",
     "geo_database": "A .mmdb file with cities (DB-IP, GeoLite2, ...); empty: countries only, built in.",
+    "datacentre_ranges": "A file with the networks of data centres, one a line; what comes from there is no visitor.",
     "script_name": "Also serve the tracker under this name, e.g. 'a.js'.",
     "log_format": "'json' or 'text'.",
     "metrics_public": "Answer /metrics to anybody, not only with a private key or from this machine.",
@@ -72,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True):
     query_timeout_seconds: int = 30
     query_memory_mb: int = 0
     geo_database: str = ""
+    datacentre_ranges: str = ""
     script_name: str = ""
     log_format: str = "json"
     metrics_public: bool = False

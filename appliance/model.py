@@ -67,6 +67,8 @@ class ProjectSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     hash_routing: bool = False
     trust_stated_address: bool = True
     drop_bots: bool = True
+    drop_data_centres: bool = True  # where the operator has given their addresses
+    drop_referrer_spam: bool = True
     deduplication_days: int = 7
     rate_limit: int | None = None  # requests in 10 seconds, 0: any number; None: as the appliance's setting says
     quota_events_month: int = 0  # accepted events in a local calendar month; 0: any number

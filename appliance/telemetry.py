@@ -1,11 +1,49 @@
 """Logs and the numbers that an operator watches."""
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
+
+THINGS_MAX = 1000  # that `Seldom` knows apart
+
+
+class Seldom:
+    """Lets the same thing be said once in a while, whoever makes it happen again and again."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._said: dict[str, tuple[float, int]] = {}  # when it was said, how often it was left out since
+
+    def due(self, what: str) -> int | None:
+        """How often it was left out since it was said last; None: it is left out now, too."""
+        now = time.monotonic()
+        said, unsaid = self._said.get(what, (-math.inf, 0))
+        if now - said < self._seconds:
+            self._said[what] = said, unsaid + 1
+            return None
+        if len(self._said) > THINGS_MAX:
+            self._said.clear()
+        self._said[what] = now, 0
+        return unsaid
+
+
+class _Filter(logging.Filter):
+    """What libraries say, such as that somebody sent what is no HTTP, must not fill the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seldom = Seldom()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        unsaid = self._seldom.due(f"{record.name} {record.msg}")
+        if unsaid:
+            record.msg = f"{record.msg} (and {unsaid} times before, unsaid)"
+        return unsaid is not None
 
 
 def configure_logs(log_format: str) -> None:
@@ -27,6 +65,9 @@ def configure_logs(log_format: str) -> None:
     )
     # Libraries log through the standard module; what they say at warning level or above is passed on.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(known, _Filter) for known in handler.filters):
+            handler.addFilter(_Filter())
 
 
 class Health(NamedTuple):

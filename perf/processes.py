@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 READY_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.005
@@ -40,6 +40,7 @@ class Server(ABC):
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ready_seconds = 0.0
+        self.log: IO[bytes] | None = None  # where it writes; None: to our own standard error
         self._process: subprocess.Popen[bytes]
 
     @abstractmethod
@@ -51,7 +52,9 @@ class Server(ABC):
 
     def __enter__(self) -> Self:
         started = time.perf_counter()
-        self._process = subprocess.Popen(self.command(), env=self.environment(), stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self.command(), env=self.environment(), stdout=subprocess.DEVNULL, stderr=self.log
+        )
         while not self._answers():
             if self._process.poll() is not None:
                 raise SystemExit(f"{self.name} ended with {self._process.returncode} at its start")

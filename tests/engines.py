@@ -15,6 +15,7 @@ AnyDatabase = SqliteDatabase | PostgresqlDatabase
 # Modules whose tests of a `database` run with each engine; those marked `sqlite` are about SQLite alone.
 OF_BOTH = {
     "test_accounts",
+    "test_exclusions",
     "test_funnels",
     "test_goals",
     "test_keys",

@@ -1,4 +1,6 @@
-from appliance import broadcast
+import pytest
+
+from appliance import broadcast, clock
 from appliance.broadcast import NOTICES_KEPT, Broadcast
 
 
@@ -39,7 +41,8 @@ async def test_a_slow_reader_loses_the_oldest_and_knows() -> None:
         assert (await slow.take(0.01))[0] == 3
 
 
-async def test_positions_of_before_a_restart_lie_before() -> None:
+async def test_positions_of_before_a_restart_lie_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", iter((1_000, 2_000)).__next__)
     earlier: Broadcast[str] = Broadcast()
     for _ in range(5):
         earlier.publish(1, "old")

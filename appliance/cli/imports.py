@@ -88,7 +88,8 @@ class _Import:
         from appliance.storage.open import database_url
 
         geo = Path(settings.geo_database) if settings.geo_database else None
-        self._where = Where(settings.data_dir, database_url(settings), geo)
+        data_centres = Path(settings.datacentre_ranges) if settings.datacentre_ranges else None
+        self._where = Where(settings.data_dir, database_url(settings), geo, data_centres)
         self._db = db
         self._project = project
         self._path = path
@@ -151,7 +152,7 @@ class _Import:
 
         look = identify.look_at(self._path, self._file_format)
         lines, counts = await preview(
-            self._db, self._project, self._path, look, self._where.geo, honours=True, tell=self._tell
+            self._db, self._project, self._path, look, self._where, honours=True, tell=self._tell
         )
         said = {"file": str(self._path), "state": "dry run", "format": look.format.name, "lines": lines}
         return said | _counted(counts)

@@ -49,8 +49,10 @@ def admit(arrival: Arrival, decoded: Decoded, catalogue: Catalogue, default_proj
     browser = decoded.browser or arrival.from_browser
     # A token that is no key of ours says nothing where the body has one: SDKs may bear one of their maker's.
     if (key := header_key(arrival)) and (key.startswith(PUBLIC_PREFIX) or not decoded.key):
+        arrival.key = key
         return _by_key(key, arrival, catalogue, in_header=True, browser=browser)
     if decoded.key:
+        arrival.key = decoded.key
         return _by_key(decoded.key, arrival, catalogue, in_header=False, browser=browser)
     if decoded.takes_default:
         project = _default(default_project, catalogue)

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote_plus
 
@@ -30,10 +31,14 @@ class Arrival:
 
     `received` is UTC microseconds, cut to the millisecond, which is what browsers' clocks and exports know: the lag of
     an event is then a small number, of which a sealed day keeps one for each.
+
+    `began` is when it was there as a whole (time.perf_counter), `key` what it was sent with, `delay` for how many
+    seconds its answer is to be held back.
     """
 
     __slots__ = (
-        "address", "allowance", "body", "headers", "method", "path", "peer", "query_string", "received", "secure",
+        "address", "allowance", "began", "body", "delay", "headers", "key", "method", "path", "peer", "query_string",
+        "received", "secure",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +63,9 @@ class Arrival:
         self.secure = secure
         self.received = received - received % MILLISECOND
         self.body = body
+        self.began = perf_counter()
+        self.key = ""
+        self.delay = 0.0
 
     @classmethod
     def of_scope(cls, scope: MutableMapping[str, Any], received: int) -> Self:
@@ -113,6 +121,7 @@ class Arrival:
 
     def take_body(self, body: bytes, bytes_max: int) -> None:
         """Keep a whole body, decompressed. Raises TooLarge, Invalid."""
+        self.began = perf_counter()
         self.body = plain_body(body, self.header(b"content-encoding"), bytes_max)
 
 

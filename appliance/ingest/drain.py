@@ -40,6 +40,16 @@ def encode_events(events: list[Event]) -> bytes:
     return _encode(events)
 
 
+def encode_event(event: Event) -> bytes:
+    """One event, for `join_events`."""
+    return _encode(event)
+
+
+def join_events(events: list[bytes]) -> bytes:
+    """The payload of a record of events that are encoded already."""
+    return _encode([msgspec.Raw(event) for event in events])
+
+
 class Drain:
     """Drains one journal into one store. `position` is where the database stands: everything before is in it."""
 

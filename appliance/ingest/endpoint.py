@@ -7,52 +7,47 @@ All but the reading and the waiting is plain functions (`take`, `conclude`), so 
 request without a task and an ASGI cycle of its own, and both ways do the same.
 """
 
-from asyncio import Future, shield
+from asyncio import Future, shield, sleep
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from time import perf_counter
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
 
+from appliance.broadcast import Broadcast
 from appliance.clock import now
 from appliance.errors import ApplianceError, Invalid, JournalFailed, TooMany
 from appliance.ingest.admission import Grant, Part, UnknownSender, admit, admit_parts, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer, with_retry_after
 from appliance.ingest.arrival import Arrival, Receive
 from appliance.ingest.client_address import TrustedProxies
-from appliance.ingest.dialects import (
-    event_analytics,
-    goatcounter,
-    goatcounter_api,
-    native,
-    pixel,
-    plausible,
-    posthog,
-    posthog_setup,
-    segment,
-    simple_analytics,
-    track,
-    umami,
-)
-from appliance.ingest.drain import encode_events
+from appliance.ingest.crowd import Crowd
+from appliance.ingest.dialects import native
+from appliance.ingest.dialects.table import Dialects
+from appliance.ingest.drain import encode_event, encode_events
 from appliance.ingest.drain_client import DrainClient
+from appliance.ingest.exclusions import Exclusions
 from appliance.ingest.geo import Locator
 from appliance.ingest.journal import Journal
 from appliance.ingest.key_uses import KeyUses
 from appliance.ingest.outcome import Outcome
+from appliance.ingest.patience import Patience
 from appliance.ingest.pipeline import Dropped, Rejected, enrich
 from appliance.ingest.quota import Quotas
 from appliance.ingest.rate_limit import RateLimits
 from appliance.ingest.recent import RecentIds
 from appliance.ingest.refusals import UNKNOWN_PROJECT, Refusal, Refusals
 from appliance.ingest.registry import Registry
+from appliance.ingest.seen_requests import SeenRequest, seen
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
 from appliance.model import Event, Flag, Kind, Project
 from appliance.storage.interface import Position
+from appliance.telemetry import Seldom
 
 MINTED = int(Flag.MINTED)
 CUSTOM = int(Kind.CUSTOM)
@@ -62,47 +57,6 @@ _NOTHING: Mapping[int, int] = MappingProxyType({})
 log = structlog.get_logger(__name__)
 
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-
-
-class Dialect(Protocol):
-    """A wire format: a module with these names.
-
-    It may also have `PREFIXES`, of paths that have a part that varies; `BODY_BYTES_MAX`, where its clients may send
-    more than the setting allows; and `SHOWS_LIMITS = True`, where every answer says what is left of the rate limit of
-    the client's address.
-    """
-
-    PATHS: tuple[str, ...]
-    METHODS: tuple[str, ...]
-
-    def decode(self, arrival: Arrival) -> Decoded | Answer:
-        """The events of a request, or the answer to one that brings none. Raises Invalid."""
-        ...
-
-    def encode(self, outcome: Outcome, decoded: Decoded) -> Answer:
-        """The answer to a request that was admitted; `decoded` is what `decode` gave."""
-        ...
-
-    def refuse(self, error: ApplianceError, arrival: Arrival) -> Answer:
-        """The answer to a request of which nothing was taken."""
-        ...
-
-
-# Modules; mypy does not see them as the protocol they follow.
-DIALECTS: Sequence[Any] = (
-    native,
-    pixel,
-    simple_analytics,
-    event_analytics,
-    track,
-    plausible,
-    umami,
-    segment,
-    goatcounter,
-    goatcounter_api,
-    posthog,
-    posthog_setup,
-)
 
 
 class Taken(msgspec.Struct, gc=False):
@@ -130,7 +84,9 @@ class Endpoint:
         registry: Registry,
         salts: Salts,
         locator: Locator,
+        exclusions: Exclusions,
         refusals: Refusals,
+        requests_seen: Broadcast[SeenRequest],
         trusted_proxies: TrustedProxies,
         rate_limits: RateLimits,
         quotas: Quotas,
@@ -143,7 +99,9 @@ class Endpoint:
         self._registry = registry
         self._salts = salts
         self._locator = locator
+        self._exclusions = exclusions
         self._refusals = refusals
+        self._requests_seen = requests_seen
         self._trusted_proxies = trusted_proxies
         self._rate_limits = rate_limits
         self._quotas = quotas
@@ -151,23 +109,13 @@ class Endpoint:
         self._default_project = default_project
         self._recent = RecentIds()
         self.key_uses = KeyUses()
+        self.crowd = Crowd()
+        self.patience = Patience()
+        self._mistakes = Seldom()
         self.requests = 0
         self.accepted = 0
-        self._dialects = {}
-        self._under: dict[str, Any] = {}
-        for dialect in DIALECTS:
-            for path in dialect.PATHS:
-                self._dialects[path] = self._dialects[path + "/"] = dialect
-            self._under.update(dict.fromkeys(getattr(dialect, "PREFIXES", ()), dialect))
-        self._prefixes = tuple(self._under)
-        self._shows_limits = frozenset(d for d in DIALECTS if getattr(d, "SHOWS_LIMITS", False))
-
-    def dialect_of(self, path: str) -> Any | None:
-        """The dialect that is spoken at a path; None for what is no ingest path."""
-        dialect = self._dialects.get(path)
-        if dialect is None and path.startswith(self._prefixes):
-            return next(dialect for prefix, dialect in self._under.items() if path.startswith(prefix))
-        return dialect
+        self._dialects = Dialects()
+        self.dialect_of = self._dialects.at
 
     def body_bytes_max(self, dialect: Any) -> int:
         """The largest body that is read of a dialect's request, before and after decompression."""
@@ -203,7 +151,15 @@ class Endpoint:
             with suppress(JournalFailed):
                 await shield(taken.journaled)  # others wait for the same future
             taken = self.conclude(taken)
-        await send_answer(send, arrival, taken)
+        if not arrival.delay:
+            await send_answer(send, arrival, taken)
+            return
+        try:
+            await sleep(arrival.delay)
+        finally:
+            self.patience.release()
+        with suppress(RuntimeError):  # the client has left meanwhile
+            await send_answer(send, arrival, taken)
 
     def enter(self, dialect: Any, arrival: Arrival, *, counted: bool = False) -> Answer | None:
         """Find out whose the request is, before anything is done for it; the answer, when its address has sent too
@@ -215,7 +171,7 @@ class Endpoint:
                 self._rate_limits.check_address(arrival)
             except TooMany as error:
                 return self.refuse(dialect, arrival, error)
-        if dialect in self._shows_limits:
+        if dialect in self._dialects.showing_limits:
             arrival.allowance = self._rate_limits.of_address(arrival.address)
         return None
 
@@ -228,7 +184,7 @@ class Endpoint:
                 return self._other_method(dialect, arrival)
             decoded = dialect.decode(arrival)
             if isinstance(decoded, Answer):
-                return decoded
+                return self._answered(dialect, arrival, grant, decoded)
             if decoded.others:
                 parts = admit_parts(arrival, decoded, self._registry.catalogue, self._default_project, self._check)
                 grant = parts[0].grant
@@ -247,14 +203,15 @@ class Endpoint:
             return self.refuse(dialect, arrival, error, grant)
         except ApplianceError as error:
             return self.refuse(dialect, arrival, error, grant)
-        except Exception:
-            log.exception("an ingest request failed", path=arrival.path)
+        except Exception as error:
+            # One that can be made again and again must not fill the log.
+            if (unsaid := self._mistakes.due(type(error).__name__)) is not None:
+                log.exception("an ingest request failed", path=arrival.path, failed_before_unsaid=unsaid)
             mistake = ApplianceError("the appliance made a mistake; it is logged")
             return self.refuse(dialect, arrival, mistake, grant)
         if isinstance(taken, Taken):
             return taken
-        answer: Answer = dialect.encode(taken, decoded)
-        return answer
+        return self._answered(dialect, arrival, grant, dialect.encode(taken, decoded), taken)
 
     def _enrich_and_journal(self, dialect: Any, arrival: Arrival, parts: list[Part]) -> Taken | Outcome:
         """Enrich the events, put them into the journal, and say what became of each. Raises JournalFull,
@@ -281,9 +238,11 @@ class Endpoint:
         """Add the events of one project to the outcome, each with what becomes of it."""
         if grant.key is not None:
             self.key_uses.add(grant.key, len(decoded.events), arrival.received)
-        project = grant.project
-        sampler = self._registry.samplers.get(project.id)
-        sender = Sender(arrival, grant, decoded, self._salts, self._locator, sampler)
+        if grant.browser:
+            self.crowd.add(arrival.address, arrival.received)
+        project, catalogue = grant.project, self._registry.catalogue
+        checks, sampler = self._exclusions.of(project, catalogue), self._registry.samplers.get(project.id)
+        sender = Sender(arrival, grant, decoded, self._salts, self._locator, checks, sampler)
         left = self._quotas.left(project, arrival.received) if project.settings.quota_events_month else None
         first = outcome.total
         outcome.total += len(decoded.events)
@@ -305,7 +264,7 @@ class Endpoint:
                 self._note(dialect, arrival, grant, "rejected", fault.code, str(fault), sent)
             except Dropped as drop:
                 outcome.dropped.append(Drop(index, drop.reason))
-                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent)
+                self._note(dialect, arrival, grant, "dropped", drop.reason, "", sent, drop)
 
     def _is_known(self, event: Event) -> bool:
         return not event.flags & MINTED and self._recent.knows((event.project_id, event.event_id))
@@ -332,8 +291,8 @@ class Endpoint:
             self._quotas.settle(taken.counted, None, taken.arrival.received)
             return self.refuse(taken.dialect, taken.arrival, JournalFailed(), taken.grant)
         self._settle(taken)
-        answer: Answer = taken.dialect.encode(taken.outcome, taken.decoded)
-        return answer
+        answer = taken.dialect.encode(taken.outcome, taken.decoded)
+        return self._answered(taken.dialect, taken.arrival, taken.grant, answer, taken.outcome)
 
     def _settle(self, taken: Taken) -> None:
         self._recent.add(taken.keys)
@@ -357,15 +316,49 @@ class Endpoint:
         self._settle(taken)
         return taken.outcome
 
+    async def journal(self, records: Sequence[bytes], events: int) -> None:
+        """Put events that are enriched already through the journal. Raises JournalFull, JournalFailed."""
+        written = [self._journal.append(record) for record in records]
+        for future in written:
+            await shield(future)
+        self._drain.changed()
+        self.accepted += events
+
     def _other_method(self, dialect: Any, arrival: Arrival) -> Answer:
         allowed = ", ".join((*dialect.METHODS, "OPTIONS"))
-        status, body, headers = problem(Invalid(f"use {allowed}", code="method_not_allowed", status=405))
-        return Answer(status, body, [*headers, (b"allow", allowed.encode())])
+        error = Invalid(f"use {allowed}", code="method_not_allowed", status=405)
+        status, body, headers = problem(error)
+        answer = Answer(status, body, [*headers, (b"allow", allowed.encode())])
+        return self._answered(dialect, arrival, None, answer, error=error)
 
     def refuse(self, dialect: Any, arrival: Arrival, error: ApplianceError, grant: Grant | None = None) -> Answer:
         """The answer to a request of which nothing was taken; it is counted and shown with its reason."""
         self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
-        return with_retry_after(dialect.refuse(error, arrival), error)
+        answer = with_retry_after(dialect.refuse(error, arrival), error)
+        return self._answered(dialect, arrival, grant, answer, error=error)
+
+    def _answered(
+        self,
+        dialect: Any,
+        arrival: Arrival,
+        grant: Grant | None,
+        answer: Answer,
+        outcome: Outcome | None = None,
+        error: ApplianceError | None = None,
+    ) -> Answer:
+        """Every answer passes here: the request is noted, and one that was for nothing has to wait."""
+        seconds = perf_counter() - arrival.began
+        self._requests_seen.publish(
+            grant.project.id if grant is not None else UNKNOWN_PROJECT,
+            seen(arrival, self._dialects.names[dialect], answer.status, outcome, error, seconds),
+        )
+        if outcome is not None:
+            if len(outcome.rejected) < outcome.total:
+                return answer
+        elif error is None or error.status >= 500:
+            return answer
+        arrival.delay = self.patience.delay(arrival.address, seconds)
+        return answer
 
     def _note(
         self,
@@ -376,11 +369,21 @@ class Endpoint:
         code: str,
         message: str,
         sent: Sent | None,
+        drop: Dropped | None = None,
     ) -> None:
         name = page = ""
         if sent is not None:
             name = (sent.event or sent.event_name or sent.name or "")[:100]
             page = (sent.url or sent.page_url or "").partition("?")[0][:200]
-        dialect_name = dialect.__name__.rpartition(".")[2]
-        refusal = Refusal(arrival.received, verdict, code, message[:300], name, page, dialect_name)
-        self._refusals.add(grant.project.id if grant is not None else UNKNOWN_PROJECT, refusal)
+        rule = drop.rule if drop is not None else 0
+        event = _kept(drop.event) if drop is not None and drop.event is not None else b""
+        dialect_name = self._dialects.names[dialect]
+        refusal = Refusal(arrival.received, verdict, code, message[:300], name, page, dialect_name, rule=rule)
+        self._refusals.add(grant.project.id if grant is not None else UNKNOWN_PROJECT, refusal, event)
+
+
+def _kept(event: Event) -> bytes:
+    """What is journaled of a filtered event when it is let in. An id that we minted is remembered then like any other,
+    so that the event counts once however often it is let in."""
+    event.flags &= ~MINTED
+    return encode_event(event)

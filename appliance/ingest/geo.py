@@ -35,7 +35,7 @@ class Locator:
 
         Raises ValueError, naming the file, when it is missing or no such database.
         """
-        self._mmdb = mmdb
+        self.path = mmdb
         self._reader = _open(mmdb) if mmdb else None
         self._damage_logged = False
 
@@ -58,7 +58,7 @@ class Locator:
             # asked of a database without any.
             if not (isinstance(error, ValueError) and ":" in plain) and not self._damage_logged:
                 self._damage_logged = True
-                log.warning("mmdb is damaged; its places are left out", path=str(self._mmdb), error=str(error))
+                log.warning("mmdb is damaged; its places are left out", path=str(self.path), error=str(error))
             return None
 
 

@@ -58,11 +58,14 @@ _PASSIVE = frozenset(("404", "scroll"))
 
 
 class Dropped(Exception):
-    """The event was filtered; its reason is a stable word."""
+    """The event was filtered; its reason is a stable word. Where it can be let in later, `event` is what would have
+    been journaled; `rule` is the project's own rule that says so, if one does."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, event: Event | None = None, rule: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.event = event
+        self.rule = rule
 
 
 class Rejected(Exception):
@@ -82,17 +85,8 @@ def enrich(sent: Sent, sender: Sender) -> Event:
     return event
 
 
-def automation(event: Event, sent: Sent, sender: Sender) -> None:
-    if sent.automation:
-        raise Dropped("automation")
-
-
-def bots(event: Event, sent: Sent, sender: Sender) -> None:
-    if sender.agent(sent).bot and sender.project.settings.drop_bots:
-        raise Dropped("bot")
-
-
 def privacy_signal(event: Event, sent: Sent, sender: Sender) -> None:
+    """First, and for good: nothing else of such an event is looked at or kept."""
     if sender.signal and sender.project.settings.privacy_signal == "drop":
         raise Dropped("privacy_signal")
 
@@ -296,10 +290,14 @@ def sampling(event: Event, sent: Sent, sender: Sender) -> None:
         raise Dropped("sampled")
 
 
+def exclusions(event: Event, sent: Sent, sender: Sender) -> None:
+    """Last: what is filtered is whole, so that it is computed once and can be let in later."""
+    if sender.checks is not None and (verdict := sender.checks.verdict(event, sent, sender)) is not None:
+        raise Dropped(verdict.reason, event, verdict.rule)
+
+
 Step = Callable[[Event, Sent, Sender], None]
 STEPS: tuple[Step, ...] = (
-    automation,
-    bots,
     privacy_signal,
     name_and_kind,
     source_off,
@@ -314,6 +312,7 @@ STEPS: tuple[Step, ...] = (
     properties,
     revenue,
     sampling,
+    exclusions,
 )
 
 

@@ -10,7 +10,7 @@ To uvicorn a request on the short way looks like a cycle of its own, so that kee
 and lost connections stay its business (docs/decisions/0006).
 """
 
-from asyncio import Future
+from asyncio import Future, TimerHandle
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,8 @@ from appliance.ingest.answers import Answer, all_headers
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.endpoint import COUNTED, Endpoint, Taken
 from appliance.storage.interface import Position
+
+CONNECTION_SECONDS = 200e-6  # what one that comes to nothing costs
 
 
 class _Nobody:
@@ -50,6 +52,7 @@ class IngestProtocol(HttpToolsProtocol):
 
     app: Endpoint
     _exchange: _Exchange | None = None  # while its body arrives
+    _held: tuple[TimerHandle, _Exchange, Answer] | None = None  # an answer that has to wait
     _pieces: list[bytes]
 
     # What the parser calls
@@ -137,6 +140,40 @@ class IngestProtocol(HttpToolsProtocol):
         self._answer(exchange, self.app.conclude(taken))
 
     def _answer(self, exchange: _Exchange, answer: Answer) -> None:
+        if exchange.arrival.delay:
+            self._held = self.loop.call_later(exchange.arrival.delay, self._release), exchange, answer
+        else:
+            self._write(exchange, answer)
+
+    def _release(self) -> None:
+        assert self._held is not None
+        _, exchange, answer = self._held
+        self._held = None
+        self.app.patience.release()
+        self._write(exchange, answer)
+
+    def send_400_response(self, msg: str) -> None:
+        """To who sends what is no HTTP."""
+        delay = self.app.patience.delay(self.client[0] if self.client else "", CONNECTION_SECONDS)
+        if delay:
+            self.flow.pause_reading()
+            self.loop.call_later(delay, self._release_400, msg)
+        else:
+            super().send_400_response(msg)
+
+    def _release_400(self, msg: str) -> None:
+        self.app.patience.release()
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._held is not None:
+            self._held[1].keep_alive = False
+            self._held[0].cancel()
+            self._release()
+
+    def _write(self, exchange: _Exchange, answer: Answer) -> None:
         exchange.response_complete = True
         transport = self.transport
         if transport.is_closing():

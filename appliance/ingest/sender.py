@@ -1,5 +1,8 @@
 """What is the same for every event of one request: the project, the client's address and agent, the clock's skew."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from appliance.clock import DAY
 from appliance.ingest.admission import Grant, bare_domain
 from appliance.ingest.arrival import Arrival
@@ -9,6 +12,7 @@ from appliance.ingest.sampling import Sampler
 from appliance.ingest.sent import Decoded, Scalar, Sent
 from appliance.ingest.times import read_time
 from appliance.ingest.user_agent import Agent, read_agent
+from appliance.ingest.verdict import Verdict
 from appliance.ingest.visitor import Salts, persistent, rotating
 from appliance.model import Event, Project
 
@@ -24,8 +28,8 @@ class Sender:
 
     __slots__ = (
         "_address", "_agent", "_agent_text", "_locator", "_place", "_place_of", "_salts", "_user_agent",
-        "browser", "domains", "engagement_by_page", "keyless", "language", "own_hosts", "project", "received",
-        "sampler", "signal", "skew",
+        "browser", "checks", "domains", "engagement_by_page", "headers", "keyless", "language", "own_hosts", "project",
+        "received", "sampler", "signal", "skew",
     )  # fmt: skip
 
     def __init__(
@@ -35,10 +39,13 @@ class Sender:
         decoded: Decoded,
         salts: Salts,
         locator: Locator,
+        checks: "Checks | None" = None,
         sampler: Sampler | None = None,  # without one everything is kept
     ) -> None:
         project = grant.project
         headers = arrival.headers
+        self.headers: Mapping[bytes, bytes] = headers
+        self.checks = checks
         self.project: Project = project
         self.browser = grant.browser
         self.keyless = grant.keyless
@@ -105,6 +112,12 @@ class Sender:
             return salt, day
         day = self.received // DAY
         return self._salts.of(day) or b"", day
+
+
+class Checks(Protocol):
+    """What says whether an event is filtered (exclusions.py)."""
+
+    def verdict(self, event: Event, sent: Sent, sender: Sender) -> Verdict | None: ...
 
 
 def _own_hosts(project: Project) -> frozenset[str]:

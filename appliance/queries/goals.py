@@ -1,6 +1,5 @@
 """Goals as filters: what an event must be to reach one, and a filter that names goals without them."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,12 +9,9 @@ from appliance.queries.dimensions import PROPERTY
 from appliance.queries.filters import AllOf, AnyOf, Filter, HasDone, Leaf, Not, checked, conjuncts, looks_at
 from appliance.spelling import spelled
 from appliance.storage.goals import Goal
-from appliance.storage.matching import matcher
+from appliance.storage.matching import matcher, path_pattern
 
 GOAL: Final = "event:goal"
-
-_WILDCARD: Final = re.compile(r"(\*+)")
-_SPECIAL: Final = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
 def as_filter(goal: Goal) -> Filter:
@@ -24,23 +20,16 @@ def as_filter(goal: Goal) -> Filter:
     if goal.kind == "event":
         parts = [Leaf("is", "event:name", (goal.pattern,))]
     else:
-        exact = "*" not in goal.pattern
-        page = Leaf("is" if exact else "matches", "event:page", (goal.pattern if exact else _regex(goal.pattern),))
+        if "*" in goal.pattern:
+            page = Leaf("matches", "event:page", (path_pattern(goal.pattern),))
+        else:
+            page = Leaf("is", "event:page", (goal.pattern,))
         parts = [Leaf("is", "event:name", (PAGEVIEW_NAME,)), page]
     if goal.property:
         parts.append(Leaf("is", PROPERTY + goal.property, (goal.value,)))
     if goal.currency:
         parts.append(Leaf("is", "event:currency", (goal.currency,)))
     return AllOf(tuple(parts))
-
-
-def _regex(pattern: str) -> str:
-    def of(part: str) -> str:
-        if part.startswith("*"):
-            return "[^/]*" if part == "*" else "(?s:.*)"
-        return _SPECIAL.sub(r"\\\1", part)
-
-    return rf"\A{''.join(map(of, _WILDCARD.split(pattern)))}\z"
 
 
 def checking(goals: Sequence[Goal]) -> Callable[[Leaf, str], Leaf]:

@@ -374,7 +374,7 @@
       if (!feed) return;
       const fresh = document.createElement("template");
       fresh.innerHTML = data;
-      all("li", fresh.content).forEach((row) => row.classList.add("fresh"));
+      [...fresh.content.children].forEach((row) => row.classList.add("fresh"));
       feed.prepend(fresh.content);
       while (feed.children.length > feed.dataset.max) feed.lastElementChild.remove();
     },

@@ -1,4 +1,4 @@
-"""The catalogue: every project and live key in one snapshot in memory, for paths that must not ask the
+"""The catalogue: every project, live key and exclusion in one snapshot in memory, for paths that must not ask the
 database."""
 
 from collections.abc import Mapping
@@ -7,8 +7,9 @@ import msgspec
 
 from appliance import credentials
 from appliance.model import Key, Project, SourceSettings
-from appliance.storage import keys, projects, sources
+from appliance.storage import exclusions, keys, projects, sources
 from appliance.storage.catalogue_version import catalogue_version
+from appliance.storage.exclusions import Rule
 from appliance.storage.interface import Database
 
 __all__ = ["Catalogue", "catalogue_version", "load_catalogue"]
@@ -29,6 +30,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     sources: Mapping[int, Mapping[str, SourceSettings]]
     public_keys: Mapping[str, tuple[Project, Key]]
     private_keys: Mapping[bytes, tuple[Project, Key, frozenset[str]]]
+    exclusions: Mapping[int, tuple[Rule, ...]] = {}  # by project's id; those in force
 
     def by_hostname(self, hostname: str) -> Project | None:
         """The project of an event's host name: lower case, without port, with or without `www.`."""
@@ -62,4 +64,5 @@ async def load_catalogue(db: Database) -> Catalogue:
         sources=await sources.configured(db),
         public_keys=public,
         private_keys=private,
+        exclusions=await exclusions.in_force(db),
     )

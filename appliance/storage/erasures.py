@@ -56,6 +56,12 @@ async def find(db: Database, erasure_id: int) -> Erasure:
     return Erasure(*rows[0])
 
 
+async def newest(db: Database, project_id: int) -> int:
+    """When somebody was last asked to be erased from a project; 0 for never."""
+    rows = await db.read("SELECT max(asked_at) FROM erasure WHERE project_id = :id", {"id": project_id})
+    return rows[0][0] or 0
+
+
 async def _ask(
     db: Database, project: Project, action: str, whom: dict[str, list[str] | list[int]], actor: str, at: int
 ) -> int:

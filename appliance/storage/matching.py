@@ -28,6 +28,8 @@ _PATTERN_BYTES_MAX: Final = 256 << 10
 _TEXTS_BYTES_MAX: Final = 64 << 20
 
 _UNICODE_CLASS: Final = re.compile(r"\\[pP]")
+_WILDCARD: Final = re.compile(r"(\*+)")
+_SPECIAL: Final = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
 def matcher(matching: Matching, values: Sequence[str], *, case_sensitive: bool = True) -> Callable[[str], bool]:
@@ -46,6 +48,17 @@ def matcher(matching: Matching, values: Sequence[str], *, case_sensitive: bool =
     texts = _any_of(tuple(values), case_sensitive)
     test = texts.fullmatch if matching == "is" else texts.search
     return lambda text: test(text) is not None
+
+
+def path_pattern(wildcards: str) -> str:
+    """The regular expression of a whole path in which `*` stands for any part of one segment and `**` for anything."""
+
+    def of(part: str) -> str:
+        if part.startswith("*"):
+            return "[^/]*" if part == "*" else "(?s:.*)"
+        return _SPECIAL.sub(r"\\\1", part)
+
+    return rf"\A{''.join(map(of, _WILDCARD.split(wildcards)))}\z"
 
 
 def check_patterns(patterns: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 import idna
+import msgspec
 
 from appliance.currencies import MINOR_DIGITS
 from appliance.errors import Invalid
@@ -108,18 +109,9 @@ def settings(given: ProjectSettings) -> ProjectSettings:
     if given.rate_limit is not None:
         _within("rate_limit", given.rate_limit, RATE_LIMIT)
     _within("quota_events_month", given.quota_events_month, QUOTA_EVENTS_MONTH)
-    return ProjectSettings(
-        visit_timeout_seconds=given.visit_timeout_seconds,
-        visit_rule=given.visit_rule,
-        visit_window_minutes=given.visit_window_minutes,
+    return msgspec.structs.replace(
+        given,
         origins=("*",) if "*" in origins else origins,
-        privacy_signal=given.privacy_signal,
-        hash_routing=given.hash_routing,
-        trust_stated_address=given.trust_stated_address,
-        drop_bots=given.drop_bots,
-        deduplication_days=given.deduplication_days,
-        rate_limit=given.rate_limit,
-        quota_events_month=given.quota_events_month,
         sampling=sampling_fields.sampling(given.sampling),
         sampling_rules=sampling_fields.rules(given.sampling_rules),
         raw_retention_days=raw_retention_days(given.raw_retention_days),

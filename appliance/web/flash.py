@@ -40,11 +40,16 @@ TEXTS = {
     "signed_out": "You are signed out.",
     "signed_out_everywhere": "You are signed out everywhere.",
     "test_sent": "Test event sent.",
+    "rule_created": "From now on this is left out.",
+    "rule_taken_back": "Rule taken back. What it left out in the last 48 hours can be let in.",
+    "let_in": "Let in: {n}. They show up where they belong in time.",
+    "let_in_none": "There was nothing left to let in.",
 }
 
 
 def say(request: Request, code: str, subject: str = "") -> None:
-    """Show a message of TEXTS on the next page. `subject` is the id of a project, for the message's undo."""
+    """Show a message of TEXTS on the next page. `subject` is the id of a project, for the message's undo, or a number
+    that it names."""
     value = f"{code}.{subject}" if subject else code
     set_cookie(request, COOKIE, value, max_age_seconds=_AGE_SECONDS, secure=is_secure(request))
 
@@ -59,4 +64,5 @@ def take(request: Request) -> Toast | None:
     if code not in TEXTS:
         return None
     undo = urls.site_restore(subject) if code == "site_deleted" and _ID.fullmatch(subject) else None
-    return Toast(text=TEXTS[code], undo_action=undo)
+    number = int(subject) if subject.isascii() and subject.isdigit() and len(subject) < 10 else 0
+    return Toast(text=TEXTS[code].format(n=f"{number:,}"), undo_action=undo)

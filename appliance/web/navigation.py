@@ -20,6 +20,11 @@ def report_nav(state: State, active: str) -> tuple[Choice, ...]:
     return tuple(Choice(key=key, href=state.href(path), active=key == active) for key, path in places)
 
 
+def live_sides(project: Project, active: str) -> tuple[Choice, ...]:
+    """The two sides of the live page; `active` is a key under `live.side.`."""
+    return _choices((("visitors", urls.live(project)), ("requests", urls.requests(project))), active)
+
+
 def site_nav(project: Project, active: str) -> Nav:
     """Pages of one site's settings; `active` is a key under `nav.` of the catalogue."""
     places = (
@@ -32,6 +37,7 @@ def site_nav(project: Project, active: str) -> Nav:
         ("keys", urls.keys(project)),
         ("export", urls.export(project)),
         ("imports", urls.imports(project)),
+        ("filters", urls.filters(project)),
         ("refused", urls.refused(project)),
     )
     return Nav(heading=label(project), groups=(_choices(places, active),))
@@ -43,6 +49,7 @@ def admin_nav(active: str) -> Nav:
         ("projects", urls.ADMIN_PROJECTS),
         ("users", urls.ADMIN_ACCOUNTS),
         ("health", urls.ADMIN_SYSTEM),
+        ("address", urls.ADMIN_ADDRESS),
         ("dead_letters", urls.ADMIN_DEAD_LETTERS),
         ("audit", urls.ADMIN_AUDIT),
     )

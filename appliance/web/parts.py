@@ -7,10 +7,15 @@ from typing import NamedTuple, Protocol, cast
 from starlette.requests import HTTPConnection
 
 from appliance.broadcast import Broadcast
+from appliance.ingest.crowd import Look
+from appliance.ingest.data_centres import DataCentres
+from appliance.ingest.geo import Place
 from appliance.ingest.imports.host import ImportHost
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem
-from appliance.ingest.refusals import Refusal, Refusals
+from appliance.ingest.readmission import LetIn
+from appliance.ingest.refusals import Refusal, Refusals, Wanted
+from appliance.ingest.seen_requests import SeenRequest
 from appliance.model import Project
 from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
@@ -42,6 +47,8 @@ class Parts(State, Protocol):
     by project. closing: set when the process is asked to end. first_event_at: receipt time of a project's first event
     in microseconds, None before it. send_test_event: puts one through ingestion. stored_per_minute: events stored in
     each of the last 60 minutes, oldest first. waiting_events: how many are in the journal and not in the database.
+    requests_seen: the newest requests on ingest paths, by project. crowd: from how many addresses browsers come now.
+    locate: the place of an address. let_in: lets filtered events of a project in, for an actor.
     """
 
     render: Render
@@ -51,6 +58,11 @@ class Parts(State, Protocol):
     refusals: Refusals
     imports: ImportHost
     notices: Broadcast[FeedItem | Refusal]
+    requests_seen: Broadcast[SeenRequest]
+    data_centres: DataCentres
+    crowd: Callable[[], Look]
+    locate: Callable[[str], Place]
+    let_in: Callable[[Project, Wanted, str], Awaitable[LetIn]]
     closing: asyncio.Event
     site_numbers: Callable[[Sequence[Project]], Awaitable[Mapping[int, SiteNumbers]]]
     first_event_at: Callable[[Project], Awaitable[int | None]]

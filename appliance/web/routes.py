@@ -21,6 +21,7 @@ from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
     account,
     admin_accounts,
+    admin_address,
     admin_dead_letters,
     admin_goals,
     admin_keys,
@@ -29,6 +30,7 @@ from appliance.web.pages import (
     dashboard,
     details,
     events,
+    exclusions,
     export,
     funnels,
     imports,
@@ -37,6 +39,7 @@ from appliance.web.pages import (
     live,
     login,
     refused,
+    requests,
     retention,
     sampling,
     saved_funnels,
@@ -60,7 +63,8 @@ MODULES = (
     setup, login, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
     admin_accounts, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
-    export, imports, refused, live, csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
+    export, imports, exclusions, refused, admin_address, requests, live,
+    csv, details, filter_dialog, dashboard,  # csv: details' path would take its own
 )  # fmt: skip
 
 

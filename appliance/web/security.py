@@ -49,6 +49,8 @@ _SCHEMES = {
     ("websocket", "https"): "wss",
 }
 
+PEER_KEY = "appliance.peer"  # in the scope: who the connection is with, whatever its headers say
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -88,6 +90,7 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and scope.get("client"):
             peer, port = scope["client"]
+            scope[PEER_KEY] = peer
             if self.proxies.trusts(peer):
                 headers = RequestHeaders(scope=scope)
                 forwarded_for = ",".join(headers.getlist("x-forwarded-for"))

@@ -2,7 +2,8 @@
 
 Of a pair of keys ending in `.one` and `.other`, the place `n` chooses. Words of settings and administration are in
 `strings_admin.py`, those of limits, sampling and sources in `strings_limits.py`, those of filters and dimensions in
-`strings_filters.py`, those of the reports about people in `strings_reports.py`; all are one catalogue.
+`strings_filters.py`, those of the reports about people in `strings_reports.py`, those of what is taken and what is not
+in `strings_sending.py`; all are one catalogue.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from appliance.web.strings_admin import ADMIN
 from appliance.web.strings_filters import FILTERS
 from appliance.web.strings_limits import LIMITS
 from appliance.web.strings_reports import REPORTS
+from appliance.web.strings_sending import SENDING
 
 PRODUCT = "Appliance"
 
@@ -18,6 +20,7 @@ TEXTS: Mapping[str, str] = ADMIN | {
     **FILTERS,
     **LIMITS,
     **REPORTS,
+    **SENDING,
     # Frame
     "title": "{page} · Appliance",
     "skip": "Skip to content",

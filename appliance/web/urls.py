@@ -18,6 +18,9 @@ ADMIN_ACCOUNTS = "/admin/accounts"
 ADMIN_SYSTEM = "/admin/system"
 ADMIN_AUDIT = "/admin/audit"
 ADMIN_DEAD_LETTERS = "/admin/dead-letters"
+ADMIN_ADDRESS = "/admin/address"
+ADMIN_REQUESTS = "/admin/requests"  # those that name no site
+ADMIN_REQUESTS_STREAM = f"{ADMIN_REQUESTS}/stream"
 
 
 def segment(project: Project) -> str:
@@ -78,6 +81,15 @@ def live(project: Project) -> str:
 def live_now(project: Project) -> str:
     """The live page's figures."""
     return f"{live(project)}/now"
+
+
+def requests(project: Project) -> str:
+    """The live page's other side: what was sent, request by request."""
+    return f"{live(project)}/requests"
+
+
+def requests_stream(project: Project) -> str:
+    return f"{requests(project)}/stream"
 
 
 def stream(project: Project) -> str:
@@ -194,8 +206,30 @@ def import_forget(project: Project, import_id: str) -> str:
     return f"{imports(project)}/{import_id}/forget"
 
 
+def filters(project: Project) -> str:
+    """What is filtered before it is stored."""
+    return f"{settings(project)}/filters"
+
+
+def filter_switches(project: Project) -> str:
+    return f"{filters(project)}/switches"
+
+
+def filter_own_address(project: Project) -> str:
+    """Leaves out the address that asks for it."""
+    return f"{filters(project)}/own-address"
+
+
+def filter_take_back(project: Project, rule_id: int) -> str:
+    return f"{filters(project)}/{rule_id}/take-back"
+
+
 def refused(project: Project) -> str:
     return f"{settings(project)}/refused"
+
+
+def refused_let_in(project: Project) -> str:
+    return f"{refused(project)}/let-in"
 
 
 def site_delete(project: Project) -> str:

@@ -342,6 +342,7 @@ class LiveView:
     refused_href: str | None = None
     only: Literal["all", "accepted", "refused"] = "all"
     only_choices: tuple[Choice, ...] = ()
+    sides: tuple[Choice, ...] = ()  # visitors, requests; for who may see both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

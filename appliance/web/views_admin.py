@@ -7,6 +7,7 @@ from typing import Literal
 from appliance.web.formats import Number
 from appliance.web.views import Choice, Hidden, Icon, Install, Pager, Shell
 from appliance.web.views_forms import Form
+from appliance.web.views_requests import AddressNote, RequestRow
 
 Options = tuple[tuple[str, str], ...]  # pairs of value and label
 
@@ -55,6 +56,7 @@ class SetupView:
     timezones: Options = ()
     currencies: Options = ()
     install: Install | None = None
+    address: AddressNote | None = None  # that visitors' addresses seem to be hidden
 
 
 # --- a project's settings ---------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ class ProjectView:
     """`admin/project.html`, for a new project and a known one.
 
     Fields: name, domains, timezone, currency; of a known one also origins, visit_timeout_minutes,
-    privacy_signal (ignore, rotate, drop), and the switches drop_bots, hash_routing, trust_stated_address."""
+    privacy_signal (ignore, rotate, drop), and the switches hash_routing, trust_stated_address."""
 
     shell: Shell
     nav: Nav | None = None
@@ -224,31 +226,6 @@ class ImportsView:
     refresh_href: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedRow:
-    at: datetime
-    verdict: Literal["dropped", "rejected"]
-    reason: str
-    message: str = ""
-    name: str = ""
-    page: str = ""
-    dialect: str = ""
-    times: int = 1  # how many it stands for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedView:
-    """`admin/refused.html`: what was filtered or refused in the last 48 hours, without addresses."""
-
-    shell: Shell
-    nav: Nav
-    rows: tuple[RefusedRow, ...]
-    reasons: tuple[tuple[str, int, str], ...]  # reason, count, href of that reason alone
-    reason: str = ""  # the chosen one; empty: all
-    all_href: str
-    pager: Pager | None = None
-
-
 # --- the appliance ----------------------------------------------------------------------------------------------
 
 
@@ -320,6 +297,8 @@ class HealthView:
     throughput: tuple[int, ...]  # events stored in each of the last 60 minutes, oldest first
     dropped: tuple[tuple[str, int], ...]  # reason, count since start
     facts: tuple[tuple[str, str], ...]  # catalogue key under `health.fact.`, text
+    unnamed: tuple[RequestRow, ...] | None = None  # the newest requests that name no site; None: not for this account
+    unnamed_href: str = ""
     refresh_href: str
 
 

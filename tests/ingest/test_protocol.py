@@ -259,3 +259,44 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
         assert server.process.wait(20) == 0
         status_json = server.cli("status", "--json")
     assert status_json["projects"][0]["events"] == 2
+
+
+def test_who_sends_rubbish_waits_and_others_do_not(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(6 << 20))
+    with Server(tmp_path / "data") as server:
+        token = str(server.cli("project", "create", "S", "--domain", "example.com", "--json")["public_key"])
+        rude, polite, foreign = Wire(server), Wire(server), Wire(server)
+        for _ in range(500):
+            began = time.monotonic()
+            rude.send(request(token, bomb))
+            assert rude.answer()[0] == 413
+            if (waited := time.monotonic() - began) > 0.2:
+                break
+        assert waited > 0.2, "nobody waits"
+        for _ in range(40):
+            Wire(server).send(request(token, bomb))
+        polite.send(request(token))
+        assert polite.answer()[0] == 202
+        # Some seconds stand between this address and its next answer to rubbish.
+        rude.send(request(token, bomb))
+        foreign.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        polite.send(request(token))
+        assert polite.answer()[0] == 202
+        for held in (rude, foreign):
+            held.socket.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                held.socket.recv(1, socket.MSG_PEEK)
+            held.socket.settimeout(10)
+        # At the end nobody has to wait any more.
+        assert server.process is not None
+        server.process.terminate()
+        assert rude.answer()[0] == 413
+        assert server.process.wait(15) == 0
+
+
+def test_what_is_no_http_fills_no_log(server: Server) -> None:
+    for _ in range(300):
+        foreign = Wire(server)
+        foreign.send(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        foreign.socket.close()
+    assert server.log.read_text().count("Invalid HTTP request") <= 2

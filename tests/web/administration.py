@@ -17,6 +17,13 @@ from appliance import clock, credentials
 from appliance.broadcast import Broadcast
 from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
+from appliance.ingest.crowd import Crowd
+from appliance.ingest.data_centres import DataCentres
+from appliance.ingest.geo import Locator
+from appliance.ingest.presence import Presence
+from appliance.ingest.readmission import LetIn, let_in
+from appliance.ingest.refusals import Refusals, Wanted
+from appliance.ingest.seen_requests import KEPT_PER_PROJECT
 from appliance.model import Account, Project
 from appliance.storage import accounts, login_sessions, projects
 from appliance.storage.sqlite.database import SqliteDatabase
@@ -26,11 +33,15 @@ from appliance.web.access import find_project, project_for, require_key
 from appliance.web.pages import (
     account,
     admin_accounts,
+    admin_address,
     admin_dead_letters,
     admin_goals,
     admin_keys,
     admin_system,
+    exclusions,
     login,
+    refused,
+    requests,
     settings,
     setup,
     sites,
@@ -43,7 +54,8 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 SETUP_TOKEN = "the-token-that-was-printed"
 PASSWORD = "correct horse battery"
 PAGES = (
-    setup, login, sites, settings, admin_goals, admin_keys, admin_accounts, admin_system, admin_dead_letters, account,
+    setup, login, sites, settings, exclusions, refused, requests, admin_address, admin_goals, admin_keys,
+    admin_accounts, admin_system, admin_dead_letters, account,
 )  # fmt: skip
 
 
@@ -66,6 +78,11 @@ class Administration:
         state.render, state.notices = Renderer(), Broadcast()
         state.site_numbers, state.first_event_at = self._site_numbers, self._first_event
         state.send_test_event = self._send_test
+        self.refusals, self.crowd = Refusals(Broadcast()), Crowd()
+        self.journaled: list[bytes] = []
+        state.presence, state.refusals, state.requests_seen = Presence(), self.refusals, Broadcast(KEPT_PER_PROJECT)
+        state.data_centres, state.locate = DataCentres(), Locator().locate
+        state.crowd, state.let_in = lambda: self.crowd.look(clock.now()), self._let_in
         state.health = lambda: health(folder)
         state.stored_per_minute = lambda: [0] * 58 + [3, 7]
         self.asgi = Headers(Forwarded(self.app, TrustedProxies(settings_.trusted_proxies)))
@@ -104,6 +121,13 @@ class Administration:
         return await projects.create(
             self.database, **{"name": domain, "domains": [domain], "actor": "cli", "at": clock.now(), **more}
         )
+
+    async def _let_in(self, project: Project, wanted: Wanted, actor: str) -> LetIn:
+        async def journal(records: list[bytes], events: int) -> None:
+            self.journaled += records
+
+        now = clock.now()
+        return await let_in(self.database, self.refusals, journal, project, wanted, actor=actor, now=now)
 
     async def _site_numbers(self, wanted: list[Project]) -> dict[int, SiteNumbers]:
         return {project.id: SiteNumbers(1234, 1000, (None, *range(23)), 2) for project in wanted}

@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from appliance.web import rendering
 from appliance.web.security import SECURITY_HEADERS
-from tests.web import samples, samples_admin, samples_limits, samples_pages, samples_reports
+from tests.web import samples, samples_admin, samples_limits, samples_pages, samples_reports, samples_sending
 
 render = rendering.Renderer()
 
@@ -90,9 +90,18 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "export": ("admin/export.html", samples_admin.export),
     "imports": ("admin/imports.html", samples_admin.imports),
     "imports-none": ("admin/imports.html", lambda: samples_admin.imports(empty=True)),
-    "refused": ("admin/refused.html", samples_admin.refused),
-    "refused-none": ("admin/refused.html", lambda: samples_admin.refused(empty=True)),
-    "health": ("admin/health.html", samples_admin.health),
+    "filters": ("admin/filters.html", samples_sending.filters),
+    "filters-error": ("admin/filters.html", lambda: samples_sending.filters(error=True)),
+    "filters-none": ("admin/filters.html", lambda: samples_sending.filters(empty=True)),
+    "refused": ("admin/refused.html", samples_sending.refused),
+    "refused-rule": ("admin/refused.html", lambda: samples_sending.refused(rule=True)),
+    "refused-none": ("admin/refused.html", lambda: samples_sending.refused(empty=True)),
+    "requests": ("live/requests.html", samples_sending.requests),
+    "requests-none": ("live/requests.html", lambda: samples_sending.requests(empty=True)),
+    "requests-unnamed": ("live/requests.html", samples_sending.unnamed),
+    "address": ("admin/address.html", samples_sending.address),
+    "address-believed": ("admin/address.html", lambda: samples_sending.address(hides=False)),
+    "health": ("admin/health.html", samples_sending.health),
     "audit": ("admin/audit.html", samples_admin.audit),
     "dead-letters": ("admin/dead_letters.html", samples_admin.dead_letters),
     "dead-letters-none": ("admin/dead_letters.html", lambda: samples_admin.dead_letters(empty=True)),
@@ -169,6 +178,16 @@ async def stream(request: Request) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
+async def requests_stream(request: Request) -> Response:
+    async def events() -> AsyncIterator[str]:
+        row = samples_sending.REQUESTS[0]
+        html = render("live/_request_row.html", samples_sending.requests(), row=row).replace("\n", " ")
+        yield f"event: live\ndata: 41\n\nevent: feed\ndata: {html}\n\n"
+        await asyncio.sleep(600)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
 app = Starlette(
     routes=[
         Route("/gallery/{name}", page),
@@ -182,6 +201,7 @@ app = Starlette(
         Route("/p/1/live", live),
         Route("/p/1/live/now", live),
         Route("/p/1/stream", stream),
+        Route("/p/1/live/requests/stream", requests_stream),
         Mount("/static", StaticFiles(directory=rendering.STATIC)),
     ]
 )

@@ -7,6 +7,7 @@ from math import sin
 from appliance.web import views, views_admin
 from appliance.web.views import Choice, Icon
 from appliance.web.views_forms import Form
+from appliance.web.views_requests import AddressNote
 from tests.web.samples import NOW, install, shell
 
 BARE = {"account": None, "site": None, "sites": (), "live": None, "sites_href": None}
@@ -21,11 +22,11 @@ MONEY = (("EUR", "Euro (EUR)"), ("USD", "US dollar (USD)"))
 
 def nav(active: str, admin: bool = False) -> views_admin.Nav:
     groups = (
-        (("projects", "users", "health", "dead_letters", "audit", "backups"),)
+        (("projects", "users", "health", "address", "dead_letters", "audit", "backups"),)
         if admin
         else (
             ("general", "sources", "sampling", "limits", "goals", "funnels", "members"),
-            ("keys", "export", "imports", "refused"),
+            ("keys", "export", "imports", "filters", "refused"),
         )
     )
     return views_admin.Nav(
@@ -61,6 +62,7 @@ def setup(step: str) -> views_admin.SetupView:
         timezones=ZONES,
         currencies=MONEY,
         install=install(),
+        address=AddressNote(advice="not_believed", peer="172.18.0.2", requests=0) if step == "site" else None,
     )
 
 
@@ -101,7 +103,6 @@ def project(new: bool = False) -> views_admin.ProjectView:
             "visit_timeout_minutes": "30",
             "visit_window_minutes": "60",
             "privacy_signal": "rotate",
-            "drop_bots": "on",
             "trust_stated_address": "on",
             "raw_retention_days": "365",
         }
@@ -366,69 +367,6 @@ def imports(empty: bool = False) -> views_admin.ImportsView:
         rows=() if empty else rows,
         form=Form(action="/p/1/settings/imports", values={"format": "", "source": ""}, errors=wrong),
         file_formats=(("", "Tell by the file"), ("ndjson", "NDJSON, also our own export")),
-    )
-
-
-def refused(empty: bool = False) -> views_admin.RefusedView:
-    row = views_admin.RefusedRow
-    return views_admin.RefusedView(
-        shell=shell("Refused events · example.com"),
-        nav=nav("refused"),
-        rows=()
-        if empty
-        else (
-            row(
-                at=NOW - timedelta(seconds=14),
-                verdict="dropped",
-                reason="bot",
-                name="pageview",
-                page="example.com/wp-login.php",
-                dialect="native",
-            ),
-            row(
-                at=NOW - timedelta(minutes=2),
-                verdict="rejected",
-                reason="origin_not_allowed",
-                message="Origin https://copycat.example is not allowed.",
-                name="pageview",
-                page="copycat.example/",
-                dialect="plausible",
-            ),
-            row(
-                at=NOW - timedelta(minutes=9),
-                verdict="rejected",
-                reason="too_deep",
-                message="properties: nested more than 8 levels deep",
-                name="Checkout",
-                dialect="segment",
-            ),
-            row(
-                at=NOW - timedelta(minutes=52),
-                verdict="rejected",
-                reason="rate_limited",
-                message="more than 1000 requests in 10 seconds from this project's clients",
-                dialect="native",
-                times=31_204,
-            ),
-            row(
-                at=NOW - timedelta(hours=4),
-                verdict="dropped",
-                reason="privacy_signal",
-                name="pageview",
-                page="example.com/pricing",
-                dialect="native",
-            ),
-        ),
-        reasons=()
-        if empty
-        else (
-            ("bot", 12_031, "?reason=bot"),
-            ("privacy_signal", 2_110, "?reason=privacy_signal"),
-            ("origin_not_allowed", 41, "?reason=origin_not_allowed"),
-            ("too_deep", 3, "?reason=too_deep"),
-        ),
-        all_href="/p/1/settings/refused",
-        pager=None if empty else views.Pager(first=1, last=4, next_href="?after=4"),
     )
 
 

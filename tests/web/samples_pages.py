@@ -8,6 +8,7 @@ from appliance.web import views
 from appliance.web.views import Choice, FeedRow, Icon, Panel, Row
 from appliance.web.views_lists import Column, DetailsView, FilterView, Suggestion
 from tests.web.samples import CHIPS, COUNTRIES, NOW, SOURCES, country_rows, goal_rows, period, rows, shell, tabs, url
+from tests.web.samples_sending import sides
 
 
 def details() -> DetailsView:
@@ -292,6 +293,7 @@ def live(**changes: object) -> views.LiveView:
         only_choices=tuple(
             Choice(key=key, href=url("/live", only=key), active=key == "all") for key in ("all", "accepted", "refused")
         ),
+        sides=sides("visitors"),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 

@@ -105,7 +105,6 @@ async def test_settings_are_shown_changed_and_said_to_be(administration):
         privacy_signal="drop",
         hash_routing=True,
         trust_stated_address=False,
-        drop_bots=False,
         raw_retention_days=90,
     )
     page = await browser.get("/sites/example.com/settings")

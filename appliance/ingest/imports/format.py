@@ -9,6 +9,7 @@ import msgspec
 from appliance.ingest.imports.package import OfVisit
 from appliance.ingest.sent import Sent
 from appliance.model import Event, Project
+from appliance.storage.exclusions import Rule
 from appliance.storage.imported_figures import Figure
 
 _BOM = "\ufeff"
@@ -24,12 +25,13 @@ class Exact(NamedTuple):
 class Context(NamedTuple):
     """What the meaning of records rests on. `honours`: visits and visitors are taken as the file says; `now` is the
     time (UTC microseconds) that what is kept is counted back from; `first_day` is the project's first day with visits
-    of its own (days since 1970), if there is one."""
+    of its own (days since 1970), if there is one; `rules` say what the project filters."""
 
     project: Project
     honours: bool
     now: int
     first_day: int | None = None
+    rules: tuple[Rule, ...] = ()
 
     @property
     def host(self) -> str:

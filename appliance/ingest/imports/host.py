@@ -143,7 +143,7 @@ class ImportHost:
     async def _import(self, found: Import) -> None:
         """Let a process import an upload. Raises StorageUnavailable."""
         command = [sys.executable, "-m", "appliance.ingest.imports.worker", str(self._where.data_dir), found.id]
-        command += [self._log_format, *([str(self._where.geo)] if self._where.geo else [])]
+        command += [self._log_format, *(str(path or "") for path in (self._where.geo, self._where.data_centres))]
         environment = {**os.environ, DATABASE_VARIABLE: self._where.database}
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, env=environment)
         try:

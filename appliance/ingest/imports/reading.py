@@ -8,15 +8,17 @@ from msgspec.structs import replace
 from appliance.clock import DAY, MILLISECOND, now
 from appliance.ingest.admission import Grant
 from appliance.ingest.arrival import Arrival
+from appliance.ingest.data_centres import DataCentres
+from appliance.ingest.exclusions import checks_of
 from appliance.ingest.geo import Locator
-from appliance.ingest.imports.format import Exact, Reader
+from appliance.ingest.imports.format import Context, Exact, Reader
 from appliance.ingest.imports.lines import Lines
 from appliance.ingest.imports.package import Package
 from appliance.ingest.imports.salts import ImportSalts
 from appliance.ingest.pipeline import Dropped, Rejected, enrich
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Sent
-from appliance.model import Flag, Project
+from appliance.model import Flag
 from appliance.storage.imported_figures import Figure
 from appliance.storage.imports import FAULTS_KEPT, Counts, Fault, Step
 
@@ -27,12 +29,15 @@ BYTES_MAX: Final = 4 << 20
 _IMPORTED: Final = int(Flag.IMPORTED)
 
 
-def sender_of(project: Project, salts: ImportSalts, locator: Locator) -> Sender:
-    """Who sends what is imported: nobody's browser, with visitors' addresses and agents that are always believed."""
+def sender_of(context: Context, salts: ImportSalts, locator: Locator, data_centres: DataCentres) -> Sender:
+    """Who sends what is imported: nobody's browser, with visitors' addresses and agents that are always believed. It is
+    filtered as what is sent."""
+    project = context.project
     believing = replace(project, settings=replace(project.settings, trust_stated_address=True))
+    checks = checks_of(project, context.rules, data_centres)
     arrival = Arrival("POST", "", b"", {}, peer="", secure=False, received=now())
     nothing = Decoded([], single=False)
-    return Sender(arrival, Grant(believing, browser=False, keyless=False), nothing, salts, locator)
+    return Sender(arrival, Grant(believing, browser=False, keyless=False), nothing, salts, locator, checks)
 
 
 class Reading:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from appliance.clock import now
 from appliance.errors import ApplianceError, Invalid, StorageUnavailable
+from appliance.ingest.data_centres import DataCentres
 from appliance.ingest.geo import Locator
 from appliance.ingest.imports import formats
 from appliance.ingest.imports.delivery import Delivery, Void
@@ -27,7 +28,7 @@ from appliance.ingest.imports.salts import ImportSalts
 from appliance.ingest.pipeline import Dropped, Rejected
 from appliance.ingest.visitor import Salts, local_day
 from appliance.model import Project
-from appliance.storage import imports, projects
+from appliance.storage import exclusions, imports, projects
 from appliance.storage.imports import Counts, Import, State
 from appliance.storage.interface import Database
 
@@ -42,11 +43,13 @@ Tell = Callable[[int, int, Counts], None]
 
 
 class Where(NamedTuple):
-    """What an import works with: the data folder, the database's URL, and the file with places, if there is one."""
+    """What an import works with: the data folder, the database's URL, and the files with places and with networks of
+    data centres, where there are any."""
 
     data_dir: Path
     database: str
-    geo: Path | None
+    geo: Path | None = None
+    data_centres: Path | None = None
 
 
 class Plan(NamedTuple):
@@ -191,7 +194,8 @@ async def context_of(db: Database, project: Project, *, honours: bool) -> Contex
     """What the meaning of a project's files rests on."""
     first = await db.first_time(project.id)
     first_day = None if first is None else local_day(project.timezone, first)[0]
-    return Context(project, honours, now(), first_day)
+    rules = (await exclusions.in_force(db)).get(project.id, ())
+    return Context(project, honours, now(), first_day, rules)
 
 
 def pass_over(file_format: Format, lines: Lines, rows: Iterator[Any], reader: Reader, before: Import) -> bool:
@@ -247,7 +251,8 @@ class _Work:
         rows = records(lines, file_format.records)
         if not pass_over(file_format, lines, rows, reader, found):
             raise Invalid("the file is not the one that was imported so far", code="another_file", status=409)
-        sender = sender_of(self._plan.context.project, self._plan.salts, Locator(self._where.geo))
+        where = self._where
+        sender = sender_of(self._plan.context, self._plan.salts, Locator(where.geo), DataCentres(where.data_centres))
         while not self._stop.is_set():
             reading = Reading(found.id, found.source, lines, rows, reader, sender, self._plan.salts)
             for package in reading.packages(lambda: opened.read):

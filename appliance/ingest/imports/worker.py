@@ -1,4 +1,5 @@
-"""The process that imports an upload: `python -m appliance.ingest.imports.worker DATA_DIR IMPORT_ID LOG_FORMAT [GEO]`.
+"""The process that imports an upload: `python -m appliance.ingest.imports.worker DATA_DIR IMPORT_ID LOG_FORMAT GEO
+DATA_CENTRES`; the last two may be empty.
 
 Where the database is says a variable (storage/location.py). It yields to everybody, ends with the serving process, and
 may be killed at any instant: what it handed to the drain is stored or not, and the next one goes on there.
@@ -19,21 +20,22 @@ from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.open import opened
 
 
-async def work(data_dir: Path, import_id: str, database: str, geo: Path | None) -> None:
+async def work(where: Where, import_id: str) -> None:
     """Import one upload to its end, and remove it. Raises Invalid where somebody else does."""
-    path = Spool(data_dir).path(import_id)
-    async with opened(Settings(data_dir=data_dir, database_url=database)) as db:
-        found = await run(db, Where(data_dir, database, geo), import_id, path, alone=False)
+    path = Spool(where.data_dir).path(import_id)
+    async with opened(Settings(data_dir=where.data_dir, database_url=where.database)) as db:
+        found = await run(db, where, import_id, path, alone=False)
     if found.state not in ACTIVE:
         path.unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> None:
-    data_dir, import_id, log_format, *geo = arguments
+    data_dir, import_id, log_format, *files = arguments
     step_aside()
     telemetry.configure_logs(log_format)
     database = os.environ[DATABASE_VARIABLE]
-    asyncio.run(work(Path(data_dir), import_id, database, Path(geo[0]) if geo else None))
+    geo, data_centres = (Path(file) if file else None for file in files)
+    asyncio.run(work(Where(Path(data_dir), database, geo, data_centres), import_id))
 
 
 if __name__ == "__main__":

@@ -12,16 +12,17 @@ from appliance.storage.unfinished import MARK
 # Those that others refer to come first.
 TABLES: Final = (
     "project", "account", "api_key", "key_use", "membership", "login_session", "audit", "goal", "funnel", "segment",
-    "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "import", "import_salt",
-    "import_visit", "imported_figure", "erasure", "dictionary", "alias", "user_trait", "monthly_usage", "wanderer",
-    "rollup", "rollup_column", "meta",
+    "exclusion", "secret", "salt", "checkpoint", "seen", "early_engagement", "dead_letter", "source", "import",
+    "import_salt", "import_visit", "imported_figure", "erasure", "dictionary", "alias", "user_trait", "monthly_usage",
+    "wanderer", "rollup", "rollup_column", "meta",
 )  # fmt: skip
 # What servers alone have: what was purged, as views for others count it (postgresql/aggregates.py).
 SERVERS_ALONE: Final = ("purged_count",)
 ENGINES_OWN: Final = ("claim", "change", "blank", "chunk", "chunk_column")
 
 NUMBERED: Final = (
-    "project", "account", "api_key", "audit", "goal", "funnel", "segment", "dead_letter", "source", "erasure", "rollup",
+    "project", "account", "api_key", "audit", "goal", "funnel", "segment", "exclusion", "dead_letter", "source",
+    "erasure", "rollup",
 )  # fmt: skip
 
 SLICE_NOTE: Final = "copy_slice/"  # followed by project and day: name of a row of `meta`

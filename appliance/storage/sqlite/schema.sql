@@ -112,6 +112,18 @@ CREATE TABLE segment (
   UNIQUE (project_id, name)
 );
 
+CREATE TABLE exclusion (                          -- a project's own rules of what is filtered before it is stored
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: what was filtered names its rule by it
+  project_id  INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+  kind        TEXT    NOT NULL,                   -- storage/exclusions.py
+  value       TEXT    NOT NULL CHECK (value <> ''),
+  note        TEXT    NOT NULL DEFAULT '',
+  author      TEXT    NOT NULL,                   -- e-mail of an account
+  created_at  INTEGER NOT NULL,
+  removed_at  INTEGER                             -- NULL: in force; taken back, it is still named for a while
+);
+CREATE UNIQUE INDEX exclusion_in_force ON exclusion (project_id, kind, value) WHERE removed_at IS NULL;
+
 CREATE TABLE secret (
   name        TEXT    PRIMARY KEY,
   value       BLOB    NOT NULL

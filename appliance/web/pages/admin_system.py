@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from appliance import __version__
+from appliance.ingest.refusals import UNKNOWN_PROJECT
 from appliance.storage import audit
 from appliance.telemetry import Health
-from appliance.web import formats, shell, urls
+from appliance.web import formats, request_rows, shell, urls
 from appliance.web.access import public_origin, require_role, state_of
 from appliance.web.audit_words import sentence
 from appliance.web.forms import get, page
@@ -24,6 +25,7 @@ from appliance.web.views import Pager
 from appliance.web.views_admin import AuditRow, AuditView, Gauge, HealthView
 
 AUDIT_ROWS = 50
+UNNAMED_ROWS = 10
 JOURNAL_WARNING = 0.5  # of its limit
 DISK_WARNING, DISK_ERROR = 0.85, 0.95  # used
 
@@ -37,7 +39,7 @@ def routes() -> list[Route]:
 
 async def show_health(request: Request) -> Response:
     """The whole page, or its figures alone, for which the page asks every few seconds."""
-    await require_role(request, "admin")
+    login = await require_role(request, "admin")
     parts = parts_of(request)
     health = parts.health()
     view = HealthView(
@@ -49,6 +51,10 @@ async def show_health(request: Request) -> Response:
         throughput=tuple(parts.stored_per_minute()),
         dropped=tuple(sorted(health.refused.items(), key=lambda pair: (-pair[1], pair[0]))),
         facts=_facts(request, parts, health),
+        unnamed=request_rows.newest(parts, UNKNOWN_PROJECT, "UTC")[:UNNAMED_ROWS]
+        if login.viewer.may("owner")
+        else None,
+        unnamed_href=urls.ADMIN_REQUESTS,
         refresh_href=urls.ADMIN_SYSTEM,
     )
     template = "admin/_health.html" if wants_fragment(request.headers) else "admin/health.html"

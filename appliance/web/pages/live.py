@@ -1,34 +1,31 @@
 """The live page, its figures, and the stream that keeps it and other pages up to date."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Literal, NamedTuple, cast
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Forbidden, Invalid
+from appliance.errors import Invalid
 from appliance.ingest.progress import FeedItem
 from appliance.ingest.refusals import Refusal
 from appliance.model import Project
-from appliance.web import feed, shell, urls
-from appliance.web.access import project_for, public_origin, viewer_of
-from appliance.web.forms import get, page
+from appliance.web import feed, shell, streaming, urls
+from appliance.web.access import project_for
+from appliance.web.forms import NO_STORE, get, page
+from appliance.web.navigation import live_sides
 from appliance.web.parts import Parts, parts_of
 from appliance.web.strings import text
 from appliance.web.views import Choice, LiveView, Shell
 
 Only = Literal["all", "accepted", "refused"]
 
-EVENTS_PER_SECOND_MAX = 4
 TICK_SECONDS = 1.0
-CHECK_SECONDS = 4.0  # how soon a stream notices that its viewer was logged out or lost the project
-PING_SECONDS = 15
 
 
 def routes() -> list[Route]:
@@ -41,15 +38,16 @@ def routes() -> list[Route]:
 
 async def show(request: Request) -> Response:
     access = await project_for(request)
-    return await page(
-        request, "live/page.html", await _view(request, access.project), headers={"cache-control": "no-store"}
-    )
+    view = await _view(request, access.project)
+    if access.viewer.may("admin", access.project.id):
+        view = replace(view, sides=live_sides(access.project, "visitors"))
+    return await page(request, "live/page.html", view, headers=NO_STORE)
 
 
 async def show_now(request: Request) -> Response:
     access = await project_for(request)
     view = await _view(request, access.project)
-    return await page(request, "live/_now.html", view, headers={"cache-control": "no-store", "vary": "HX-Request"})
+    return await page(request, "live/_now.html", view, headers={**NO_STORE, "vary": "HX-Request"})
 
 
 async def _view(request: Request, project: Project) -> LiveView:
@@ -86,43 +84,27 @@ def _only(request: Request) -> Only:
 
 async def stream(request: Request) -> Response:
     access = await project_for(request)
-    origin = request.headers.get("origin")
-    if origin is not None and origin != public_origin(request):
-        raise Forbidden("a stream is read by our own pages only", code="origin_not_allowed")
-    return EventSourceResponse(
-        _events(request, access.project, _only(request), _after(request)),
-        ping=PING_SECONDS,
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
-
-
-def _after(request: Request) -> int | None:
-    after = request.headers.get("last-event-id") or request.query_params.get("after")
-    if after is None:
-        return None
-    if not (after.isascii() and after.isdigit() and len(after) < 20):
-        raise Invalid("after: not a position in this stream", field="after", status=400)
-    return int(after)
+    streaming.check_origin(request)
+    return streaming.answer(_events(request, access.project, _only(request), streaming.after(request)))
 
 
 async def _events(request: Request, project: Project, only: Only, after: int | None) -> AsyncIterator[ServerSentEvent]:
     """Named events: `live` (people now), `feed` (rows), `tick` (something was stored), `first` (there are events).
 
-    Begins with what happened since `after`, a position the page was made with or an id of the stream. Ends when the
-    viewer may not see the project any more, or the process is asked to end.
+    Begins with what happened since `after`, a position the page was made with or an id of the stream.
     """
     parts = parts_of(request)
-    told, ticked, checked = -1, 0.0, time.monotonic()
+    told, ticked = parts.presence.people(project.id, clock.now()), 0.0
     with parts.notices.subscribe(project.id, after) as notices:
         waiting_for_first = await parts.first_event_at(project) is None
         if not waiting_for_first:
             yield ServerSentEvent("", event="first")
-        while not parts.closing.is_set():
+        yield ServerSentEvent(str(told), event="live")
+        async for taken in streaming.batches(request, notices, lambda viewer: viewer.role_in(project.id) is not None):
             people = parts.presence.people(project.id, clock.now())
             if people != told:
                 told = people
                 yield ServerSentEvent(str(people), event="live")
-            taken = await notices.take(1.0)
             stored = [notice for notice in taken if isinstance(notice, FeedItem)]
             if stored and waiting_for_first:
                 waiting_for_first = False
@@ -132,12 +114,6 @@ async def _events(request: Request, project: Project, only: Only, after: int | N
             if stored and time.monotonic() - ticked > TICK_SECONDS:
                 ticked = time.monotonic()
                 yield ServerSentEvent("", event="tick", id=str(notices.position))
-            if time.monotonic() - checked > CHECK_SECONDS:
-                checked = time.monotonic()
-                if (await viewer_of(request, fresh=True)).role_in(project.id) is None:
-                    return
-            if taken:
-                await asyncio.sleep(1 / EVENTS_PER_SECOND_MAX)
 
 
 def _rows(parts: Parts, project: Project, notices: list[FeedItem | Refusal], only: Only) -> str:

@@ -20,7 +20,7 @@ from appliance.web.views_admin import Confirm, ProjectView
 from appliance.web.views_forms import Form
 
 ABOUT_FIELDS = ("name", "domains", "timezone", "currency")
-SWITCHES = ("drop_bots", "hash_routing", "trust_stated_address")
+SWITCHES = ("hash_routing", "trust_stated_address")
 FIELDS = (
     *ABOUT_FIELDS, "origins", "visit_timeout_minutes", "visit_window_minutes", *SWITCHES, "raw_retention_days",
 )  # fmt: skip
@@ -151,7 +151,6 @@ def _settings(form: Fields, now: ProjectSettings) -> ProjectSettings:
         privacy_signal=form.text("privacy_signal"),  # checked by project_fields.settings
         hash_routing=form.on("hash_routing"),
         trust_stated_address=form.on("trust_stated_address"),
-        drop_bots=form.on("drop_bots"),
         raw_retention_days=_days_kept(form.text("raw_retention_days").strip()),
     )
 

@@ -14,6 +14,7 @@ from appliance.web.forms import NO_STORE, Fields, errors_of, get, page, post, re
 from appliance.web.options import currency_options, timezone_options
 from appliance.web.parts import parts_of
 from appliance.web.strings import text
+from appliance.web.vantage import note_of, vantage_of
 from appliance.web.views import Install
 from appliance.web.views_admin import SetupView
 from appliance.web.views_forms import Form
@@ -94,6 +95,7 @@ async def _account_page(
     view = SetupView(
         shell=shell.bare(request, text("setup.account.title")),
         step="account",
+        address=note_of(vantage_of(request)),
         form=Form(action=f"{urls.SETUP}?token={token}" if token else urls.SETUP, values=values, errors=errors or {}),
         token_needed=not token,
     )
@@ -136,6 +138,7 @@ async def _site_page(
     view = SetupView(
         shell=shell.bare(request, text("setup.site.title")),
         step="site",
+        address=note_of(vantage_of(request)),
         form=Form(action=urls.SETUP_SITE, values=values, errors=errors or {}),
         timezones=timezone_options(values["timezone"]),
         currencies=currency_options(),
@@ -152,6 +155,7 @@ async def show_install(request: Request) -> Response:
     view = SetupView(
         shell=await shell.shell(request, text("setup.install.title"), project, stream="all"),
         step="install",
+        address=note_of(vantage_of(request), urls.ADMIN_ADDRESS),
         install=await install_of(request, project),
     )
     return await page(request, "setup/page.html", view)
