@@ -218,11 +218,15 @@ class Endpoint:
         JournalFailed."""
         decoded, grant, _ = parts[0]
         outcome = Outcome(0, decoded.single, 0, 0, [], [], [])
+        used = None  # by the part before; a key is used once by a request
         for part in parts:
-            if part.fault is None and part.grant is not None:
-                self._enrich(dialect, arrival, part.decoded, part.grant, outcome)
-            else:
+            if part.fault is not None or part.grant is None:
                 self._reject(dialect, arrival, part, outcome)
+                continue
+            if (key := part.grant.key) is not None and key is not used:
+                self.key_uses.add(key, len(part.decoded.events), arrival.received)
+                used = key
+            self._enrich(dialect, arrival, part.decoded, part.grant, outcome)
         events = outcome.events
         if not events or (decoded.all_or_nothing and outcome.rejected):
             return outcome
@@ -236,8 +240,6 @@ class Endpoint:
 
     def _enrich(self, dialect: Any, arrival: Arrival, decoded: Decoded, grant: Grant, outcome: Outcome) -> None:
         """Add the events of one project to the outcome, each with what becomes of it."""
-        if grant.key is not None:
-            self.key_uses.add(grant.key, len(decoded.events), arrival.received)
         if grant.browser:
             self.crowd.add(arrival.address, arrival.received)
         project, catalogue = grant.project, self._registry.catalogue

@@ -10,38 +10,25 @@ from typing import Any
 import pytest
 
 from appliance.ingest import early_engagement
-from appliance.ingest.batch import Applied, Batch
+from appliance.ingest.batch import Applied
 from appliance.ingest.early_engagement import WAIT_MAX
-from appliance.model import Event, Kind, ProjectSettings
+from appliance.model import Event, Kind
 from appliance.storage.interface import DrainTransaction
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from appliance.storage.sqlite.migrate import migrate
 from tests.builders import ANN, BOB, CAT, START, at, engagement, event, pageview, user_event
+from tests.ingest.applying import Applying
 
 REFUSED = "no_pageview"
 
 
-class Place:
-    """A database, and a batch that applies events to it as the drain does."""
-
+class Place(Applying):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.path = folder / "appliance.db"
         migrate(self.path, folder)
         self.reader = sqlite3.connect(self.path, isolation_level=None)
-        self.open()
-
-    def open(self) -> None:
-        self.store = SqliteDrainStore(self.path)
-        self.batch = Batch(lambda project_id: ProjectSettings())
-
-    def restart(self) -> None:
-        """All that is in memory is gone."""
-        self.store.close()
-        self.open()
-
-    def apply(self, *events: Event) -> Applied:
-        return self.store.transact(lambda tx: self.batch.apply(tx, events))
+        super().__init__(lambda: SqliteDrainStore(self.path))
 
     def fail(self, *events: Event) -> None:
         """Apply them in a transaction that is rolled back."""

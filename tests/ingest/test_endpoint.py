@@ -200,6 +200,15 @@ async def test_where_a_key_may_stand(running: Running, headers: dict[str, str]) 
 
 async def test_a_key_in_the_query(running: Running) -> None:
     assert (await running.send(PAGE, path=f"{INGEST}?key={running.key}", key="")).status_code == 202
+    assert (await running.send(PAGE, path=f"{INGEST}?%6bey={running.key}&", key="")).status_code == 202
+
+
+@pytest.mark.parametrize(("place", "status"), [(0, 202), (199, 202), (200, 401)])
+async def test_a_query_has_two_hundred_parameters_and_no_more_count(running: Running, place: int, status: int) -> None:
+    query = [f"p{n}=%zz+" for n in range(300)]
+    query[place] = f"key={running.key}"
+    bare = {"event": "Bare"}
+    assert (await running.send(bare, path=f"{INGEST}?{'&'.join(query)}", key="")).status_code == status
 
 
 @pytest.mark.parametrize("key", ["sa_unknown", "nonsense", "sa_priv_unknown", "ä", "x" * 5000])

@@ -8,7 +8,7 @@ from appliance import clock
 from appliance.clock import DAY
 from appliance.errors import StorageUnavailable
 from appliance.ingest.key_uses import KeyUses
-from appliance.storage import keys
+from appliance.storage import keys, projects
 from tests.running import Running
 
 PAGE = {"event": "pageview", "url": "https://example.com/a"}
@@ -49,6 +49,23 @@ async def test_requests_are_counted_by_their_key_and_keyless_ones_are_not(runnin
     key = await keys.by_token(appliance.database, running.key)
     assert key is not None
     assert key.last_used_at is not None
+
+
+async def test_a_request_for_several_projects_uses_each_key_once(running: Running) -> None:
+    appliance = running.appliance
+    made = await projects.create(appliance.database, name="Other", actor="test", at=clock.now())
+    await appliance.endpoint.key_uses.flush(appliance.database)
+    select = "SELECT coalesce(sum(requests), 0), coalesce(sum(events), 0) FROM key_use WHERE day = :today"
+    today = {"today": clock.now() // DAY}
+    ((requests, events),) = await appliance.database.read(select, today)
+    sites = f"{running.key},{made.public_key.token},example.com,nowhere.example"
+    sent = {"n": "pageview", "u": PAGE["url"], "d": sites}
+    assert (await running.send(sent, path="/api/event", key="")).status_code == 202
+    page = {"$current_url": PAGE["url"], "$prev_pageview_duration": 3, "$prev_pageview_pathname": "/b"}
+    left = {"api_key": running.key, "event": "$pageview", "distinct_id": "ann", "properties": page}
+    assert (await running.send(left, path="/capture", key="")).status_code == 200
+    await appliance.endpoint.key_uses.flush(appliance.database)
+    assert await appliance.database.read(select, today) == [(requests + 3, events + 3)]
 
 
 async def test_a_key_that_was_replaced_is_refused_once_its_grace_is_over(

@@ -11,7 +11,6 @@ import pytest
 from appliance.clock import DAY, HOUR, MINUTE
 from appliance.ingest.admission import Grant
 from appliance.ingest.arrival import Arrival
-from appliance.ingest.batch import Applied, Batch
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.geo import Locator
 from appliance.ingest.page_names import page_name
@@ -24,6 +23,7 @@ from appliance.storage import projects
 from appliance.storage.event_ids import from_bytes, unpack
 from tests.builders import ANN, BOB, CAT, START, at, engagement, pageview
 from tests.engines import AnyDatabase, drain_store
+from tests.ingest.applying import Applying
 from tests.running import FIREFOX
 
 SALT = b"s" * 32
@@ -149,24 +149,10 @@ def reading(minutes: float, name: str, engaged_ms: int, visitor: int = ANN, **fi
     return engagement(minutes, page, 50, engaged_ms, **values | fields)
 
 
-class Place:
-    """A database, and a batch that applies events to it as the drain does."""
-
+class Place(Applying):
     def __init__(self, database: AnyDatabase) -> None:
+        super().__init__(lambda: drain_store(database))
         self.database = database
-        self.open()
-
-    def open(self) -> None:
-        self.store = drain_store(self.database)
-        self.batch = Batch(lambda project_id: ProjectSettings())
-
-    def restart(self) -> None:
-        """All that is in memory is gone."""
-        self.store.close()
-        self.open()
-
-    def apply(self, *events: Event) -> Applied:
-        return self.store.transact(lambda tx: self.batch.apply(tx, events))
 
     async def read(self) -> list[tuple[int, int]]:
         """Scroll depth and visible milliseconds of the page views, in journal order."""

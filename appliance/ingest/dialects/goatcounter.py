@@ -2,7 +2,7 @@
 
 Everything stands in the query: `p` path or event, `t` title, `e` whether it is an event, `r` referrer, `s` screen, `q`
 the page's query, `b` what the browser says of being driven by a program. The site is the page's host, which the browser
-says in Referer or Origin, or what `key`, `project` or `domain` name.
+says in Referer or Origin, or what `key` (`k`), `project` or `domain` name.
 """
 
 from appliance.errors import ApplianceError, Invalid
@@ -34,7 +34,8 @@ def decode(arrival: Arrival) -> Decoded:
         event = _sent(query, page)
     except Invalid as error:
         event = Rejection(0, error.code, str(error), error.field)
-    site = query.get("key") or query.get("project") or query.get("domain") or page.hostname
+    named = (query.get(name) for name in ("key", "k", "project", "domain"))
+    site = next(filter(None, named), page.hostname)
     return for_site(Decoded([event], single=True, browser=True, context=b"origin" in arrival.headers), site)
 
 

@@ -9,9 +9,9 @@ from httpx2 import Response
 from appliance import clock
 from appliance.model import ProjectSettings
 from appliance.storage import projects
+from tests.ingest.dialects.stored import Row, export
 from tests.running import FIREFOX, Running
 
-Row = dict[str, Any]
 _numbers = count(1)
 
 
@@ -35,15 +35,8 @@ class Site(Running):
 
     async def export(self, dataset: str) -> list[Row]:
         """All rows of a dataset, in order of time."""
-        await self.drained()
-        answer = await self.http.get(
-            "/api/v1/export",
-            params={"dataset": dataset, "format": "ndjson"},
-            headers={"authorization": f"Bearer {self.private}"},
-        )
-        assert answer.status_code == 200, answer.text
         order = {"events": "timestamp", "visits": "start"}[dataset]
-        return sorted(map(json.loads, answer.text.splitlines()), key=lambda row: str(row[order]))
+        return sorted(await export(self, dataset), key=lambda row: str(row[order]))
 
     async def events(self, *columns: str) -> list[Any]:
         """The stored events; with columns only their values, '' where there is none."""
