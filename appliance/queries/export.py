@@ -32,7 +32,7 @@ _EVENT_NUMBERS = (
 )  # fmt: skip
 
 EVENT_COLUMNS = (
-    "event_id", "event", "kind", "timestamp", "received_at", "source", "user_id", "session_id", "visit_id", "visit_end",
+    "event_id", "event", "timestamp", "received_at", "kind", "source", "user_id", "session_id", "visit_id", "visit_end",
     "visit_user_id", "visitor", "salt_day",
     "hostname", "path", "title", *ACQUISITION_FIELDS, "scroll_depth", "engaged_ms", "revenue", "currency",
     "rate", "flags", "interactive", "properties",
@@ -124,9 +124,9 @@ def _event(row: Row) -> tuple[Any, ...]:
     return (
         unpack(event_id),
         name,
-        _KINDS[kind],
         _iso(time),
         _iso(received),
+        _KINDS[kind],
         source,
         user,
         session_id,
