@@ -159,7 +159,7 @@ async def test_a_dialect_may_tell_the_limit_of_the_address(
     from appliance.ingest.dialects import native
 
     limited(address=3)
-    monkeypatch.setattr(running.appliance.endpoint, "_shows_limits", frozenset([native]))
+    monkeypatch.setattr(running.appliance.endpoint._dialects, "showing_limits", frozenset([native]))
     assert [limit_headers(await running.send(PAGE))[2] for _ in range(4)] == ["2", "1", "0", "0"]
 
 
