@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,11 @@ def test_a_followed_log_ends_when_it_is_asked_to(folder: Path) -> None:
     log.write_text(combined(1, "/a"))
     command = [sys.executable, "-m", "appliance", "import", str(log), "--project", "example.com", "--follow", "--json"]
     environment = os.environ | {"APPLIANCE_DATA_DIR": str(folder / "data")}
-    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Whoever runs these tests in the background may have it ignored, and so would what they start.
+    running = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (it starts no thread)
+    )  # fmt: skip
     wait_for(folder, 1)
     with log.open("a") as file:
         file.write(combined(2, "/b"))

@@ -99,7 +99,7 @@ class Moving:
             for _ in range(questions):
                 low, high = sorted(self._random.sample(days, 2))
                 scope = await asked.scope(world.place.project, Times(low, high), NOW)
-                report = random_report(self._random)
+                report = random_report(self._random, scope.range.days)
                 if plan.rollup_of(report, scope) and is_told(report):
                     answer = rows_of(await asked.answer(scope, report))
                     assert answer == counted(world.place, scope.range, report), (report, scope.range)
