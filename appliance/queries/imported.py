@@ -99,12 +99,10 @@ class ImportedFigures:
         found = await imported_figures.sums(
             self._database, join.scope.project_id, join.dimension, first, last, by_day=join.by_time
         )
-        if join.needs_total and join.dimension:
+        everybody = found
+        if found and join.needs_total and join.dimension:
             everybody = await imported_figures.sums(self._database, join.scope.project_id, "", first, last)
-            total += sum(sums[0] for sums in everybody.values())
-        elif join.needs_total:
-            total += sum(sums[0] for sums in found.values())
-        return join.table(table, found, total)
+        return join.table(table, found, total + sum(sums[0] for sums in everybody.values()))
 
 
 def _joins(scope: Scope, report: Report, days: Days) -> bool:
@@ -195,7 +193,7 @@ class _Join:
             rows=tuple(row for row, _ in ordered[offset : offset + limit]),
             total_rows=len(ordered) if self.report.total_rows else None,
             lower_bounds=tuple(name for name in self.report.metrics if name in counted.lower_bounds),
-            imported=True,
+            imported=bool(found),
         )
 
     def _shows(self, sums: tuple[int, ...]) -> bool:

@@ -429,6 +429,7 @@ def dashboard_quiet() -> views.DashboardView:
         kpis=tuple(replace(kpi, value=0 if kpi.metric in KEYS[:3] else None, previous=None) for kpi in kpis()),
         chart=chart(buckets=zero, compared=False),
         empty=True,
+        imported="left_out",
         compare=compare("off"),
         chips=CHIPS,
         panels=(
@@ -475,7 +476,7 @@ def dashboard_today() -> views.DashboardView:
 
 
 def dashboard_shared() -> views.DashboardView:
-    """A public dashboard of three months: bars, comparison a year before, nobody signed in."""
+    """A public dashboard of three months: bars, comparison a year before, imported figures, nobody signed in."""
     months = tuple(
         Bucket(
             start=datetime(2025, 9 + index, 1, tzinfo=ZONE),
@@ -489,6 +490,8 @@ def dashboard_shared() -> views.DashboardView:
     whole = dashboard(
         chips=(),
         chart=replace(chart(buckets=months), interval="month", intervals=()),
+        panels=tuple(replace(panel(key), imported=True) for key in ("sources", "pages", "locations")),
+        imported="included",
         compare=compare("year_over_year"),
         csv_href=None,
         period=period("91d", date(2025, 8, 21), date(2025, 11, 19)),
