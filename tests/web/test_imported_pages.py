@@ -100,7 +100,7 @@ async def test_details_and_files_have_them(moved: Moved) -> None:
     file = await moved.browser.get(f"{SITE}/details/visit:source.csv?{RANGE}")
     assert list(csv.reader(io.StringIO(file.text.lstrip("\ufeff"))))[1][:2] == ["Google", "23"]
     days = await moved.browser.get(f"{SITE}/series.csv?{RANGE}&interval=day")
-    assert [line for line in days.text.splitlines() if line.startswith("2026-02-20")][0].split(",")[1] == "40"
+    assert next(line for line in days.text.splitlines() if line.startswith("2026-02-20")).split(",")[1] == "40"
 
 
 async def test_the_api_adds_them_where_it_is_asked_to(moved: Moved) -> None:
