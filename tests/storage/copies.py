@@ -43,6 +43,7 @@ MANAGEMENT = """
     INSERT INTO funnel VALUES (2, 1, 'Way', '[{"on":"page"}]', '7d', 1, 1);
     INSERT INTO segment VALUES (8, 1, 'Germans', '[["is","visit:country",["DE"]]]', 1);
     DELETE FROM segment; INSERT INTO segment VALUES (6, 1, 'Germans', '[["is","visit:country",["DE"]]]', 1);
+    INSERT INTO exclusion VALUES (5, 1, 'path', '/admin/**', 'Ours', 'a@b', 1, NULL), (6, 1, 'country', 'DE', '', 'a@b', 1, 2);
     INSERT INTO secret VALUES ('visitor', x'0001ff');
     INSERT INTO salt VALUES (20000, x'ff00'), (-1, x'');
     INSERT INTO dead_letter VALUES (2, 1, 1, 'what', x'93');
