@@ -41,11 +41,14 @@ async def test_a_page_load_is_stored_with_all_that_it_says(page: Page, tracked: 
     await leave(page)
     visit = Visit(1, 1, "/plain.html", "/plain.html", bounce=True, referrer_source="letter")
     (row,) = await tracked.stores([PLAIN], [visit])
-    said = {name: row.pop(name) for name in ("event_id", "timestamp", "received_at", "visit_id", "visitor")}
+    taken = ("event_id", "timestamp", "received_at", "visit_id", "visit_end", "visitor", "salt_day")
+    said = {name: row.pop(name) for name in taken}
     assert len(said["event_id"]) == 14
     assert abs(at(said["timestamp"]) - datetime.now(UTC)) < timedelta(seconds=10)
     assert 0 < row.pop("engaged_ms") < 10_000
+    assert at(said["timestamp"]) <= at(said["visit_end"])
     assert row == BERLIN | {
+        "kind": "pageview",
         "event": "pageview",
         "path": "/plain.html",
         "title": "Plain page",
