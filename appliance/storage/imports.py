@@ -269,23 +269,32 @@ async def stop(db: Database, found: Import, *, actor: str, at: int) -> bool:
 async def forget(db: Database, found: Import, *, actor: str, at: int) -> None:
     """Remove an ended import of which no event is stored, and the figures that it brought. Raises Invalid (409) for
     another one: without its record the same file would count twice."""
+    message = "The record of an import stays, so that its file can never count twice."
+    if found.counts.stored:
+        raise Invalid(message, code="import_kept", status=409)
     delete = (
         "DELETE FROM import WHERE id = :id AND position = :position AND state NOT IN ('waiting', 'running')"
         " RETURNING id"
     )
-    if found.counts.stored or not await db.write(delete, {"id": found.id, "position": found.position}):
-        message = "The record of an import stays, so that its file can never count twice."
-        raise Invalid(message, code="import_kept", status=409)
-    await db.write_all(
+    gone = "NOT EXISTS (SELECT 1 FROM import WHERE id = :id)"
+    note = (
+        "INSERT INTO audit (at, actor, action, subject, detail)"
+        f" SELECT :at, :actor, 'import.forget', :subject, '' WHERE {gone}"
+    )
+    own = {"id": found.id}
+    deleted, *_ = await db.write_all(
         [
-            ("DELETE FROM import_salt WHERE import_id = :id", {"id": found.id}),
+            (delete, own | {"position": found.position}),
+            (f"DELETE FROM import_salt WHERE import_id = :id AND {gone}", own),
             (
-                "DELETE FROM imported_figure WHERE project_id = :project_id AND import_id = :id",
-                {"project_id": found.project_id, "id": found.id},
+                f"DELETE FROM imported_figure WHERE project_id = :project_id AND import_id = :id AND {gone}",
+                own | {"project_id": found.project_id},
             ),
-            audit.entry(at, actor, "import.forget", found.name),
+            (note, own | {"at": at, "actor": actor, "subject": found.name}),
         ]
     )
+    if not deleted:
+        raise Invalid(message, code="import_kept", status=409)
 
 
 def as_object(found: Import) -> dict[str, Any]:

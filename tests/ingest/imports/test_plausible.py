@@ -12,7 +12,7 @@ from appliance.clock import DAY
 from appliance.errors import Invalid
 from appliance.ingest.imports import identify, reading
 from appliance.model import Project
-from appliance.storage import imports, projects
+from appliance.storage import audit, imports, projects
 from appliance.storage.imported_figures import MEASURES
 from tests.engines import AnyDatabase
 from tests.ingest.imports.importing import combined, import_file
@@ -107,9 +107,14 @@ async def test_each_table_becomes_figures_of_its_dimensions(
     path.write_bytes(archive(FILES, backwards=True))
     assert (await import_file(database, tmp_path, site, path)).id == found.id
     assert await figures(database) == stored
-    # Without events behind them they can be taken back.
+    # Without events behind them they can be taken back, unless the import has gone on.
+    with pytest.raises(Invalid):
+        await imports.forget(database, found._replace(position=1), actor="t", at=clock.now())
+    assert await figures(database) == stored
+    assert (await audit.recent(database))[0].action == "import.create"
     await imports.forget(database, found, actor="t", at=clock.now())
     assert await figures(database) == {}
+    assert (await audit.recent(database))[0].action == "import.forget"
     assert await imports.of_project(database, site.id) == []
 
 
