@@ -105,7 +105,7 @@ def _measure_storing(seconds: int) -> None:
                 limit = closed_loop.run(bare, MAIN, ours.project.public_key, max(2, seconds // 4)).per_second
                 found, lag = loaded(ours, load, seconds)
                 stored = stored_rate(found, lag)
-                cpu = found.cpu_us.get("drain", 0.0) / load.events
+                cpu = found.cpu_us.get("drain_worker", 0.0) / load.events
                 rows.append(
                     (name, kind, f"{stored:,.0f}", f"{lag:.1f}", f"{limit:,.0f}", f"{stored / limit:.2f}", f"{cpu:.1f}")
                 )
