@@ -113,7 +113,7 @@ def scale(highest: Number, metric: str = "visitors") -> list[float]:
             step = min(_nice(max(highest, 0.4) / GRID_LINES), 25.0)
         case _:
             step = _nice(max(highest, 0.4) / GRID_LINES)
-    lines = max(ceil(round(highest / step, 9)), 1)
+    lines = min(max(ceil(round(highest / step, 9)), 1), GRID_LINES)  # a step may be a billionth too short
     if not highest:
         lines = GRID_LINES
     return [float(f"{step * index:.10g}") for index in range(lines + 1)]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.web import charts
@@ -60,6 +60,7 @@ def test_the_scale_is_made_of_round_numbers(highest: float, metric: str, lines: 
     st.one_of(st.integers(0, 10**12), st.floats(0, 10**9)),
     st.sampled_from(["visitors", "visit_duration", "views_per_visit"]),
 )
+@example(1_000_000_001, "visitors")
 def test_a_scale_holds_every_value_with_few_even_lines(highest: float, metric: str) -> None:
     lines = charts.scale(highest, metric)
     assert lines[0] == 0
