@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import IO, Any
 
 import structlog
@@ -16,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from appliance import clock
 from appliance.broadcast import Broadcast
-from appliance.config import Settings
+from appliance.config import Settings, optional_path
 from appliance.errors import ConfigurationError, Invalid, StorageUnavailable
 from appliance.ingest import dead_letters
 from appliance.ingest.client_address import TrustedProxies
@@ -78,7 +77,7 @@ class Appliance:
         self.refusals = Refusals(self.notices)
         self.requests_seen: Broadcast[SeenRequest] = Broadcast(KEPT_PER_PROJECT)
         self.data_centres = _data_centres(settings)
-        self.locator = Locator(_path(settings.geo_database))
+        self.locator = Locator(optional_path(settings.geo_database))
         self.registry = Registry(self.database)
         self.quotas = Quotas(self.database, self.registry)
         self.violations = Violations(self.database, self.refusals, self.registry)
@@ -363,10 +362,6 @@ class Appliance:
 
 def _data_centres(settings: Settings) -> DataCentres:
     try:
-        return DataCentres(_path(settings.datacentre_ranges))
+        return DataCentres(optional_path(settings.datacentre_ranges))
     except ValueError as error:
         raise ConfigurationError(f"APPLIANCE_DATACENTRE_RANGES: {error}") from error
-
-
-def _path(setting: str) -> Path | None:
-    return Path(setting) if setting else None

@@ -79,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True):
     metrics_public: bool = False
 
 
+def optional_path(setting: str) -> Path | None:
+    """The file that a setting names; None where it is empty."""
+    return Path(setting) if setting else None
+
+
 class SettingInfo(NamedTuple):
     """One row of the table of settings, for the CLI and the documentation."""
 

@@ -11,7 +11,7 @@ import click
 
 from appliance.cli.common import ACTOR, as_json, find_project, iso, load_settings, show
 from appliance.cli.progress import Progress
-from appliance.config import Settings
+from appliance.config import Settings, optional_path
 from appliance.errors import ApplianceError
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ class _Import:
         from appliance.ingest.imports.run import Where
         from appliance.storage.open import database_url
 
-        geo = Path(settings.geo_database) if settings.geo_database else None
-        data_centres = Path(settings.datacentre_ranges) if settings.datacentre_ranges else None
-        self._where = Where(settings.data_dir, database_url(settings), geo, data_centres)
+        files = (optional_path(settings.geo_database), optional_path(settings.datacentre_ranges))
+        self._where = Where(settings.data_dir, database_url(settings), *files)
         self._db = db
         self._project = project
         self._path = path

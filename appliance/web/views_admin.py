@@ -322,7 +322,6 @@ class DeadLettersView:
     shell: Shell
     nav: Nav
     rows: tuple[DeadLetterRow, ...]
-    total: int
     retry_action: str
     delete_action: str
     older_href: str | None = None

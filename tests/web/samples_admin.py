@@ -185,7 +185,6 @@ def dead_letters(empty: bool = False) -> views_admin.DeadLettersView:
         shell=shell("Dead letters"),
         nav=nav("dead_letters", admin=True),
         rows=() if empty else rows,
-        total=0 if empty else 3,
         retry_action="/admin/dead-letters/retry",
         delete_action="/admin/dead-letters/delete",
     )

@@ -34,7 +34,6 @@ async def show(request: Request) -> Response:
         shell=await shell.shell(request, text("nav.dead_letters")),
         nav=admin_nav("dead_letters"),
         rows=tuple(_row(letter, names.get(letter.project_id, "")) for letter in found),
-        total=await dead_letters.count(db),
         retry_action=RETRY,
         delete_action=DELETE,
         older_href=f"{urls.ADMIN_DEAD_LETTERS}?before={found[-1].id}" if len(found) == PAGE_ROWS else None,
