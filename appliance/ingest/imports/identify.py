@@ -40,7 +40,7 @@ class Look(NamedTuple):
 
 class Found(NamedTuple):
     """`before` is the import that took the file before, as far as its position; None: nobody did. `behind`: whether
-    there is anything behind that position."""
+    there is anything behind that position, or at least an end that the import did not come to say."""
 
     before: Import | None
     behind: bool
@@ -79,7 +79,8 @@ def compare(path: Path, candidates: list[Import]) -> Found:
         if found is None:
             return Found(None, behind=True)
         if found.position == lines.position:
-            return Found(found, behind=bool(opened.stream.read(1)))
+            # One that was killed when all was stored has yet to say so.
+            return Found(found, behind=found.state != "done" or bool(opened.stream.read(1)))
         return Found(found, behind=True)
 
 

@@ -89,6 +89,20 @@ async def test_an_earlier_copy_adds_nothing_and_what_only_begins_alike_is_anothe
     assert len(await paths(database)) == 75
 
 
+@pytest.mark.parametrize("state", ["running", "failed", "stopped"])
+async def test_an_import_that_ended_before_it_could_say_so_says_it_the_next_time(
+    tmp_path: Path, database: AnyDatabase, site: Project, state: str
+) -> None:
+    path = tmp_path / "access.log"
+    path.write_text(pages(0, 20))
+    first = await import_file(database, tmp_path, site, path)
+    await database.write("UPDATE import SET state = :state, ended_at = NULL", {"state": state})
+    again = await import_file(database, tmp_path, site, path)
+    assert (again.id, again.state, again.counts) == (first.id, "done", first.counts)
+    assert again.ended_at is not None
+    assert await paths(database) == names(0, 20)
+
+
 async def test_equal_lines_are_real(tmp_path: Path, database: AnyDatabase, site: Project) -> None:
     path = tmp_path / "access.log"
     path.write_text(combined(1, "/a") * 5)
