@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import psycopg
 
+from appliance.storage.postgresql.statements import columns_of
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 Visitor = tuple[int, int]  # project, visitor
 
@@ -39,7 +41,7 @@ class Claims:
         wanted = sorted(set(visitors))
         if not wanted:
             return []
-        projects, numbers = (list(column) for column in zip(*wanted, strict=True))
+        projects, numbers = columns_of(wanted)
         values = {"projects": projects, "visitors": numbers, "holder": self._holder, "at": at}
         rows = connection.execute(_TAKE, values)
         return [(project_id, visitor) for project_id, visitor, before in rows if before != self._holder]

@@ -355,7 +355,7 @@ class DrainRows:
         """Visits by id; each has a time that lies in its span."""
         if places:
             low, high = min(places.values()) - SPAN, max(places.values()) + SPAN
-            for row in self._all(sql.BY_ID, (list(places), low, high)):
+            for row in self._all(sql.BY_ID, (sql.array_of(places), low, high)):
                 self._by_id[row[0]] = visit_of(row)
 
     def _fetch_visits(self, visitors: Iterable[Visitor]) -> None:
@@ -398,8 +398,8 @@ class DrainRows:
     def _write_engagement(self) -> None:
         rows = [(project, self._times[event], event, *said) for event, (project, *said) in self._engaged.items()]
         if rows:
-            columns = sql.columns_of(rows)
-            self._connection.execute(sql.ENGAGE, (*columns, min(columns[1]), max(columns[1])))
+            times = [self._times[event] for event in self._engaged]
+            self._connection.execute(sql.ENGAGE, (*sql.columns_of(rows), min(times), max(times)))
         self._engaged = {}
 
 

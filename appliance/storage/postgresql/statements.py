@@ -92,12 +92,20 @@ INSERT_WAITING: Final = (
 
 def around(project_id: int, visitors: list[int], low: int, high: int) -> dict[str, Any]:
     """The values of OF_VISITORS."""
-    return {"project": project_id, "visitors": visitors, "low": low, "high": high}
+    return {"project": project_id, "visitors": array_of(visitors), "low": low, "high": high}
 
 
-def columns_of(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows as lists of their columns; there has to be a row."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def columns_of(rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Rows as arrays of their columns, one a parameter; there has to be a row."""
+    return [array_of(column) for column in zip(*rows, strict=True)]
+
+
+def array_of(values: Sequence[Any]) -> Any:
+    """An array as a parameter. Numbers are spelled as PostgreSQL spells them, for psycopg calls a function for each."""
+    numbers = list(values)
+    if all(type(value) is int or value is None for value in numbers):
+        return f"{{{repr(numbers)[1:-1].replace('None', 'NULL')}}}"
+    return numbers
 
 
 def row_of_visit(visit: Visit) -> tuple[Any, ...]:
