@@ -51,6 +51,7 @@ from appliance.telemetry import Seldom
 
 MINTED = int(Flag.MINTED)
 CUSTOM = int(Kind.CUSTOM)
+UNREAD = (400, 413, 415, 422)  # of a request that is not what it should be, before anybody asked whose it is
 COUNTED = "appliance.counted"  # in the scope of a request that has passed `Endpoint.enter` before
 _NOTHING: Mapping[int, int] = MappingProxyType({})
 
@@ -335,9 +336,18 @@ class Endpoint:
 
     def refuse(self, dialect: Any, arrival: Arrival, error: ApplianceError, grant: Grant | None = None) -> Answer:
         """The answer to a request of which nothing was taken; it is counted and shown with its reason."""
+        if grant is None and error.status in UNREAD:
+            grant = self._named(arrival)
         self._note(dialect, arrival, grant, "rejected", error.code, str(error), None)
         answer = with_retry_after(dialect.refuse(error, arrival), error)
         return self._answered(dialect, arrival, grant, answer, error=error)
+
+    def _named(self, arrival: Arrival) -> Grant | None:
+        """Whose feed a request belongs in that could not be read: what stands around its body may have a key."""
+        with suppress(ApplianceError):
+            nothing = Decoded([], single=False, key=arrival.query().get("key", ""))
+            return admit(arrival, nothing, self._registry.catalogue)
+        return None
 
     def _answered(
         self,

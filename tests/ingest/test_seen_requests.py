@@ -99,6 +99,23 @@ async def test_what_names_no_project_is_noted_apart(
     assert 0 <= seen.micros < 10_000_000
 
 
+@pytest.mark.parametrize("where", ["header", "query"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"{", "malformed_json"), (b"\x1f\x8b cut", "malformed_gzip"), (b"x" * (5 << 20) + b"x", "body_too_large")],
+)
+async def test_what_cannot_be_read_is_noted_with_the_project_whose_key_stands_around_it(
+    running: Running, where: str, body: bytes, code: str
+) -> None:
+    before = running.appliance.requests_seen.kept(UNKNOWN_PROJECT)[:1]
+    key = running.key
+    path, headers = (INGEST, {"x-api-key": key}) if where == "header" else (f"{INGEST}?key={key}", {})
+    await running.http.post(path, content=body, headers=headers)
+    seen = newest(running)
+    assert (seen.code, seen.key) == (code, key[:7])
+    assert running.appliance.requests_seen.kept(UNKNOWN_PROJECT)[:1] == before
+
+
 async def test_questions_before_a_request_are_not_noted(running: Running) -> None:
     kept = running.appliance.requests_seen.kept
     before = [kept(UNKNOWN_PROJECT)[:1], kept(running.project.id)[:1]]
