@@ -1,6 +1,7 @@
 """A request at the door: read, bounded, decompressed."""
 
 import zlib
+from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from time import perf_counter
@@ -9,6 +10,7 @@ from urllib.parse import unquote_plus
 
 from appliance.clock import MILLISECOND
 from appliance.errors import Invalid, TooLarge
+from appliance.ingest.arriving import Arriving, Body, TooSlow
 
 PARAMETERS_MAX = 200
 PARAMETERS_CACHED_MAX = 4_096
@@ -96,17 +98,25 @@ class Arrival:
         headers = self.headers
         return b"origin" in headers or b"sec-fetch-site" in headers
 
-    async def read_body(self, receive: Receive, bytes_max: int) -> None:
-        """Read and decompress the body. Raises TooLarge, Invalid."""
+    async def read_body(self, receive: Receive, bytes_max: int, arriving: Arriving) -> None:
+        """Read and decompress the body. Raises TooLarge, Invalid, TooSlow."""
         length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > bytes_max:
             raise _too_large(bytes_max)
-        message = await receive()
-        body = message.get("body", b"")
-        if message.get("more_body"):
-            parts = [body]
-            size = len(body)
-            while message.get("more_body"):
+        task = current_task()
+        assert task is not None
+        given_up = False
+
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = True
+            task.cancel()
+
+        held = Body(arriving, give_up)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Invalid(
@@ -116,8 +126,18 @@ class Arrival:
                 size += len(parts[-1])
                 if size > bytes_max:
                     raise _too_large(bytes_max)
-            body = b"".join(parts)
-        self.take_body(body, bytes_max)
+                if not message.get("more_body"):
+                    break
+                held.grow(len(parts[-1]))
+        except CancelledError:
+            if not given_up:
+                raise
+            task.uncancel()
+            raise TooSlow from None
+        finally:
+            held.end()
+            self.began = perf_counter()  # its way here is no work of ours
+        self.take_body(parts[0] if len(parts) == 1 else b"".join(parts), bytes_max)
 
     def take_body(self, body: bytes, bytes_max: int) -> None:
         """Keep a whole body, decompressed. Raises TooLarge, Invalid."""

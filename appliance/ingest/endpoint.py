@@ -23,6 +23,7 @@ from appliance.errors import ApplianceError, Invalid, JournalFailed, TooMany
 from appliance.ingest.admission import Grant, Part, UnknownSender, admit, admit_parts, check_origin
 from appliance.ingest.answers import Answer, Send, preflight, problem, send_answer, with_retry_after
 from appliance.ingest.arrival import Arrival, Receive
+from appliance.ingest.arriving import Arriving
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.crowd import Crowd
 from appliance.ingest.dialects import native
@@ -51,7 +52,7 @@ from appliance.telemetry import Seldom
 
 MINTED = int(Flag.MINTED)
 CUSTOM = int(Kind.CUSTOM)
-UNREAD = (400, 413, 415, 422)  # of a request that is not what it should be, before anybody asked whose it is
+UNREAD = (400, 408, 413, 415, 422)  # of a request that is not what it should be, before anybody asked whose it is
 COUNTED = "appliance.counted"  # in the scope of a request that has passed `Endpoint.enter` before
 _NOTHING: Mapping[int, int] = MappingProxyType({})
 
@@ -112,6 +113,7 @@ class Endpoint:
         self.key_uses = KeyUses()
         self.crowd = Crowd()
         self.patience = Patience()
+        self.arriving = Arriving()
         self._mistakes = Seldom()
         self.requests = 0
         self.accepted = 0
@@ -140,7 +142,7 @@ class Endpoint:
         try:
             if taken is None:
                 if arrival.method == "POST":
-                    await arrival.read_body(receive, self.body_bytes_max(dialect))
+                    await arrival.read_body(receive, self.body_bytes_max(dialect), self.arriving)
                 taken = self.take(dialect, arrival)
             if taken is None:
                 await self._registry.look_again()

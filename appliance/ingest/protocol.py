@@ -12,6 +12,7 @@ and lost connections stay its business (docs/decisions/0006).
 
 from asyncio import Future, TimerHandle
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -20,6 +21,7 @@ from appliance.clock import now
 from appliance.errors import ApplianceError
 from appliance.ingest.answers import Answer, all_headers
 from appliance.ingest.arrival import Arrival
+from appliance.ingest.arriving import FREE_BYTES, Body, TooSlow
 from appliance.ingest.endpoint import COUNTED, Endpoint, Taken
 from appliance.storage.interface import Position
 
@@ -36,13 +38,14 @@ class _Nobody:
 class _Exchange:
     """What uvicorn's protocol asks of the request that is under way (its RequestResponseCycle)."""
 
-    __slots__ = ("arrival", "dialect", "disconnected", "keep_alive", "response_complete")
+    __slots__ = ("arrival", "body", "dialect", "disconnected", "keep_alive", "response_complete")
     message_event = _Nobody()
 
     def __init__(self, dialect: Any, arrival: Arrival, *, keep_alive: bool) -> None:
         self.dialect = dialect
         self.arrival = arrival
         self.keep_alive = keep_alive
+        self.body: Body | None = None  # when it is large, or comes in pieces
         self.response_complete = False
         self.disconnected = False
 
@@ -89,16 +92,24 @@ class IngestProtocol(HttpToolsProtocol):
         self.cycle = self._exchange  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        if self._exchange is None:
+        exchange = self._exchange
+        if exchange is None:
             super().on_body(body)
-        else:
-            self._pieces.append(body)
+            return
+        self._pieces.append(body)
+        if exchange.body is not None:
+            exchange.body.grow(len(body))
+        elif len(self._pieces) > 1 or len(body) > FREE_BYTES:
+            exchange.body = Body(self.app.arriving, self._give_up)
+            exchange.body.grow(sum(map(len, self._pieces)))
 
     def on_message_complete(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             super().on_message_complete()
             return
+        if exchange.body is not None:
+            exchange.body.end()
         pieces, self._pieces = self._pieces, []
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         arrival = exchange.arrival
@@ -135,6 +146,24 @@ class IngestProtocol(HttpToolsProtocol):
             and not self.flow.write_paused
             and (self.cycle is None or self.cycle.response_complete)
         )
+
+    def _give_up(self) -> None:
+        """The body under way is waited for no longer."""
+        exchange, self._exchange = self._exchange, None
+        self._pieces = []
+        if exchange is not None:
+            exchange.keep_alive = False
+            exchange.arrival.began = perf_counter()
+            self.app.requests += 1
+            answer = self.app.refuse(exchange.dialect, exchange.arrival, TooSlow())
+            if exchange.arrival.delay:
+                self.app.patience.release()  # it is not held back, for more of the body may come
+            self._write(exchange, answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._exchange is not None and self._exchange.body is not None:
+            self._exchange.body.end()
 
     def _journaled(self, exchange: _Exchange, taken: Taken, _: "Future[Position]") -> None:
         self._answer(exchange, self.app.conclude(taken))
