@@ -100,7 +100,7 @@ def columns_of(rows: Iterable[Sequence[Any]]) -> list[Any]:
     return [array_of(column) for column in zip(*rows, strict=True)]
 
 
-def array_of(values: Sequence[Any]) -> Any:
+def array_of(values: Iterable[Any]) -> Any:
     """An array as a parameter. Numbers are spelled as PostgreSQL spells them, for psycopg calls a function for each."""
     numbers = list(values)
     if all(type(value) is int or value is None for value in numbers):
