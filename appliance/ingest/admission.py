@@ -3,6 +3,7 @@
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,8 @@ from appliance.model import Key, Project
 from appliance.storage.catalogue import Catalogue
 
 PRIVATE_PREFIX = "sa_priv_"
+AUTHORIZATIONS_CACHED_MAX = 1024
+CACHED_BYTES_MAX = 128
 
 
 class Grant(msgspec.Struct, gc=False):
@@ -100,6 +103,11 @@ def header_key(arrival: Arrival) -> str:
     raw = headers.get(b"authorization")
     if raw is None:
         return ""
+    return _authorization_key(raw) if len(raw) <= CACHED_BYTES_MAX else _authorization_key.__wrapped__(raw)
+
+
+@lru_cache(AUTHORIZATIONS_CACHED_MAX)
+def _authorization_key(raw: bytes) -> str:
     scheme, _, value = raw.decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()

@@ -1,6 +1,6 @@
 """Answers of the ingest paths, made without a framework."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from itertools import count
 from secrets import token_hex
@@ -12,7 +12,8 @@ from appliance.errors import ApplianceError, Invalid, Unavailable
 from appliance.ingest.arrival import Arrival
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
@@ -39,15 +40,15 @@ def request_id() -> bytes:
     return b"%s-%x" % (_INSTANCE, next(_requests))
 
 
-def all_headers(arrival: Arrival, answer: Answer) -> Headers:
-    """The headers of an answer, with those that tell of a rate limit, and those that let the page that asked read it
-    (CORS)."""
-    headers: Headers = [
-        *answer.headers,
-        NO_STORE,
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-request-id", request_id()),
-    ]
+def lasting_headers(headers: Iterable[Header], nbytes: int) -> Headers:
+    """The headers that all answers alike have: their own, and what is said of a body of so many bytes."""
+    return [*headers, NO_STORE, (b"content-length", b"%d" % nbytes)]
+
+
+def varying_headers(arrival: Arrival) -> Headers:
+    """The headers that tell requests apart, those that tell of a rate limit, and those that let the page that asked
+    read the answer (CORS)."""
+    headers: Headers = [(b"x-request-id", request_id())]
     if (allowance := arrival.allowance) is not None:
         headers += [
             (b"x-ratelimit-limit", b"%d" % allowance.limit),
@@ -65,7 +66,8 @@ def all_headers(arrival: Arrival, answer: Answer) -> Headers:
 
 async def send_answer(send: Send, arrival: Arrival, answer: Answer) -> None:
     """Send an answer over ASGI."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": all_headers(arrival, answer)})
+    headers = lasting_headers(answer.headers, len(answer.body)) + varying_headers(arrival)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 

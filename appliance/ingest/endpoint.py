@@ -10,6 +10,7 @@ request without a task and an ASGI cycle of its own, and both ways do the same.
 from asyncio import Future, shield, sleep
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +43,7 @@ from appliance.ingest.rate_limit import RateLimits
 from appliance.ingest.recent import RecentIds
 from appliance.ingest.refusals import UNKNOWN_PROJECT, Refusal, Refusals
 from appliance.ingest.registry import Registry
-from appliance.ingest.seen_requests import SeenRequest, seen
+from appliance.ingest.seen_requests import Pace, SeenRequest, seen
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Decoded, Drop, Rejection, Sent
 from appliance.ingest.visitor import Salts
@@ -104,10 +105,10 @@ class Endpoint:
         self._exclusions = exclusions
         self._refusals = refusals
         self._requests_seen = requests_seen
+        self._pace = Pace()
         self._trusted_proxies = trusted_proxies
         self._rate_limits = rate_limits
         self._quotas = quotas
-        self._body_bytes_max = body_bytes_max
         self._default_project = default_project
         self._recent = RecentIds()
         self.key_uses = KeyUses()
@@ -119,10 +120,12 @@ class Endpoint:
         self.accepted = 0
         self._dialects = Dialects()
         self.dialect_of = self._dialects.at
-
-    def body_bytes_max(self, dialect: Any) -> int:
-        """The largest body that is read of a dialect's request, before and after decompression."""
-        return max(self._body_bytes_max, getattr(dialect, "BODY_BYTES_MAX", 0))
+        # By dialect the largest body that is read of a request, before and after decompression.
+        self.body_bytes_max = {
+            dialect: max(body_bytes_max, getattr(dialect, "BODY_BYTES_MAX", 0)) for dialect in self._dialects.names
+        }
+        self._group: Future[Position] | None = None
+        self._waiting: list[tuple[Taken, Callable[[Answer], None]]] = []  # for that
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -142,7 +145,7 @@ class Endpoint:
         try:
             if taken is None:
                 if arrival.method == "POST":
-                    await arrival.read_body(receive, self.body_bytes_max(dialect), self.arriving)
+                    await arrival.read_body(receive, self.body_bytes_max[dialect], self.arriving)
                 taken = self.take(dialect, arrival)
             if taken is None:
                 await self._registry.look_again()
@@ -290,6 +293,23 @@ class Endpoint:
         if grant.project.settings.quota_events_month:
             self._quotas.check(grant.project, arrival.received)
 
+    def wait(self, taken: Taken, answer: Callable[[Answer], None]) -> None:
+        """Call `answer` with the answer, once the events are in the journal or cannot be. One call of the loop does it
+        for all that go there together."""
+        if taken.journaled is not self._group:
+            self._group, self._waiting = taken.journaled, []
+            self._group.add_done_callback(partial(self._conclude_all, self._waiting))
+        self._waiting.append((taken, answer))
+
+    def _conclude_all(self, waiting: list[tuple[Taken, Callable[[Answer], None]]], group: Future[Position]) -> None:
+        if self._group is group:
+            self._group, self._waiting = None, []
+        for taken, answer in waiting:
+            try:
+                answer(self.conclude(taken))
+            except Exception:
+                log.exception("an ingest request is not answered", path=taken.arrival.path)
+
     def conclude(self, taken: Taken) -> Answer:
         """The answer, once `taken.journaled` is done."""
         if taken.journaled.exception() is not None:
@@ -361,10 +381,16 @@ class Endpoint:
         error: ApplianceError | None = None,
     ) -> Answer:
         """Every answer passes here: the request is noted, and one that was for nothing has to wait."""
+        topic = grant.project.id if grant is not None else UNKNOWN_PROJECT
+        if (
+            outcome is not None
+            and outcome.accepted == outcome.total > 0
+            and self._pace.is_too_fast(topic, arrival.received)
+        ):
+            return answer
         seconds = perf_counter() - arrival.began
         self._requests_seen.publish(
-            grant.project.id if grant is not None else UNKNOWN_PROJECT,
-            seen(arrival, self._dialects.names[dialect], answer.status, outcome, error, seconds),
+            topic, seen(arrival, self._dialects.names[dialect], answer.status, outcome, error, seconds)
         )
         if outcome is not None:
             if len(outcome.rejected) < outcome.total:

@@ -207,8 +207,8 @@ def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
 def visitor(event: Event, sent: Sent, sender: Sender) -> None:
     """SEMANTICS, Identity. A user id, else an id that the client keeps, else the rotating id of the local day."""
     user = _identifier(sent.user_id if sent.user_id is not None else sent.distinct_id, "user_id")
-    anonymous = _identifier(sent.anonymous_id, "anonymous_id")
-    session = _identifier(sent.session_id, "session_id")
+    anonymous = _identifier(sent.anonymous_id, "anonymous_id") if sent.anonymous_id is not None else ""
+    session = _identifier(sent.session_id, "session_id") if sent.session_id is not None else ""
     event.session_id = session
     if user:
         event.user_id = user
@@ -240,8 +240,10 @@ def visitor(event: Event, sent: Sent, sender: Sender) -> None:
 def identify(event: Event, sent: Sent, sender: Sender) -> None:
     if event.kind in _STATEMENTS and not event.user_id:
         raise Rejected("missing", "user_id", f"user_id: {_STATEMENTS[event.kind]} needs the user's id")
-    event.traits = json_object(sent.traits, "traits")
-    event.traits_once = json_object(sent.traits_once, "traits_once")
+    if sent.traits:
+        event.traits = json_object(sent.traits, "traits")
+    if sent.traits_once:
+        event.traits_once = json_object(sent.traits_once, "traits_once")
     if event.kind == _ALIAS:
         previous = _identifier(sent.previous_id, "previous_id")
         if not previous:

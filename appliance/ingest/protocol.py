@@ -10,21 +10,21 @@ To uvicorn a request on the short way looks like a cycle of its own, so that kee
 and lost connections stay its business (docs/decisions/0006).
 """
 
-from asyncio import Future, TimerHandle
-from functools import partial
+from asyncio import TimerHandle
+from functools import lru_cache, partial
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from appliance.clock import now
 from appliance.errors import ApplianceError
-from appliance.ingest.answers import Answer, all_headers
+from appliance.ingest.answers import Answer, Header, Headers, lasting_headers, varying_headers
 from appliance.ingest.arrival import Arrival
 from appliance.ingest.arriving import FREE_BYTES, Body, TooSlow
 from appliance.ingest.endpoint import COUNTED, Endpoint, Taken
-from appliance.storage.interface import Position
 
+HEADS_CACHED_MAX = 256
 CONNECTION_SECONDS = 200e-6  # what one that comes to nothing costs
 
 
@@ -57,18 +57,24 @@ class IngestProtocol(HttpToolsProtocol):
     _exchange: _Exchange | None = None  # while its body arrives
     _held: tuple[TimerHandle, _Exchange, Answer] | None = None  # an answer that has to wait
     _pieces: list[bytes]
+    _begun = False  # something of a request has come since the last answer
+    _answered_at = 0.0
+    _idling: TimerHandle | None = None
+    _usual: ClassVar[tuple[Headers, bytes]] = [], b""
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         # The scope is made when it is needed (`_begin_cycle`).
+        self._begun = True
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_headers_complete(self) -> None:
-        path, _, query = self.url.partition(b"?")
-        dialect = self.app.dialect_of(path.decode("latin-1"))
+        url, _, query = self.url.partition(b"?")
+        path = url.decode("latin-1")
+        dialect = self.app.dialect_of(path)
         if dialect is None or not self._is_usual():
             self._begin_cycle()
             return
@@ -76,7 +82,7 @@ class IngestProtocol(HttpToolsProtocol):
         method = self.parser.get_method()
         if method == b"POST":
             length = headers.get(b"content-length", b"")
-            is_short = length.isdigit() and int(length) <= self.app.body_bytes_max(dialect)
+            is_short = length.isdigit() and int(length) <= self.app.body_bytes_max[dialect]
         else:
             is_short = b"content-length" not in headers and b"transfer-encoding" not in headers
         if not is_short:
@@ -84,9 +90,7 @@ class IngestProtocol(HttpToolsProtocol):
             return
         peer = self.client[0] if self.client else ""
         secure = self.scheme == "https"
-        arrival = Arrival(
-            method.decode(), path.decode("latin-1"), query, headers, peer=peer, secure=secure, received=now()
-        )
+        arrival = Arrival(method.decode(), path, query, headers, peer=peer, secure=secure, received=now())
         self._pieces = []
         self._exchange = _Exchange(dialect, arrival, keep_alive=self.parser.should_keep_alive())
         self.cycle = self._exchange  # type: ignore[assignment]
@@ -116,7 +120,7 @@ class IngestProtocol(HttpToolsProtocol):
         taken: Taken | Answer | None = self.app.enter(exchange.dialect, arrival)
         try:
             if taken is None:
-                arrival.take_body(body, self.app.body_bytes_max(exchange.dialect))
+                arrival.take_body(body, self.app.body_bytes_max[exchange.dialect])
                 taken = self.app.take(exchange.dialect, arrival)
         except ApplianceError as error:
             taken = self.app.refuse(exchange.dialect, arrival, error)
@@ -129,7 +133,7 @@ class IngestProtocol(HttpToolsProtocol):
             return
         self.app.requests += 1
         if isinstance(taken, Taken):
-            taken.journaled.add_done_callback(partial(self._journaled, exchange, taken))
+            self.app.wait(taken, partial(self._answer, exchange))
         else:
             self._answer(exchange, taken)
 
@@ -160,13 +164,16 @@ class IngestProtocol(HttpToolsProtocol):
                 self.app.patience.release()  # it is not held back, for more of the body may come
             self._write(exchange, answer)
 
+    def on_response_complete(self) -> None:
+        self._begun = False
+        super().on_response_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._idling is not None:
+            self._idling.cancel()
         if self._exchange is not None and self._exchange.body is not None:
             self._exchange.body.end()
-
-    def _journaled(self, exchange: _Exchange, taken: Taken, _: "Future[Position]") -> None:
-        self._answer(exchange, self.app.conclude(taken))
 
     def _answer(self, exchange: _Exchange, answer: Answer) -> None:
         if exchange.arrival.delay:
@@ -207,16 +214,40 @@ class IngestProtocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        parts = [STATUS_LINE[answer.status]]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in all_headers(exchange.arrival, answer):
+        parts = [_head(answer.status, len(answer.body), *answer.headers), self._usual_lines()]
+        for name, value in varying_headers(exchange.arrival):
             parts += (name, b": ", value, b"\r\n")
         parts += (b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n", answer.body)
         transport.write(b"".join(parts))
         if not exchange.keep_alive:
             transport.close()
-        self.on_response_complete()
+        if self.pipeline or self.flow.read_paused:
+            self.on_response_complete()
+            return
+        # The same without a timer for each answer.
+        self.server_state.total_requests += 1
+        self._begun = False
+        self._answered_at = self.loop.time()
+        if self._idling is None:
+            self._idling = self.loop.call_later(self.timeout_keep_alive, self._close_when_idle)
+
+    def _close_when_idle(self) -> None:
+        """Let go of the connection if nothing has come since the last answer."""
+        self._idling = None
+        if self._begun or not self.cycle.response_complete or self.transport.is_closing():
+            return
+        seconds = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if seconds > 0:
+            self._idling = self.loop.call_later(seconds, self._close_when_idle)
+        else:
+            self.transport.close()
+
+    def _usual_lines(self) -> bytes:
+        """What uvicorn says in all answers. It makes its list anew each second, for the date."""
+        headers = self.server_state.default_headers
+        if headers is not IngestProtocol._usual[0]:
+            IngestProtocol._usual = headers, _lines(headers)
+        return IngestProtocol._usual[1]
 
     # uvicorn's way
 
@@ -227,3 +258,13 @@ class IngestProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+
+
+@lru_cache(HEADS_CACHED_MAX)
+def _head(status: int, nbytes: int, *headers: Header) -> bytes:
+    """The first lines of an answer with a body of so many bytes."""
+    return STATUS_LINE[status] + _lines(lasting_headers(headers, nbytes))
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%s: %s\r\n" % header for header in headers])

@@ -3,7 +3,7 @@ newest of each project, and apart those that name none; neither addresses nor bo
 
 import msgspec
 
-from appliance.clock import MINUTE
+from appliance.clock import MICROSECONDS, MINUTE
 from appliance.credentials import PRIVATE_PREFIX, PUBLIC_PREFIX, SHOWN_RANDOM_CHARACTERS
 from appliance.errors import ApplianceError
 from appliance.ingest.arrival import Arrival
@@ -11,6 +11,7 @@ from appliance.ingest.outcome import Outcome
 
 KEPT_PER_PROJECT = 100
 SHOWN_FOR = 15 * MINUTE
+NOTED_PER_SECOND = 100
 MESSAGE_CHARACTERS_MAX = 300
 _PUBLIC_SHOWN = len(PUBLIC_PREFIX) + SHOWN_RANDOM_CHARACTERS
 _PRIVATE_SHOWN = len(PRIVATE_PREFIX) + SHOWN_RANDOM_CHARACTERS
@@ -34,6 +35,23 @@ class SeenRequest(msgspec.Struct, gc=False):
     code: str
     message: str
     micros: int
+
+
+class Pace:
+    """How many requests of a project are noted. Of those that were taken whole, nobody reads more than so many a
+    second; what went wrong is noted always."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._noted: dict[int, int] = {}  # in that second, by project
+
+    def is_too_fast(self, project_id: int, at: int) -> bool:
+        """Whether one that was taken whole, at that time (UTC microseconds), is one too many; it is counted."""
+        second = at // MICROSECONDS
+        if second != self._second:
+            self._second, self._noted = second, {}
+        number = self._noted[project_id] = self._noted.get(project_id, 0) + 1
+        return number > NOTED_PER_SECOND
 
 
 def seen(

@@ -27,7 +27,7 @@ class Sender:
     request is a browser's, else those that the event states, if the project honours that."""
 
     __slots__ = (
-        "_address", "_agent", "_agent_text", "_locator", "_place", "_place_of", "_salts", "_user_agent",
+        "_address", "_agent", "_agent_of", "_agent_text", "_locator", "_place", "_place_of", "_salts", "_user_agent",
         "browser", "checks", "domains", "engagement_by_page", "headers", "keyless", "language", "own_hosts", "project",
         "received", "sampler", "signal", "skew",
     )  # fmt: skip
@@ -67,6 +67,7 @@ class Sender:
         self._locator = locator
         self._agent = _NO_AGENT
         self._agent_text: str | None = None  # whose `_agent` is
+        self._agent_of: Sent | None = None
         self._place = NOWHERE
         self._place_of = ("", "")  # address and time zone
 
@@ -80,9 +81,11 @@ class Sender:
 
     def agent(self, sent: Sent) -> Agent:
         """Device and whether it is a bot."""
-        text = self.user_agent(sent)
-        if text != self._agent_text:
-            self._agent, self._agent_text = read_agent(text), text
+        if sent is not self._agent_of:  # it is asked for twice an event
+            self._agent_of = sent
+            text = self.user_agent(sent)
+            if text != self._agent_text:
+                self._agent, self._agent_text = read_agent(text), text
         return self._agent
 
     def place(self, sent: Sent) -> Place:

@@ -20,7 +20,8 @@ _OWN = re.compile(r"[0-9a-z]{14}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _NO_NAME_BEFORE = 18_000  # days: in April 2019
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_TRIPLES = [a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS]
+_PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
+_TRIPLES = [pair + c for pair in _PAIRS for c in _DIGITS]
 _bits = random.Random().getrandbits  # seeded by the operating system; ids are unique, not secret
 
 
@@ -32,8 +33,10 @@ def _time_digits(milliseconds: int) -> str:
 
 
 def _chance_digits(number: int) -> str:
-    high, low = divmod(number, 36**3)
-    return _TRIPLES[high] + _TRIPLES[low]
+    # Of pairs, because the list of triples does not fit into the caches of a CPU.
+    high, low = divmod(number, 36**2)
+    higher, high = divmod(high, 36**2)
+    return _PAIRS[higher] + _PAIRS[high] + _PAIRS[low]
 
 
 def mint(milliseconds: int) -> str:
