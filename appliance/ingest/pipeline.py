@@ -168,33 +168,31 @@ def acquisition(event: Event, sent: Sent, sender: Sender) -> None:
     place = read_page(url) if url else _NO_PAGE
     if sent.campaign is not None:
         place = place._replace(query=f"{place.query}&{_tags(sent.campaign)}")
-    found = acquire(place, sent.referrer or "", sender.own_hosts)
-    event.referrer = found.referrer
-    event.referrer_source = found.source
-    event.channel = found.channel
-    event.utm_source = found.utm_source
-    event.utm_medium = found.utm_medium
-    event.utm_campaign = found.utm_campaign
-    event.utm_content = found.utm_content
-    event.utm_term = found.utm_term
-    event.click_id = found.click_id
+    (
+        event.referrer,
+        event.referrer_source,
+        event.channel,
+        event.utm_source,
+        event.utm_medium,
+        event.utm_campaign,
+        event.utm_content,
+        event.utm_term,
+        event.click_id,
+    ) = acquire(place, sent.referrer or "", sender.own_hosts)
 
 
 def device_and_place(event: Event, sent: Sent, sender: Sender) -> None:
     if event.kind > _CUSTOM:
         return
-    agent = sender.agent(sent)
-    event.browser, event.browser_version = agent.browser, agent.browser_version
+    event.browser, event.browser_version, event.os, event.os_version, event.device, _ = sender.agent(sent)
     if not event.browser and sent.browser:
         event.browser, event.browser_version = _label(sent.browser), _label(sent.browser_version)
-    event.os, event.os_version = agent.os, agent.os_version
     if not event.os and sent.os:
         event.os, event.os_version = _label(sent.os), _label(sent.os_version)
-    event.device = agent.device or _label(sent.device)
-    place = sender.place(sent)
-    if place.country:
-        event.country, event.region, event.city = place
-    else:
+    if not event.device and sent.device:
+        event.device = _label(sent.device)
+    event.country, event.region, event.city = sender.place(sent)
+    if not event.country:
         event.country = _country(sent.country)
         event.region, event.city = _label(sent.region), _label(sent.city)
     language = sent.language or sender.language
