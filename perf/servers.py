@@ -42,6 +42,7 @@ def main() -> None:
     options.add_argument("--events", type=int, default=1_000_000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--keep", type=Path, metavar="FOLDER", help="a file of perf.queries, made where there is none")
+    options.add_argument("--no-file", action="store_true", help="the servers alone: a file of many events takes long")
     options.add_argument("--stored", action="store_true", help="measure storing instead of dashboards")
     options.add_argument("--seconds", type=int, default=20, help="of each load that is stored")
     chosen = options.parse_args()
@@ -54,14 +55,15 @@ def main() -> None:
     print(f"{len(data.event['id']):,} events, {len(data.visit['id']):,} visits, load {os.getloadavg()[0]:.2f}")
     with ExitStack() as stack:
         folder = chosen.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-perf-")))
-        if not (folder / "appliance.db").exists():
+        path = None if chosen.no_file else folder / "appliance.db"
+        if path is not None and not path.exists():
             folder.mkdir(exist_ok=True)
-            make_file(folder / "appliance.db", data)
+            make_file(path, data)
         urls = {}
         if has_timescaledb():
             urls["TimescaleDB"] = stack.enter_context(_filled(data, timescaledb=True))
         urls["PostgreSQL"] = stack.enter_context(_filled(data, timescaledb=False))
-        asyncio.run(_measure(folder / "appliance.db", urls, data))
+        asyncio.run(_measure(folder, path, urls, data))
 
 
 @contextmanager
@@ -114,10 +116,10 @@ def _measure_storing(seconds: int) -> None:
     print(table(head, rows))
 
 
-async def _measure(path: Path, urls: dict[str, str], data: Dataset) -> None:
-    engines: dict[str, Asked] = {"SQLite": Ours(path)}
+async def _measure(folder: Path, path: Path | None, urls: dict[str, str], data: Dataset) -> None:
+    engines: dict[str, Asked] = {"SQLite": Ours(path)} if path is not None else {}
     for name, url in urls.items():
-        temp = path.parent / f"tmp-{name}"
+        temp = folder / f"tmp-{name}"
         engines[name] = Asked(PostgresqlEvaluator(url, temp_directory=temp, timeout_seconds=600))
     rows = []
     for name, filters, days in QUESTIONS:

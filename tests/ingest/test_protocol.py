@@ -261,6 +261,31 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
     assert status_json["projects"][0]["events"] == 2
 
 
+def test_only_what_is_idle_is_closed(server: Server, key: str) -> None:
+    data = request(key)
+    idle, busy, slow, mixed = (Wire(server) for _ in range(4))
+    for wire in (idle, busy, slow, mixed):
+        wire.send(data)
+        assert wire.answer()[0] == 202
+    answered = time.monotonic()
+    mixed.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert mixed.answer()[0] == 200
+    slow.send(data[:-10])
+    for _ in range(4):
+        time.sleep(1.6)
+        busy.send(data)
+        assert busy.answer()[0] == 202
+    assert idle.ended()
+    assert mixed.ended()
+    slow.send(data[-10:])
+    assert slow.answer()[0] == 202
+    busy.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert busy.answer()[0] == 200
+    assert time.monotonic() - answered > 6  # longer than an idle one lives
+    busy.send(data)
+    assert busy.answer()[0] == 202
+
+
 def test_who_sends_rubbish_waits_and_others_do_not(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(6 << 20))
     with Server(tmp_path / "data") as server:

@@ -9,7 +9,7 @@ import pytest
 
 from appliance import clock
 from appliance.ingest.refusals import UNKNOWN_PROJECT
-from appliance.ingest.seen_requests import KEPT_PER_PROJECT, SeenRequest
+from appliance.ingest.seen_requests import KEPT_PER_PROJECT, NOTED_PER_SECOND, Pace, SeenRequest
 from appliance.storage import projects
 from tests.running import BROWSER, FIREFOX, INGEST, Running
 
@@ -136,6 +136,21 @@ async def test_a_flood_keeps_no_more_than_the_newest(running: Running) -> None:
     for _ in range(KEPT_PER_PROJECT + 20):
         await running.http.request("PUT", INGEST)
     assert len(running.appliance.requests_seen.kept(UNKNOWN_PROJECT)) == KEPT_PER_PROJECT
+
+
+def test_of_a_second_so_many_are_noted_that_were_taken_whole() -> None:
+    pace, at = Pace(), 1_000_000 * clock.MICROSECONDS
+    found = [pace.is_too_fast(1, at + number) for number in range(NOTED_PER_SECOND + 2)]
+    assert found == [False] * NOTED_PER_SECOND + [True] * 2
+    assert not pace.is_too_fast(2, at)
+    assert not pace.is_too_fast(1, at + clock.MICROSECONDS)
+
+
+async def test_in_a_flood_what_went_wrong_is_noted_all_the_same(running: Running) -> None:
+    for _ in range(NOTED_PER_SECOND * 2):
+        await running.send(PAGE)
+    await running.send({"url": "https://example.com/"})
+    assert told(newest(running)) == (422, 0, 0, 0, 1, "missing")
 
 
 async def test_browsers_are_counted_by_their_address(running: Running) -> None:
