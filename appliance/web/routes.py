@@ -53,6 +53,7 @@ from appliance.web.pages import (
 from appliance.web.pages import (
     filter as filter_dialog,
 )
+from appliance.web.read_origins import ReadOrigins
 from appliance.web.rendering import Renderer
 from appliance.web.security import CrossSiteGuard, Forwarded, Headers
 from appliance.web.throttle import LoginThrottle, OncePerDay
@@ -81,4 +82,4 @@ def build_site(options: Settings, state: dict[str, Any], more: Sequence[BaseRout
     site.state.render = Renderer()
     site.state.login_throttle = LoginThrottle()
     site.state.key_reports = OncePerDay()
-    return Headers(Forwarded(site, TrustedProxies(options.trusted_proxies)))
+    return Headers(Forwarded(ReadOrigins(site, options.read_origins), TrustedProxies(options.trusted_proxies)))
