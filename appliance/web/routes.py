@@ -39,6 +39,7 @@ from appliance.web.pages import (
     live,
     login,
     refused,
+    register,
     requests,
     retention,
     sampling,
@@ -61,7 +62,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 MODULES = (
     health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
     simple_analytics, event_analytics, dashboard_c, auth, api_projects,
-    setup, login, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
+    setup, login, register, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
     admin_accounts, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
     export, imports, exclusions, refused, admin_address, requests, live,
