@@ -6,6 +6,7 @@ file: APPLIANCE_NAME_FILE holds the path.
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -24,6 +25,7 @@ _HELP = {
     "port": "Port to listen on.",
     "public_url": "How browsers reach the appliance, for snippets, links and cookies; empty: as the request says.",
     "trusted_proxies": "Addresses or networks, separated by commas, whose X-Forwarded-For and -Proto are believed.",
+    "read_origins": "Origins, separated by commas, whose pages may ask system C's paths: https://app.example.com.",
     "admin_email": "With admin_password, creates the first account at start.",
     "admin_password": "Password of the first account.",
     "durability": "'fsync': events are answered when they are on disk; 'os': when the operating system has them.",
@@ -57,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True):
     port: int = 8000
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    read_origins: tuple[str, ...] = ()
     admin_email: str = ""
     admin_password: str = ""
     durability: str = "fsync"
@@ -108,6 +111,7 @@ _AT_LEAST = {
     "query_timeout_seconds": 1,
     "query_memory_mb": 0,
 }
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def table() -> list[SettingInfo]:
@@ -149,6 +153,8 @@ def _from_environment(environment: Mapping[str, str], variable: str) -> str | No
 def _convert(info: SettingInfo, raw: Any) -> Any:
     try:
         value = _parse(info.type, raw)
+        if info.name == "read_origins":
+            value = tuple(_origin(each) for each in value)
     except ValueError as error:
         raise ConfigurationError(f"{info.variable}: {raw!r} is not {error}") from error
     if info.name in _CHOICES and value not in _CHOICES[info.name]:
@@ -162,6 +168,14 @@ def _convert(info: SettingInfo, raw: Any) -> Any:
             except ValueError as error:
                 raise ConfigurationError(f"{info.variable}: {error}") from error
     return value
+
+
+def _origin(given: str) -> str:
+    """An origin as browsers send it: lower case, without the usual port. Raises ValueError with what was expected."""
+    origin = given.lower()
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("a list of origins like https://app.example.com: scheme and host, no path, no *")
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 def _parse(kind: Any, raw: Any) -> Any:

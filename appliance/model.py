@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-Role = Literal["owner", "admin", "viewer"]
+SiteRole = Literal["owner", "admin", "viewer"]  # what a membership gives in its project
+Role = Literal["owner", "admin", "viewer", "member"]
 PrivacySignal = Literal["ignore", "rotate", "drop"]
 VisitRule = Literal["timeout", "window"]
 
@@ -132,7 +133,8 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Somebody who can log in. `role` holds for the whole appliance; memberships narrow a viewer to projects."""
+    """Somebody who can log in. `role` holds for the whole appliance; memberships narrow a viewer to projects, and are
+    all that a member has."""
 
     id: int
     email: str

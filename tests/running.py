@@ -23,11 +23,11 @@ BROWSER = {"origin": "https://example.com", "user-agent": FIREFOX}
 
 
 @asynccontextmanager
-async def started(folder: Path) -> "AsyncIterator[Running]":
+async def started(folder: Path, **settings: Any) -> "AsyncIterator[Running]":
     """A whole appliance in this process on that folder, its drain beside it, with a project for example.com."""
     from appliance.app import Appliance  # the whole application: only for the tests that need it
 
-    appliance = Appliance(Settings(data_dir=folder, rate_limit_address=0))
+    appliance = Appliance(Settings(data_dir=folder, rate_limit_address=0, **settings))
     await appliance.start()
     made = await projects.create(
         appliance.database, name="Site", domains=["example.com"], private_key=True, actor="test", at=clock.now()

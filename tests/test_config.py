@@ -25,6 +25,17 @@ def test_lists_and_paths() -> None:
     assert settings.data_dir == Path("/srv/data")
 
 
+def test_origins_are_kept_as_browsers_send_them() -> None:
+    given = "https://App.example.com, https://a.example.com:443,http://b.example.com:80, http://[::1]:3000,"
+    assert load({"APPLIANCE_READ_ORIGINS": given}).read_origins == (
+        "https://app.example.com",
+        "https://a.example.com",
+        "http://b.example.com",
+        "http://[::1]:3000",
+    )
+    assert load({"APPLIANCE_READ_ORIGINS": "http://a.example.com:443"}).read_origins == ("http://a.example.com:443",)
+
+
 def test_secrets_from_files(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("correct horse\n")
@@ -39,6 +50,26 @@ def test_secrets_from_files(tmp_path: Path) -> None:
         ("APPLIANCE_DURABILITY", "maybe", "fsync, os"),
         ("APPLIANCE_OPEN_REGISTRATION", "perhaps", "true or false"),
         ("APPLIANCE_TRUSTED_PROXIES", "everybody", "everybody"),
+        *(
+            ("APPLIANCE_READ_ORIGINS", origin, "https://app.example.com")
+            for origin in (
+                "*",
+                "https://*",
+                "https://*.example.com",
+                "app.example.com",
+                "ftp://app.example.com",
+                "https://",
+                "https://app.example.com/",
+                "https://app.example.com/x",
+                "https://app.example.com?x",
+                "https://ada@app.example.com",
+                "https://app.example.com:",
+                "https://app.example.com:123456",
+                "https://app example.com",
+                "null",
+                "https://app.example.com, *",
+            )
+        ),
         ("APPLIANCE_JOURNAL_BYTES_MAX", "10", "below"),
         ("APPLIANCE_ADMIN_PASSWORD_FILE", "/nowhere/at/all", "cannot read"),
     ],

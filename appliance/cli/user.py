@@ -19,7 +19,7 @@ def user() -> None:
 @user.command("create")
 @click.argument("email")
 @click.option("--name", default="")
-@click.option("--role", type=click.Choice(["owner", "admin", "viewer"]), default="owner", show_default=True)
+@click.option("--role", type=click.Choice(accounts.ROLES), default="owner", show_default=True)
 @click.password_option(help="Asked for when not given.")
 @as_json
 def user_create(email: str, name: str, role: Any, password: str, as_json: bool) -> None:

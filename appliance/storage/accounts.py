@@ -3,11 +3,11 @@ case."""
 
 import re
 from collections.abc import Mapping
-from typing import get_args
+from typing import Final, get_args
 
 from appliance import credentials
 from appliance.errors import Forbidden, Invalid, NotFound
-from appliance.model import Account, Role
+from appliance.model import Account, Role, SiteRole
 from appliance.storage import audit
 from appliance.storage.catalogue_version import BUMP, Statement
 from appliance.storage.interface import Database, Row
@@ -15,6 +15,8 @@ from appliance.storage.interface import Database, Row
 EMAIL_CHARACTERS_MAX = 254  # RFC 5321, 4.5.3.1.3
 NAME_CHARACTERS_MAX = 100
 ROLES: tuple[Role, ...] = get_args(Role)
+SITE_ROLES: tuple[SiteRole, ...] = get_args(SiteRole)
+CONFINED: Final = ("viewer", "member")  # roles that memberships say more about
 
 COLUMNS = "id, email, name, role, created_at"
 
@@ -185,13 +187,15 @@ async def remove(db: Database, account: Account, *, actor: str, at: int) -> None
         await _refuse_last_owner(db, account)
 
 
-async def memberships(db: Database, account_id: int) -> dict[int, Role]:
-    """Role by project id. A viewer with any is confined to them; for others they have no effect."""
+async def memberships(db: Database, account_id: int) -> dict[int, SiteRole]:
+    """Role by project id. A viewer with any is confined to them, a member always; for others they have no effect."""
     rows = await db.read("SELECT project_id, role FROM membership WHERE account_id = :id", {"id": account_id})
     return {row[0]: row[1] for row in rows}
 
 
-async def set_memberships(db: Database, account: Account, roles: Mapping[int, Role], *, actor: str, at: int) -> None:
+async def set_memberships(
+    db: Database, account: Account, roles: Mapping[int, SiteRole], *, actor: str, at: int
+) -> None:
     """Replace an account's memberships: role by project id. Raises Invalid (field `role`)."""
     statements: list[Statement] = [
         BUMP,
@@ -204,26 +208,40 @@ async def set_memberships(db: Database, account: Account, roles: Mapping[int, Ro
                 INSERT INTO membership (account_id, project_id, role)
                 SELECT :account_id, id, :role FROM project WHERE id = :project_id
                 """,
-                {"account_id": account.id, "project_id": project_id, "role": _role(role)},
+                {"account_id": account.id, "project_id": project_id, "role": _role(role, SITE_ROLES)},
             )
         )
-    detail = ", ".join(f"{project_id}: {role}" for project_id, role in sorted(roles.items())) or "all sites"
+    detail = ", ".join(f"{project_id}: {role}" for project_id, role in sorted(roles.items()))
+    detail = detail or ("no sites" if account.role == "member" else "all sites")
     await db.write_all([*statements, audit.entry(at, actor, "account.memberships", account.email, detail)])
+
+
+async def has_outside_lead(db: Database, project_id: int) -> bool:
+    """Whether somebody administers this project who is no admin of the appliance, and so can have its private keys."""
+    rows = await db.read(
+        """
+        SELECT 1 FROM membership JOIN account ON account.id = membership.account_id
+        WHERE membership.project_id = :id AND membership.role <> 'viewer' AND account.role IN ('viewer', 'member')
+        LIMIT 1
+        """,
+        {"id": project_id},
+    )
+    return bool(rows)
 
 
 _email = email  # `create` has a parameter of that name
 
 
 def _name(text: str) -> str:
-    cleaned = " ".join(text.split())
+    cleaned = " ".join(text.replace("\0", " ").split())
     if len(cleaned) > NAME_CHARACTERS_MAX:
         raise Invalid(f"Use at most {NAME_CHARACTERS_MAX} characters.", code="too_long", field="name")
     return cleaned
 
 
-def _role(role: str) -> str:
-    if role not in ROLES:
-        raise Invalid("Choose owner, admin or viewer.", code="unknown", field="role")
+def _role(role: str, known: tuple[str, ...] = ROLES) -> str:
+    if role not in known:
+        raise Invalid(f"Choose {', '.join(known[:-1])} or {known[-1]}.", code="unknown", field="role")
     return role
 
 

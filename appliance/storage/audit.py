@@ -10,7 +10,8 @@ ENTRIES_MAX = 500
 
 
 class Entry(NamedTuple):
-    """One row: `actor` is an e-mail, 'cli', 'setup' or a key's prefix; `action` is like `project.create`."""
+    """One row: `actor` is an e-mail, a key's prefix, or 'cli', 'setup', 'register', ...; `action` is like
+    `project.create`."""
 
     id: int
     at: int

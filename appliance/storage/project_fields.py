@@ -34,7 +34,7 @@ _NOT_ZONES = {"Factory", "localtime", "posixrules"}
 
 def name(text: str) -> str:
     """A name as people read it: one line of 1 to 100 characters."""
-    cleaned = " ".join(text.split())
+    cleaned = " ".join(text.replace("\0", " ").split())
     if not cleaned:
         raise Invalid("Give it a name.", code="required", field="name")
     if len(cleaned) > NAME_CHARACTERS_MAX:

@@ -18,10 +18,17 @@ from appliance.storage.catalogue_version import BUMP, Statement
 from appliance.storage.interface import Database, Row
 
 DELETED_KEPT = 7 * DAY  # for so long a deleted project can be brought back
+OWNED_MAX = 100  # projects of one member, deleted ones included as long as they are kept
 DELETED_MARK = "deleted_project/"  # followed by the id: name of a row of `meta`, whose value is the time
 
 COLUMNS = "id, public_id, name, domains, timezone, currency, settings, created_at, updated_at"
 LIVE = f"NOT EXISTS (SELECT 1 FROM meta WHERE meta.name = '{DELETED_MARK}' || CAST(project.id AS TEXT))"
+_OWNED = "SELECT COUNT(*) FROM membership WHERE account_id = :owner_id AND role = 'owner'"
+_MAKE_OWNER = """
+    INSERT INTO membership (account_id, project_id, role)
+    SELECT account.id, project.id, 'owner' FROM account, project
+    WHERE account.id = :owner_id AND project.public_id = :public_id
+    """
 
 
 class NewProject(NamedTuple):
@@ -79,11 +86,12 @@ async def create(
     currency: str = "EUR",
     settings: ProjectSettings | None = None,
     private_key: bool = False,
+    owner_id: int | None = None,
     actor: str,
     at: int,
 ) -> NewProject:
-    """Make a project with a public key and, if asked, a private one with all scopes. Raises Invalid with the
-    field."""
+    """Make a project with a public key and, if asked, a private one with all scopes. `owner_id` is the account that
+    gets a membership as its owner. Raises Invalid with the field, or with `too_many` where that one has OWNED_MAX."""
     fields = _fields(name, domains, timezone, currency, settings or ProjectSettings())
     public_id = str(uuid4())
     conflict, taken = _owned_elsewhere(fields["domains"], project_id=0)
@@ -91,10 +99,10 @@ async def create(
         f"""
         INSERT INTO project (public_id, name, domains, timezone, currency, settings, created_at, updated_at)
         SELECT :public_id, :name, :domains, :timezone, :currency, :settings, :at, :at
-        WHERE NOT EXISTS ({conflict})
+        WHERE NOT EXISTS ({conflict}) AND ({_OWNED}) < :owned_max
         RETURNING {COLUMNS}
         """,
-        {**_stored(fields), **taken, "public_id": public_id, "at": at},
+        {**_stored(fields), **taken, "public_id": public_id, "at": at, "owner_id": owner_id, "owned_max": OWNED_MAX},
     )
     _, public = keys.insertion(public_id, "public", keys.DEFAULT_NAME, ("send",), at)
     statements = [BUMP, insert, public]
@@ -102,9 +110,14 @@ async def create(
     if private_key:
         token, private = keys.insertion(public_id, "private", keys.DEFAULT_NAME, keys.SCOPES, at)
         statements.append(private)
+    if owner_id is not None:
+        statements.append((_MAKE_OWNER, {"owner_id": owner_id, "public_id": public_id}))
     statements.append(_note_if_made(at, actor, "project.create", fields["name"], public_id))
     written = await db.write_all(statements)
     if not written[1]:
+        if owner_id is not None and (await db.read(_OWNED, {"owner_id": owner_id}))[0][0] >= OWNED_MAX:
+            why = f"An account owns at most {OWNED_MAX} sites, those deleted in the last week included."
+            raise Invalid(why, code="too_many")
         raise await _taken(db, fields["domains"], project_id=0)
     return NewProject(from_row(written[1][0]), keys.from_row(written[2][0]), token)
 
@@ -162,15 +175,20 @@ async def delete(db: Database, project: Project, *, actor: str, at: int) -> None
     await db.write_all([BUMP, mark, note])
 
 
-async def restore(db: Database, public_id: str, *, actor: str, at: int) -> Project:
-    """Take a deletion back while its events are still there. Raises NotFound, Invalid where a domain is taken
-    now."""
+async def deleted(db: Database, public_id: str) -> Project | None:
+    """The project with this UUID that is deleted and can be brought back."""
     rows = await db.read(
         f"SELECT {COLUMNS} FROM project WHERE public_id = :public_id AND NOT {LIVE}", {"public_id": public_id}
     )
-    if not rows:
+    return from_row(rows[0]) if rows else None
+
+
+async def restore(db: Database, public_id: str, *, actor: str, at: int) -> Project:
+    """Take a deletion back while its events are still there. Raises NotFound, Invalid where a domain is taken
+    now."""
+    project = await deleted(db, public_id)
+    if project is None:
         raise NotFound("There is no deleted project of this id.")
-    project = from_row(rows[0])
     conflict, taken = _owned_elsewhere(project.domains, project.id)
     # A project whose removal has begun meanwhile has another public id.
     there = "EXISTS (SELECT 1 FROM project WHERE id = :id AND public_id = :public_id)"

@@ -1,7 +1,8 @@
 """Who is asking: a login session's cookie on pages, a private key on the API; and what they may do.
 
-Roles: an owner may do everything; an admin everything but delete and deal with owners; a viewer may read.
-Memberships confine a viewer to the projects they name, with the role they name there.
+Roles: an owner may do everything; an admin everything but delete and deal with owners; a viewer may read. A member may
+make projects, and owns those. Memberships confine a viewer to the projects they name, with the role they name there;
+without any a viewer sees all projects, a member none.
 
 A private key opens everything of its project, so it must not stand where it is logged, cached or shipped to
 visitors: in a URL, or in a request of a browser. There it is refused even when it is right, and the refusal
@@ -22,7 +23,7 @@ from appliance import clock, credentials
 from appliance.clock import MICROSECONDS
 from appliance.config import Settings
 from appliance.errors import Forbidden, Invalid, NotFound, Unauthorized
-from appliance.model import Account, Key, Project, Role
+from appliance.model import Account, Key, Project, Role, SiteRole
 from appliance.storage import accounts, audit, keys, login_sessions, project_fields, projects
 from appliance.storage.interface import Database
 from appliance.storage.login_sessions import LoginSession
@@ -31,7 +32,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 Scope = Literal["read", "manage", "send"]
 
-RANK: Mapping[Role, int] = {"viewer": 0, "admin": 1, "owner": 2}
+RANK: Mapping[Role, int] = {"member": 0, "viewer": 1, "admin": 2, "owner": 3}
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-session", "session"
 COOKIE_CHARACTERS_MAX = 100
 
@@ -57,17 +58,27 @@ class Viewer:
 
     account: Account | None = None
     session: LoginSession | None = None
-    memberships: Mapping[int, Role] = field(default_factory=dict)
+    memberships: Mapping[int, SiteRole] = field(default_factory=dict)
 
-    def role_in(self, project_id: int) -> Role | None:
+    @property
+    def member_id(self) -> int | None:
+        """The account's id if it is a member, who comes to own the projects they make."""
+        return self.account.id if self.account is not None and self.account.role == "member" else None
+
+    @property
+    def may_add_sites(self) -> bool:
+        return self.may("admin") or self.member_id is not None
+
+    def role_in(self, project_id: int) -> SiteRole | None:
         """The role in a project; None: it does not exist for this viewer."""
         if self.account is None:
             return None
-        if self.account.role != "viewer" or not self.memberships:
-            return self.account.role
-        return self.memberships.get(project_id)
+        role = self.account.role
+        if role == "member" or (role == "viewer" and self.memberships):
+            return self.memberships.get(project_id)
+        return role
 
-    def may(self, role: Role, project_id: int | None = None) -> bool:
+    def may(self, role: SiteRole, project_id: int | None = None) -> bool:
         """Whether the viewer has at least this role, in a project or in the whole appliance."""
         if self.account is None:
             return False
@@ -88,7 +99,7 @@ class SiteAccess(NamedTuple):
 
     viewer: Viewer
     project: Project
-    role: Role
+    role: SiteRole
 
 
 class Grant(NamedTuple):
@@ -157,7 +168,7 @@ async def require_login(connection: HTTPConnection) -> Login:
     raise LoginNeeded("/login" + _next_query(connection))
 
 
-async def require_role(connection: HTTPConnection, role: Role) -> Login:
+async def require_role(connection: HTTPConnection, role: SiteRole) -> Login:
     """A login with at least this role in the whole appliance. Raises LoginNeeded, Forbidden."""
     login = await require_login(connection)
     if not login.viewer.may(role):
@@ -165,14 +176,25 @@ async def require_role(connection: HTTPConnection, role: Role) -> Login:
     return login
 
 
-async def project_for(connection: HTTPConnection, min_role: Role = "viewer") -> SiteAccess:
+def check_may_add_sites(viewer: Viewer) -> None:
+    """Raises Forbidden for who may make no projects."""
+    if not viewer.may_add_sites:
+        raise Forbidden("This needs the role admin or member.", code="role")
+
+
+async def project_for(connection: HTTPConnection, min_role: SiteRole = "viewer") -> SiteAccess:
     """The project of the path parameter `site` (its id or one of its domains), for whoever is logged in.
 
     Raises LoginNeeded; NotFound where there is none or it is not for this viewer; Forbidden for too low a
     role.
     """
     viewer = (await require_login(connection)).viewer
-    project = await find_project(state_of(connection).db, connection.path_params["site"])
+    return site_access(viewer, await find_project(state_of(connection).db, connection.path_params["site"]), min_role)
+
+
+def site_access(viewer: Viewer, project: Project | None, min_role: SiteRole) -> SiteAccess:
+    """A project for a viewer, if there is one, they may see it, and their role is not too low. Raises NotFound,
+    Forbidden."""
     role = viewer.role_in(project.id) if project is not None else None
     if project is None or role is None:
         raise NotFound("There is no such site.")
@@ -207,6 +229,15 @@ async def require_key(connection: HTTPConnection, scope: Scope) -> Grant:
     if scope not in found.key.scopes:
         raise _lacks(scope)
     return await _used(connection, found)
+
+
+async def require_key_to_all(connection: HTTPConnection) -> Grant:
+    """A private key that may read, and figures of the whole appliance too: one that nobody can have who may not see
+    them. Raises as `require_key` does, and Forbidden (`role`)."""
+    grant = await require_key(connection, "read")
+    if await accounts.has_outside_lead(state_of(connection).db, grant.project.id):
+        raise Forbidden("Figures of the whole appliance are not for the keys of this site.", code="role")
+    return grant
 
 
 async def require_sender(connection: HTTPConnection) -> Grant:
@@ -332,7 +363,7 @@ async def _look_up(connection: HTTPConnection, *, renew: bool) -> Viewer:
     if renew and await login_sessions.renew(db, session, at=now):
         token = connection.cookies[_cookie_name(connection)]
         _set_session_cookie(connection, token, login_sessions.LIFETIME // MICROSECONDS)
-    memberships = await accounts.memberships(db, account.id) if account.role == "viewer" else {}
+    memberships = await accounts.memberships(db, account.id) if account.role in accounts.CONFINED else {}
     return Viewer(account, session, memberships)
 
 

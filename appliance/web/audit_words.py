@@ -44,13 +44,14 @@ SENTENCES = {
     "account.remove": "Removed the account ({detail})",
     "login": "Signed in",
     "login.throttled": "Tried passwords again and again, for",
+    "register.throttled": "Tried to register again and again, then",
     "logout.everywhere": "Signed out everywhere",
 }
 
 # Actions whose detail begins with the id of what is counted, which tells sites of one name apart.
 COUNTED = ("quota", "limit.rate_limited.site", "limit.rate_limited.address", "limit.quota.site")
 # Actions whose detail is where they came from, as a /24 or /48.
-FROM_NETWORK = ("login", "login.throttled", "key.exposed.url", "key.exposed.browser")
+FROM_NETWORK = ("login", "login.throttled", "register.throttled", "key.exposed.url", "key.exposed.browser")
 
 
 def sentence(entry: Entry) -> tuple[str, str, str]:

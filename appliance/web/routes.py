@@ -39,6 +39,7 @@ from appliance.web.pages import (
     live,
     login,
     refused,
+    register,
     requests,
     retention,
     sampling,
@@ -53,6 +54,7 @@ from appliance.web.pages import (
 from appliance.web.pages import (
     filter as filter_dialog,
 )
+from appliance.web.read_origins import ReadOrigins
 from appliance.web.rendering import Renderer
 from appliance.web.security import CrossSiteGuard, Forwarded, Headers
 from appliance.web.throttle import LoginThrottle, OncePerDay
@@ -60,7 +62,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 MODULES = (
     health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
     simple_analytics, event_analytics, dashboard_c, auth, api_projects,
-    setup, login, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
+    setup, login, register, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
     admin_accounts, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
     export, imports, exclusions, refused, admin_address, requests, live,
@@ -81,4 +83,4 @@ def build_site(options: Settings, state: dict[str, Any], more: Sequence[BaseRout
     site.state.render = Renderer()
     site.state.login_throttle = LoginThrottle()
     site.state.key_reports = OncePerDay()
-    return Headers(Forwarded(site, TrustedProxies(options.trusted_proxies)))
+    return Headers(Forwarded(ReadOrigins(site, options.read_origins), TrustedProxies(options.trusted_proxies)))

@@ -18,6 +18,7 @@ from appliance.ingest.answers import request_id
 from appliance.ingest.client_address import TrustedProxies
 from appliance.web import problems
 from appliance.web.cookies import queued
+from appliance.web.read_origins import ALLOWED_KEY
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; "
@@ -106,7 +107,8 @@ class CrossSiteGuard:
     the browser states it, else by Origin against Host.
 
     A request with neither is no browser's. One with a key in a header is left to the check of the key: no
-    other site can add such a header without the pre-flight that only ingestion answers.
+    other site can add such a header without a pre-flight, which ingestion alone answers to anybody. What may
+    be asked from other origins (`read_origins`) takes no cookies, which are what others could misuse.
     """
 
     def __init__(self, app: ASGIApp, public_url: str = "") -> None:
@@ -124,6 +126,8 @@ class CrossSiteGuard:
     def _is_cross_site(self, scope: Scope) -> bool:
         headers = RequestHeaders(scope=scope)
         if scope["method"] in SAFE_METHODS or "authorization" in headers or "x-api-key" in headers:
+            return False
+        if scope.get(ALLOWED_KEY):
             return False
         if (site := headers.get("sec-fetch-site")) is not None:
             return site not in ("same-origin", "none")

@@ -6,6 +6,7 @@ from appliance.model import Project
 
 HOME = "/"
 LOGIN = "/login"
+REGISTER = "/register"
 LOGOUT = "/logout"
 SETUP = "/setup"
 SETUP_SITE = "/setup/site"

@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.crowd import Look
-from appliance.web.access import state_of
+from appliance.web import urls
+from appliance.web.access import state_of, viewer_of
 from appliance.web.parts import parts_of
 from appliance.web.security import PEER_KEY
 from appliance.web.views_requests import AddressNote
@@ -60,6 +61,12 @@ def note_of(vantage: Vantage, href: str | None = None) -> AddressNote | None:
     if not vantage.hides:
         return None
     return AddressNote(advice=vantage.advice, peer=vantage.peer, requests=vantage.crowd.requests, href=href)
+
+
+async def note_on_site(connection: HTTPConnection, vantage: Vantage) -> AddressNote | None:
+    """The same on the pages of a site, for who may see the page that says more."""
+    may_see = (await viewer_of(connection)).may("admin")
+    return note_of(vantage, urls.ADMIN_ADDRESS) if may_see else None
 
 
 def _advice(peer: str, *, trusted: bool, headers: dict[str, str], crowd: Look) -> Advice:

@@ -37,7 +37,7 @@ class SiteLink:
 class Account:
     email: str
     name: str
-    role: str  # owner, admin, viewer
+    role: str  # owner, admin, viewer, member
     profile_href: str
 
 

@@ -46,6 +46,15 @@ class LoginView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterView:
+    """`register.html`. Fields: name, email, password."""
+
+    shell: Shell
+    form: Form
+    login_href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetupView:
     """`setup/page.html`. Fields: account: token, name, email, password; site: domain, timezone, currency."""
 
@@ -250,7 +259,7 @@ class UsersView:
     nav: Nav
     rows: tuple[UserRow, ...]
     form: Form
-    roles: tuple[str, ...] = ("owner", "admin", "viewer")
+    roles: tuple[str, ...] = ("owner", "admin", "viewer", "member")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ async def make(database, email="ada@example.com", role="owner", **more):
 
 
 async def test_an_account_is_found_and_logs_in_however_its_address_is_written(database):
-    ada = await make(database, " Ada@Example.COM ", name=" Ada  Lovelace ")
+    ada = await make(database, " Ada@Example.COM ", name=" Ada \0 Lovelace ")
     assert (ada.email, ada.name, ada.role) == ("ada@example.com", "Ada Lovelace", "owner")
     assert await accounts.by_email(database, "ADA@example.com") == ada
     assert await accounts.authenticate(database, "aDa@example.com ", PASSWORD) == ada
@@ -136,6 +136,39 @@ async def test_memberships_are_replaced_as_a_whole(database):
     assert await accounts.memberships(database, bob.id) == {blog.id: "viewer", shop.id: "admin"}
     await accounts.set_memberships(database, bob, {shop.id: "viewer", 999: "viewer"}, actor="cli", at=NOW)
     assert await accounts.memberships(database, bob.id) == {shop.id: "viewer"}
+
+
+async def test_a_membership_makes_nobody_a_member(database):
+    bob = await make(database, role="member")
+    blog = (await projects.create(database, name="Blog", actor="cli", at=NOW)).project
+    with pytest.raises(Invalid) as caught:
+        await accounts.set_memberships(database, bob, {blog.id: "member"}, actor="cli", at=NOW)
+    assert (caught.value.field, str(caught.value)) == ("role", "Choose owner, admin or viewer.")
+    for roles in ({blog.id: "admin"}, {}):
+        await accounts.set_memberships(database, bob, roles, actor="cli", at=NOW)
+    details = [entry.detail for entry in await audit.recent(database) if entry.action == "account.memberships"]
+    assert details == ["no sites", f"{blog.id}: admin"]
+
+
+@pytest.mark.parametrize(
+    ("account", "membership", "outside"),
+    [
+        ("member", "owner", True),
+        ("member", "admin", True),
+        ("viewer", "admin", True),
+        ("member", "viewer", False),
+        ("viewer", "viewer", False),
+        ("admin", "owner", False),
+        ("owner", "owner", False),
+    ],
+)
+async def test_who_administers_a_site_from_outside(database, account, membership, outside):
+    await make(database, "first@example.com")
+    bob = await make(database, role=account)
+    blog, shop = [(await projects.create(database, name=name, actor="cli", at=NOW)).project for name in ("B", "S")]
+    await accounts.set_memberships(database, bob, {blog.id: membership}, actor="cli", at=NOW)
+    assert await accounts.has_outside_lead(database, blog.id) is outside
+    assert not await accounts.has_outside_lead(database, shop.id)
 
 
 async def test_changes_of_accounts_raise_the_catalogue_version(database):

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.errors import Invalid, NotFound
 from appliance.model import ProjectSettings
-from appliance.storage import audit, keys, project_fields, projects
+from appliance.storage import accounts, audit, keys, project_fields, projects
 from appliance.storage.catalogue import catalogue_version, load_catalogue
 
 NOW = 1_760_000_000_000_000
@@ -209,6 +209,48 @@ async def test_settings_of_a_newer_version_are_read_without_what_is_not_known(da
     project = (await make(database)).project
     await database.write("UPDATE project SET settings = :s", {"s": '{"hash_routing":true,"from_the_future":1}'})
     assert (await projects.by_id(database, project.id)).settings == ProjectSettings(hash_routing=True)
+
+
+# ---------------------------------------------------------------- owners
+
+
+async def member(database, email="bob@example.com"):
+    return await accounts.create(
+        database, email=email, password="correct horse battery", role="member", actor="cli", at=NOW
+    )
+
+
+async def test_a_project_that_is_made_for_an_account_is_owned_by_it(database):
+    bob = await member(database)
+    blog = (await make(database, owner_id=bob.id, private_key=True)).project
+    await make(database, "Other", ["other.com"])
+    assert await accounts.memberships(database, bob.id) == {blog.id: "owner"}
+    with pytest.raises(Invalid):
+        await make(database, "Again", owner_id=bob.id)  # the domain is taken
+    assert await accounts.memberships(database, bob.id) == {blog.id: "owner"}
+
+
+async def test_a_project_of_an_account_that_is_gone_meanwhile_is_nobodys(database):
+    await make(database, owner_id=999)
+    assert len(await projects.list_all(database)) == 1
+    assert await database.read("SELECT 1 FROM membership") == []
+
+
+async def test_an_account_owns_a_bounded_number_of_projects_however_many_it_asks_for_at_once(database, monkeypatch):
+    monkeypatch.setattr(projects, "OWNED_MAX", 3)
+    bob, eve = await member(database), await member(database, "eve@example.com")
+    results = await asyncio.gather(
+        *(make(database, f"Site {n}", [], owner_id=bob.id) for n in range(5)), return_exceptions=True
+    )
+    refused = [result for result in results if isinstance(result, Invalid)]
+    assert [(error.code, error.field) for error in refused] == [("too_many", None)] * 2
+    first = (await projects.list_all(database))[0]
+    await projects.delete(database, first, actor="cli", at=NOW)
+    with pytest.raises(Invalid, match="at most 3 sites"):
+        await make(database, "Another", [], owner_id=bob.id)
+    await make(database, "Hers", [], owner_id=eve.id)
+    await make(database, "Nobody's", [])
+    assert len(await accounts.memberships(database, bob.id)) == 3
 
 
 # ---------------------------------------------------------------- deletion

@@ -41,6 +41,7 @@ from appliance.web.pages import (
     exclusions,
     login,
     refused,
+    register,
     requests,
     settings,
     setup,
@@ -54,7 +55,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 SETUP_TOKEN = "the-token-that-was-printed"
 PASSWORD = "correct horse battery"
 PAGES = (
-    setup, login, sites, settings, exclusions, refused, requests, admin_address, admin_goals, admin_keys,
+    setup, login, register, sites, settings, exclusions, refused, requests, admin_address, admin_goals, admin_keys,
     admin_accounts, admin_system, admin_dead_letters, account,
 )  # fmt: skip
 

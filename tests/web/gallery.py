@@ -63,6 +63,7 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "sites-none": ("sites.html", lambda: samples_pages.sites(0)),
     "login": ("login.html", samples_admin.login),
     "login-code": ("login.html", lambda: samples_admin.login(second_factor=True, oidc_href=None)),
+    "register": ("register.html", samples_admin.register),
     "setup-account": ("setup/page.html", lambda: samples_admin.setup("account")),
     "setup-site": ("setup/page.html", lambda: samples_admin.setup("site")),
     "setup-install": ("setup/page.html", lambda: samples_admin.setup("install")),

@@ -44,8 +44,18 @@ def login(**changes: object) -> views_admin.LoginView:
         form=Form(action="/login"),
         oidc_href="/oidc",
         oidc_name="Keycloak",
+        register_href="/register",
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
+
+
+def register() -> views_admin.RegisterView:
+    form = Form(
+        action="/register",
+        values={"name": "Ada Lovelace", "email": "ada@example.com"},
+        errors={"email": "There is an account for ada@example.com already."},
+    )
+    return views_admin.RegisterView(shell=shell("Create your account", **BARE), form=form, login_href="/login")
 
 
 def setup(step: str) -> views_admin.SetupView:

@@ -19,7 +19,7 @@ SITE = "/sites/example.com"
 
 # What each role gets: of GET a page's status, of POST what an allowed one answers (303) or 403.
 TABLE = [
-    # method, path, owner, admin, viewer
+    # method, path, owner, admin, viewer; what a member gets is in test_members.py
     ("get", "/sites", 200, 200, 200),
     ("get", SITE, 200, 200, 200),
     ("get", "/account", 200, 200, 200),
@@ -41,7 +41,7 @@ TABLE = [
     ("post", f"{SITE}/settings/keys/rotate", 303, 303, 403),
     ("post", f"{SITE}/install/test", 303, 303, 403),
     ("post", f"{SITE}/settings/delete", 422, 403, 403),
-    ("post", f"{SITE}/restore", 404, 403, 403),
+    ("post", f"{SITE}/restore", 404, 404, 404),  # it is not deleted
     ("post", "/admin/accounts", 422, 422, 403),
 ]
 
@@ -119,6 +119,19 @@ async def test_a_deleted_site_is_not_there_for_anybody(administration):
     browser = await administration.signed_in()
     await projects.delete(administration.database, made.project, actor="cli", at=clock.now())
     assert (await browser.get("/sites/example.com")).status_code == 404
+
+
+async def test_a_deleted_site_is_brought_back_by_an_owner_of_it_alone(administration):
+    made, shop = await administration.project(), await administration.project("shop.example")
+    await projects.delete(administration.database, made.project, actor="cli", at=clock.now())
+    back = f"/sites/{made.project.public_id}/restore"
+    assert (await (await administration.signed_in("admin")).post(back)).status_code == 403
+    viewer = await administration.signed_in("viewer")
+    assert (await viewer.post(back)).status_code == 403
+    await give(administration, viewer, {shop.project.id: "owner"})
+    assert (await viewer.post(back)).status_code == 404
+    await give(administration, viewer, {made.project.id: "owner"})
+    assert (await viewer.post(back)).headers["location"] == "/sites/example.com"
 
 
 # ---------------------------------------------------------------- private keys

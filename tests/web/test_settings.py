@@ -430,10 +430,15 @@ async def test_an_account_that_cannot_be_is_not_made(administration, sent, statu
         ("owner", "owner", "viewer", 403),  # oneself
         ("viewer", "viewer", "admin", 403),
         ("owner", "viewer", "emperor", 422),
+        ("owner", "viewer", "member", 303),
+        ("admin", "member", "viewer", 303),
+        ("admin", "viewer", "member", 303),
+        ("member", "member", "admin", 403),
+        ("member", "viewer", "member", 403),
     ],
 )
 async def test_who_may_give_whom_which_role(administration, who, whom, role, status):
-    everyone = {name: await administration.signed_in(name) for name in ("owner", "admin", "viewer")}
+    everyone = {name: await administration.signed_in(name) for name in ("owner", "admin", "viewer", "member")}
     target = everyone[whom].account
     answer = await everyone[who].post(f"/admin/accounts/{target.id}/role", role=role)
     assert answer.status_code == status

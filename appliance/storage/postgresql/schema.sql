@@ -49,7 +49,7 @@ CREATE TABLE account (
   email         TEXT    NOT NULL,
   name          TEXT    NOT NULL DEFAULT '',
   password_hash TEXT    NOT NULL,                 -- argon2id
-  role          TEXT    NOT NULL CHECK (role IN ('owner', 'admin', 'viewer')),
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'admin', 'viewer', 'member')),
   created_at    BIGINT  NOT NULL
 );
 CREATE UNIQUE INDEX account_email ON account (lower(email));

@@ -51,7 +51,7 @@ CREATE TABLE account (
   email         TEXT    NOT NULL UNIQUE COLLATE NOCASE,
   name          TEXT    NOT NULL DEFAULT '',
   password_hash TEXT    NOT NULL,                 -- argon2id
-  role          TEXT    NOT NULL CHECK (role IN ('owner', 'admin', 'viewer')),
+  role          TEXT    NOT NULL CHECK (role IN ('owner', 'admin', 'viewer', 'member')),
   created_at    INTEGER NOT NULL
 );
 

@@ -1,5 +1,6 @@
 """`/api/v1/auth`: how programs log in, as system C has it.
 
+    POST register {email, password, full_name?}   201 and what `me` answers, where the settings let anybody register
     POST login {email, password}        {"access_token", "refresh_token", "token_type": "bearer"}
     POST refresh {refresh_token}        the same anew; the old ones hold no longer
     POST logout                         ends both, for the bearer of the access token
@@ -8,12 +9,15 @@
 Tokens hold for thirty days.
 """
 
+from typing import Any
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from appliance.errors import Unauthorized
+from appliance.errors import Invalid, Unauthorized
+from appliance.model import Account
 from appliance.web import signing_in
 from appliance.web.api import bearer, paths, sites
 from appliance.web.api.bearer import Tokens
@@ -29,10 +33,32 @@ class Credentials(msgspec.Struct):
     password: str
 
 
+class Registration(msgspec.Struct):
+    """The body of register."""
+
+    email: str
+    password: str
+    full_name: str | None = None
+
+
 class Refresh(msgspec.Struct):
     """The body of refresh."""
 
     refresh_token: str
+
+
+async def register(request: Request) -> Response:
+    await signing_in.require_registration(request)
+    wanted = await sites.wanted(request, Registration)
+    try:
+        account = await signing_in.registered(
+            request, email=wanted.email, password=wanted.password, name=wanted.full_name or ""
+        )
+    except Invalid as error:
+        if error.field == "name":
+            error.field = "full_name"
+        raise
+    return JSONResponse(_described(account), status_code=201)
 
 
 async def login(request: Request) -> Response:
@@ -55,15 +81,17 @@ async def logout(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    account = (await bearer.require_token(request)).account
-    body = {
+    return JSONResponse(_described((await bearer.require_token(request)).account))
+
+
+def _described(account: Account) -> dict[str, Any]:
+    return {
         "id": account.id,
         "email": account.email,
         "full_name": account.name,
         "role": account.role,
         "created_at": iso(account.created_at),
     }
-    return JSONResponse(body)
 
 
 def _shown(tokens: Tokens) -> Response:
@@ -73,6 +101,7 @@ def _shown(tokens: Tokens) -> Response:
 
 def routes() -> list[Route]:
     return [
+        *paths.at(f"{PATH}/register", register, "POST"),
         *paths.at(f"{PATH}/login", login, "POST"),
         *paths.at(f"{PATH}/refresh", refresh, "POST"),
         *paths.at(f"{PATH}/logout", logout, "POST"),

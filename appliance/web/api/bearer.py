@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from appliance import clock, credentials
 from appliance.errors import Forbidden, NotFound, Unauthorized
-from appliance.model import Account, Project, Role
+from appliance.model import Account, Project, SiteRole
 from appliance.storage import accounts, login_sessions, projects
 from appliance.web.access import RANK, Login, Scope, Viewer, require_key, state_of
 
@@ -63,7 +63,7 @@ async def require_token(request: Request) -> Login:
     return await _login(request, _bearer(request))
 
 
-async def project_for(request: Request, role: Role, scope: Scope) -> Asker:
+async def project_for(request: Request, role: SiteRole, scope: Scope) -> Asker:
     """The project of the path parameter `project`, for an account with at least this role in it, or for a private key
     of the project with this scope.
 
@@ -102,7 +102,7 @@ async def _login(request: Request, access: str) -> Login:
     if found is None:
         raise Unauthorized("This token does not exist, or holds no longer.", code="unknown_token")
     account, session = found
-    memberships = await accounts.memberships(db, account.id) if account.role == "viewer" else {}
+    memberships = await accounts.memberships(db, account.id) if account.role in accounts.CONFINED else {}
     return Login(Viewer(account, session, memberships), account, session)
 
 

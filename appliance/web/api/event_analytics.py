@@ -24,7 +24,7 @@ from appliance.queries.period import Dates
 from appliance.queries.question import Report
 from appliance.queries.results import Table
 from appliance.storage import dead_letters
-from appliance.web.access import require_key
+from appliance.web.access import require_key, require_key_to_all
 from appliance.web.api import paths
 from appliance.web.api.systems import answered, day, number
 from appliance.web.attended import reports_of
@@ -72,7 +72,7 @@ async def retention(request: Request) -> Response:
 
 async def queue_status(request: Request) -> Response:
     """The queue is the journal, which all projects share; dead letters are those of the key's project."""
-    grant = await require_key(request, "read")
+    grant = await require_key_to_all(request)
     parts = parts_of(request)
     letters = await dead_letters.count_of(parts.db, grant.project.id)
     return JSONResponse({"queue_size": await parts.waiting_events(), "dead_letter_queue_size": letters})

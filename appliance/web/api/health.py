@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from appliance import __version__, telemetry
 from appliance.errors import ApplianceError
-from appliance.web.access import require_key
+from appliance.web.access import require_key_to_all
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LOCAL = ("127.0.0.1", "::1")
@@ -56,7 +56,7 @@ async def metrics(request: Request) -> Response:
     local = request.client is not None and request.client.host in _LOCAL and "x-forwarded-for" not in request.headers
     if not (request.app.state.settings.metrics_public or local):
         try:
-            await require_key(request, "read")
+            await require_key_to_all(request)
         except ApplianceError as error:
             return PlainTextResponse(f"{error}\n", status_code=error.status)
     registry = CollectorRegistry()

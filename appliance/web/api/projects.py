@@ -1,6 +1,6 @@
 """`/api/v1/projects/`: the projects of who asks, as system C has them, and their public keys.
 
-    POST {name, domain, timezone?}      201, for admins
+    POST {name, domain, timezone?}      201, for admins, and for members, who come to own it
     GET                                 a list
     GET, PATCH {name?, domain?}, DELETE /{id}
     POST /{id}/rotate-key               the project with a new key; the old ones hold no longer
@@ -17,11 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance import clock
-from appliance.errors import Forbidden
 from appliance.model import Project
 from appliance.storage import keys, projects
 from appliance.storage.interface import Database
-from appliance.web.access import state_of
+from appliance.web.access import check_may_add_sites, state_of
 from appliance.web.api import bearer, paths, sites
 from appliance.web.api.systems import iso
 
@@ -45,14 +44,14 @@ class Changed(msgspec.Struct):
 
 async def create(request: Request) -> Response:
     login = await bearer.require_token(request)
-    if not login.viewer.may("admin"):
-        raise Forbidden("This needs the role admin.", code="role")
+    check_may_add_sites(login.viewer)
     wanted, db = await sites.wanted(request, Wanted), state_of(request).db
     made = await projects.create(
         db,
         name=wanted.name,
         domains=[wanted.domain] if wanted.domain else [],
         timezone=wanted.timezone or "UTC",
+        owner_id=login.viewer.member_id,
         actor=login.account.email,
         at=clock.now(),
     )

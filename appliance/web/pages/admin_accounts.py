@@ -1,5 +1,4 @@
-"""Who may sign in. Admins invite and change admins and viewers; only owners deal with owners and remove
-accounts."""
+"""Who may sign in. Admins invite and change all but owners; only owners deal with owners and remove accounts."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -85,7 +84,9 @@ async def _account(request: Request) -> Account:
 
 def _roles(login: Login) -> tuple[Role, ...]:
     """The roles that this account may give."""
-    return accounts.ROLES if login.account.role == "owner" else ("admin", "viewer")
+    if login.account.role == "owner":
+        return accounts.ROLES
+    return tuple(role for role in accounts.ROLES if role != "owner")
 
 
 def _grantable(login: Login, role: str) -> Role:

@@ -21,7 +21,7 @@ from appliance.web.forms import Fields, errors_of, get, page, post, read_form, s
 from appliance.web.navigation import site_nav
 from appliance.web.parts import parts_of
 from appliance.web.strings import text
-from appliance.web.vantage import note_of, vantage_of
+from appliance.web.vantage import note_on_site, vantage_of
 from appliance.web.views import Icon
 from appliance.web.views_forms import Form
 from appliance.web.views_sending import DataCentreList, FiltersView, RuleRow
@@ -181,6 +181,6 @@ async def _page(
         own_address=own,
         own_action=urls.filter_own_address(project) if own and not is_out and not vantage.hides else None,
         own_is_out=is_out,
-        address_note=note_of(vantage, urls.ADMIN_ADDRESS),
+        address_note=await note_on_site(request, vantage),
     )
     return await page(request, "admin/filters.html", view, status)

@@ -78,5 +78,6 @@ async def _login_page(request: Request, target: str, email: str = "", error: str
         shell=shell.bare(request, text("login.title")),
         form=Form(action=urls.LOGIN, values={"email": email}, errors={"": error} if error else {}),
         next="" if target == urls.HOME else target,
+        register_href=urls.REGISTER if state_of(request).settings.open_registration else None,
     )
     return await page(request, "login.html", view, status, NO_STORE)

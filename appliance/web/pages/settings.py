@@ -10,7 +10,7 @@ from appliance.errors import Forbidden, Invalid
 from appliance.model import Project, ProjectSettings
 from appliance.storage import project_fields, projects
 from appliance.web import flash, shell, urls
-from appliance.web.access import SiteAccess, project_for, require_login, require_role, state_of
+from appliance.web.access import SiteAccess, check_may_add_sites, project_for, require_login, site_access, state_of
 from appliance.web.forms import Fields, errors_of, get, page, post, read_form, see
 from appliance.web.navigation import site_nav
 from appliance.web.options import currency_options, timezone_options
@@ -43,12 +43,13 @@ def routes() -> list[Route]:
 
 
 async def show_new(request: Request) -> Response:
-    await require_role(request, "admin")
+    check_may_add_sites((await require_login(request)).viewer)
     return await _new_page(request, {"currency": DEFAULT_CURRENCY, "timezone": "UTC"})
 
 
 async def create(request: Request) -> Response:
-    login = await require_role(request, "admin")
+    login = await require_login(request)
+    check_may_add_sites(login.viewer)
     form = await read_form(request)
     try:
         made = await projects.create(
@@ -57,6 +58,7 @@ async def create(request: Request) -> Response:
             domains=form.lines("domains"),
             timezone=form.text("timezone") or "UTC",
             currency=form.text("currency") or DEFAULT_CURRENCY,
+            owner_id=login.viewer.member_id,
             actor=login.account.email,
             at=clock.now(),
         )
@@ -124,12 +126,11 @@ async def delete(request: Request) -> Response:
 
 
 async def restore(request: Request) -> Response:
-    """The undo of a deletion. The site is known by its id alone now, and only to those who own all of them."""
-    login = await require_role(request, "owner")
+    """The undo of a deletion. The site is known by its id alone now."""
+    login, db = await require_login(request), state_of(request).db
+    access = site_access(login.viewer, await projects.deleted(db, request.path_params["site"]), "owner")
     try:
-        project = await projects.restore(
-            state_of(request).db, request.path_params["site"], actor=login.account.email, at=clock.now()
-        )
+        project = await projects.restore(db, access.project.public_id, actor=login.account.email, at=clock.now())
     except Invalid as error:
         if error.code != "taken":
             raise

@@ -14,7 +14,7 @@ from appliance.web.forms import NO_STORE, Fields, errors_of, get, page, post, re
 from appliance.web.options import currency_options, timezone_options
 from appliance.web.parts import parts_of
 from appliance.web.strings import text
-from appliance.web.vantage import note_of, vantage_of
+from appliance.web.vantage import note_of, note_on_site, vantage_of
 from appliance.web.views import Install
 from appliance.web.views_admin import SetupView
 from appliance.web.views_forms import Form
@@ -155,7 +155,7 @@ async def show_install(request: Request) -> Response:
     view = SetupView(
         shell=await shell.shell(request, text("setup.install.title"), project, stream="all"),
         step="install",
-        address=note_of(vantage_of(request), urls.ADMIN_ADDRESS),
+        address=await note_on_site(request, vantage_of(request)),
         install=await install_of(request, project),
     )
     return await page(request, "setup/page.html", view)

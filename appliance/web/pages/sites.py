@@ -39,7 +39,7 @@ async def show_sites(request: Request) -> Response:
     view = SitesView(
         shell=await shell.shell(request, text("sites.title")),
         cards=tuple(_card(project, numbers[project.id]) for project in mine),
-        create_href=urls.SITE_NEW if viewer.may("admin") else None,
+        create_href=urls.SITE_NEW if viewer.may_add_sites else None,
     )
     return await page(request, "sites.html", view)
 
