@@ -20,6 +20,8 @@ TREES: list[Any] = [
     [],
     [["is", "visit:country", ["DE", "US"]]],
     [["is_not", "event:props:plan", ["(none)"]]],
+    [["is", "event:props:plan", ["a\0b"]]],
+    [["is_not", "event:props:a\0b", ["pro"]]],
     [["has_done", ["is", "event:name", ["signup"]]]],
 ]
 

@@ -341,3 +341,10 @@ async def test_a_project_that_cannot_be_made_leaves_no_trace_but_a_version(datab
 
 def test_stored_settings_hold_only_what_differs_from_the_defaults():
     assert msgspec.json.encode(ProjectSettings(hash_routing=True)) == b'{"hash_routing":true}'
+
+
+async def test_what_no_text_of_a_database_has_is_found_nowhere(database):
+    await make(database)
+    assert await projects.by_public_id(database, "a\0b") is None
+    assert await projects.by_domain(database, "example.com\0") is None
+    assert await accounts.by_email(database, "ada\0@example.com") is None

@@ -247,6 +247,9 @@ async def test_figures_of_now(running: Running) -> None:
         times = [updated - timedelta(seconds=seconds) for seconds in ago.values()]
         today = [name for name, time in zip(ago, times, strict=True) if time.date() == updated.date()]
         hour = sum(f"{time:%d %H}" == f"{updated:%d %H}" for time in times)
+        found["event_sources"].sort(
+            key=lambda source: source["event_source_name"]
+        )  # in the day's first hour both have one
         assert found == {
             "project_name": "Now",
             "current_hour_events": hour + 1,
@@ -258,10 +261,10 @@ async def test_figures_of_now(running: Running) -> None:
                 {"event_name": name, "count": 2 if name == "now" else 1}
                 for name in sorted(today, key=lambda name: (name != "now", name))
             ],
-            "event_sources": sorted(
-                [{"event_source_name": "web", "count": len(today)}, {"event_source_name": "(none)", "count": 1}],
-                key=lambda source: -source["count"],
-            ),
+            "event_sources": [
+                {"event_source_name": "(none)", "count": 1},
+                {"event_source_name": "web", "count": len(today)},
+            ],
         }
         usual = (await get(site, "/api/events/query/")).json()
         assert [event["event_name"] for event in usual["results"]] == ["now", "now", "an hour ago", "yesterday"]

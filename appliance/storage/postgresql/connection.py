@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: the portable SQL of the appliance, its values, and its errors, as psycopg has them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
@@ -45,6 +45,14 @@ def _piece(found: re.Match[str]) -> str:
     if name := found[1]:
         return f"%({name})s"
     return found[0].replace("%", "%%")
+
+
+def without_nul(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters as PostgreSQL takes them: no text there has a NUL, so one with a NUL has U+FFFD instead. It is found
+    nowhere then."""
+    if not any(isinstance(value, str) and "\0" in value for value in params.values()):
+        return params
+    return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in params.items()}
 
 
 def without_password(url: str) -> str:

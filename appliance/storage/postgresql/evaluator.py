@@ -23,7 +23,7 @@ from appliance.storage.dimensions import property_column
 from appliance.storage.evaluation import BEGINNING, Answer, NotRolledUp, Plan, Rows, SampledData, Step
 from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.postgresql.code_sets import CodeSets, matching
-from appliance.storage.postgresql.connection import OPTIONS, storage_error
+from appliance.storage.postgresql.connection import OPTIONS, storage_error, without_nul
 from appliance.storage.postgresql.pool import RECONNECT_SECONDS, WAIT_SECONDS
 from appliance.storage.postgresql.rollups.index import CROSSING, SELECT, Known, known, values_of
 from appliance.storage.postgresql.sources import Property, bound, bounds, select_values, value_of, written
@@ -230,6 +230,8 @@ class _Asking:
         return [_rows(found) for found in row]
 
     async def _fetch(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
+        if isinstance(values, dict):
+            values = without_nul(values)
         return await (await self._connection.execute(sql, values)).fetchall()
 
 

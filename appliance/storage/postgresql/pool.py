@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.errors import StorageUnavailable
 from appliance.storage.interface import Params, Row
-from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error, translated
+from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error, translated, without_nul
 
 CONNECTIONS_MAX: Final = 6
 WAIT_SECONDS: Final = 5.0
@@ -56,14 +56,17 @@ class Pool:
 
     async def read(self, sql: str, params: Params = {}) -> list[Row]:
         async with self._connection() as connection:
-            return await (await connection.execute(translated(sql), params)).fetchall()
+            return await (await connection.execute(translated(sql), without_nul(params))).fetchall()
 
     async def write(self, sql: str, params: Params = {}) -> list[Row]:
         return (await self.write_all([(sql, params)]))[0]
 
     async def write_all(self, statements: Sequence[tuple[str, Params]]) -> list[list[Row]]:
         async with self._connection() as connection, connection.transaction():
-            return [await _rows(await connection.execute(translated(sql), params)) for sql, params in statements]
+            return [
+                await _rows(await connection.execute(translated(sql), without_nul(params)))
+                for sql, params in statements
+            ]
 
     async def call(self, procedure: str) -> None:
         """Run a procedure that makes its own transactions."""
@@ -80,7 +83,7 @@ class Pool:
         try:
             # What a named cursor gives comes from the snapshot in which it was opened.
             async with connection.transaction(), connection.cursor("streamed") as cursor:
-                await cursor.execute(translated(sql), params)
+                await cursor.execute(translated(sql), without_nul(params))
                 while rows := await cursor.fetchmany(batch_rows):
                     yield rows
         except psycopg.Error as error:
