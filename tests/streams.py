@@ -72,9 +72,9 @@ class SentEvents:
         self._connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self._connection.request("GET", f"/api/v1/live/{project}{query}", headers=named)
-        self._answer: HTTPResponse = self._connection.getresponse()
-        if self._answer.status != 200:
-            raise Refused(self._answer.status, self._answer.read(), dict(self._answer.headers))
+        self.answer: HTTPResponse = self._connection.getresponse()
+        if self.answer.status != 200:
+            raise Refused(self.answer.status, self.answer.read(), dict(self.answer.headers))
         self.name = ""  # of the event that was read last
 
     def next(self, seconds: float = 10) -> Any:
@@ -89,7 +89,7 @@ class SentEvents:
         return 0
 
     def close(self) -> None:
-        self._answer.close()
+        self.answer.close()
         self._connection.close()
 
     def _line(self, seconds: float) -> bytes | None:
@@ -99,7 +99,7 @@ class SentEvents:
         assert self._connection.sock is not None
         self._connection.sock.settimeout(seconds)
         self.name = ""
-        while line := self._answer.readline():
+        while line := self.answer.readline():
             if line.startswith(b"event: "):
                 self.name = line[7:].strip().decode()
             if line.startswith(b"data: "):

@@ -20,7 +20,7 @@ MayStill = Callable[[], Awaitable[bool]]  # whether who reads may see what is sh
 EVENTS_PER_SECOND_MAX = 4
 WAIT_SECONDS = 1.0  # for notices; then there are none
 NOTICES_AT_ONCE_MAX = 200
-CHECK_SECONDS = 3.5  # how soon a stream notices that its viewer was logged out or lost what is shown
+CHECK_SECONDS = 3.0  # how soon a stream notices that its viewer was logged out or lost what is shown
 PING_SECONDS = 15
 
 

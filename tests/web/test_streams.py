@@ -29,6 +29,7 @@ T = TypeVar("T")
 Kind = type[Socket] | type[SentEvents]
 PASSWORD = "correct horse battery"
 TICKETS = "/api/v1/auth/ws-ticket"
+DASHBOARD = "https://dashboard.example.com"
 
 both = pytest.mark.parametrize("kind", BOTH)
 
@@ -113,7 +114,9 @@ def click(event_id: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("streams") / "data", trusted_proxies="127.0.0.1") as started:
+    with Server(
+        tmp_path_factory.mktemp("streams") / "data", trusted_proxies="127.0.0.1", read_origins=DASHBOARD
+    ) as started:
         yield started
         said = started.log.read_text()
         assert "Traceback" not in said
@@ -252,6 +255,10 @@ def test_a_ticket_opens_one_stream(server: Server, site: Site, owner: Account, k
     site.send(click("one"))
     assert reader.next()["event_id"] == "one"
     reader.close()
+    reader = site.open(kind, ticket_of(server, logged_in(server, owner)), origin=DASHBOARD)
+    if isinstance(reader, SentEvents):
+        assert reader.answer.headers["access-control-allow-origin"] == DASHBOARD
+    reader.close()
 
 
 @both
@@ -316,7 +323,7 @@ def test_a_refusal_is_as_any_other(site: Site, kind: Kind) -> None:
 def test_a_cookie_opens_streams_for_our_own_pages_alone(server: Server, site: Site, owner: Account, kind: Kind) -> None:
     token = logged_in(server, owner)
     plain, secure = f"session={token}", f"__Host-session={token}"
-    for foreign in ("https://example.com", f"https://127.0.0.1:{server.port}", "null"):
+    for foreign in ("https://example.com", DASHBOARD, f"https://127.0.0.1:{server.port}", "null"):
         assert site.refused(kind, cookie=plain, origin=foreign) == (403, "origin_not_allowed")
     forwarded = {"cookie": secure, "x_forwarded_proto": "https"}
     assert site.refused(kind, **forwarded, origin=server.url) == (403, "origin_not_allowed")
