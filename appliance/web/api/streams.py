@@ -115,11 +115,14 @@ async def events(socket: WebSocket) -> None:
     with await parts_of(socket).streamed.watch(watcher.project.id) as notices:
         await socket.accept()
         leaving = asyncio.create_task(_until_it_leaves(socket))
-        with suppress(WebSocketDisconnect):
+        try:
             code = await _send_all(socket, notices, watcher.may_still, leaving)
             if not leaving.done():
                 await socket.close(code)
-        leaving.cancel()
+        except WebSocketDisconnect:
+            pass  # it left meanwhile
+        finally:
+            leaving.cancel()
 
 
 async def _send_all(
