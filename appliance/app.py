@@ -37,6 +37,7 @@ from appliance.ingest.refusals import Refusal, Refusals, Wanted
 from appliance.ingest.registry import Registry
 from appliance.ingest.seen_requests import KEPT_PER_PROJECT, SeenRequest
 from appliance.ingest.sent import Sent
+from appliance.ingest.streamed import TELL_SECONDS, Streamed
 from appliance.ingest.violations import WRITE_SECONDS, Violations
 from appliance.ingest.visitor import Salts
 from appliance.ingest.waiting import count_waiting
@@ -91,6 +92,7 @@ class Appliance:
             sync=settings.durability == "fsync",
         )
         self.drain = DrainClient(self.journal, database_url(settings), self._on_stored, settings.log_format)
+        self.streamed = Streamed(self.drain, self.database, self.journal)
         self.imports = ImportHost(
             self.database,
             self.drain,
@@ -137,6 +139,7 @@ class Appliance:
         jobs = [
             Job("condition", 10, self._look_at_database),
             Job("quotas", READ_SECONDS, self._read_quotas),
+            Job("streamed projects", TELL_SECONDS, self.streamed.tell),
             Job("violations", WRITE_SECONDS, lambda: self.violations.write(clock.now())),
             Job("salts", 900, self._renew_salts),
             Job("data centres", 60, self.data_centres.refresh),
@@ -224,6 +227,7 @@ class Appliance:
             "crowd": lambda: self.endpoint.crowd.look(clock.now()),
             "let_in": self.let_in,
             "notices": self.notices,
+            "streamed": self.streamed,
             "closing": self.closing,
             "setup_token": self.setup_token,
             "health": self.health,
@@ -270,6 +274,8 @@ class Appliance:
         self.presence.add(stored, now)
         for item in stored.feed:
             self.notices.publish(item.project_id, item)
+        for whole in stored.whole:
+            self.streamed.publish(whole)
         for refused in stored.refused:
             refusal = Refusal(now, "rejected", refused.reason, "", refused.name, refused.page, "drain")
             self.refusals.add(refused.project_id, refusal)

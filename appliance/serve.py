@@ -18,10 +18,13 @@ from appliance.app import Appliance
 from appliance.config import Settings
 from appliance.ingest.protocol import IngestProtocol
 from appliance.storage import accounts
+from appliance.web.websocket import WebSocketProtocol
 
+FAREWELL_SECONDS = 0.1  # for streams to say that they end, before their connections are closed
 GRACE_SECONDS = 5  # for requests under way when the process is asked to end
 SWITCH_INTERVAL_SECONDS = 0.0005  # how soon the loop gets the interpreter back from the drain: p99 13.6 -> 4.5 ms
 BACKLOG = 4096
+WS_BYTES_MAX = 64 << 10  # a message of a WebSocket's client, which nobody waits for
 GC_OBJECTS = 20_000  # new objects between two looks for cycles, of which a request makes none
 
 
@@ -46,7 +49,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._appliance.closing.set()
-        super().handle_exit(sig, frame)
+        asyncio.get_running_loop().call_later(FAREWELL_SECONDS, super().handle_exit, sig, frame)
 
 
 def serve(settings: Settings, more_routes: Sequence[BaseRoute] = ()) -> None:
@@ -69,7 +72,9 @@ async def _serve(settings: Settings, more_routes: Sequence[BaseRoute]) -> None:
             host=settings.host,
             port=settings.port,
             http=IngestProtocol,
-            ws="none",
+            ws=WebSocketProtocol,
+            ws_max_size=WS_BYTES_MAX,
+            ws_per_message_deflate=False,  # CPU and memory for every reader
             lifespan="off",
             log_config=None,
             access_log=False,

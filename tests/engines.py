@@ -29,6 +29,7 @@ OF_BOTH = {
     "test_violations",
     "test_visits",
     "test_drain",
+    "test_tickets",
     "test_run",
     "test_plausible",
 }

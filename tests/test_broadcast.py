@@ -41,6 +41,33 @@ async def test_a_slow_reader_loses_the_oldest_and_knows() -> None:
         assert (await slow.take(0.01))[0] == 3
 
 
+async def test_a_reader_may_take_a_part() -> None:
+    notices: Broadcast[int] = Broadcast()
+    with notices.subscribe(1) as reader:
+        before = reader.position
+        for number in range(5):
+            notices.publish(1, number)
+        assert (await reader.take(0.01, 3), reader.more, reader.position) == ([0, 1, 2], True, before)
+        assert (await reader.take(0.01, 3), reader.more, reader.position) == ([3, 4], False, notices.position)
+
+
+async def test_what_waits_is_bounded_by_its_weight() -> None:
+    notices: Broadcast[bytes] = Broadcast(kept_max=0, waiting_max=10, weigh=len)
+    with notices.subscribe(1) as slow, notices.subscribe(1) as quick:
+        notices.publish(1, b"1234")
+        assert await quick.take(0.01) == [b"1234"]
+        for notice in (b"56", b"7890", b"ab"):
+            notices.publish(1, notice)
+        assert (slow.take_lost(), slow.take_lost(), quick.take_lost()) == (1, 0, 0)
+        assert await slow.take(0.01) == await quick.take(0.01) == [b"56", b"7890", b"ab"]
+        notices.publish(1, b"more than there is room for")
+        assert (await slow.take(0.01), slow.take_lost()) == ([], 1)
+        notices.publish(1, b"0123456789")
+        assert await slow.take(0.01) == [b"0123456789"]
+    assert notices.topics() == set()
+    assert notices.kept(1) == []
+
+
 async def test_positions_of_before_a_restart_lie_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", iter((1_000, 2_000)).__next__)
     earlier: Broadcast[str] = Broadcast()

@@ -44,11 +44,12 @@ QUARTER = HOUR // 4
 
 
 class Placed(NamedTuple):
-    """A stored event, and the visitor whom its visit belongs to."""
+    """A stored event, and its visit: the visitor it belongs to, and the session id that clients call it by."""
 
     event: Event
     visit_id: int
     visitor: int
+    session_id: str
 
 
 class Applied(msgspec.Struct):
@@ -162,7 +163,7 @@ class Batch:
             if visit.id != before:
                 new[said.number] = visit
             rows.append(self._row(tx, event, visit, None))
-            applied.stored.append(Placed(event, visit.id, visit.visitor))
+            applied.stored.append(Placed(event, visit.id, visit.visitor, visit.session_id))
         tx.add_events(rows)
         self._book.save()
         tx.remember([])
@@ -238,7 +239,7 @@ class Batch:
         self._know_source(tx, event)
         visit = self._book.place(event, rule)
         row = self._row(tx, event, visit, key)
-        applied.stored.append(Placed(event, visit.id, visit.visitor))
+        applied.stored.append(Placed(event, visit.id, visit.visitor, visit.session_id))
         return row
 
     def _know_source(self, tx: DrainTransaction, event: Event) -> None:
@@ -335,7 +336,7 @@ def _by_quarter(stored: Iterable[Placed]) -> Counter[tuple[int, int]]:
     """Numbers of events by project and quarter of an hour of their receipt: no zone begins a month within one.
     Imported ones, which were not sent this month, are left out."""
     return Counter(
-        [(event.project_id, event.received // QUARTER) for event, _, _ in stored if not event.flags & _IMPORTED]
+        [(event.project_id, event.received // QUARTER) for event, _, _, _ in stored if not event.flags & _IMPORTED]
     )
 
 

@@ -149,7 +149,7 @@ class Drain:
     def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         self._unsure = None
         applied = self._batch.apply(tx, events)
-        tx.announce(lambda: progress.encode(progress.stored(applied, position)))
+        tx.announce(lambda watched: progress.encode(progress.stored(applied, position, watched)))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, applied)
         return applied
@@ -158,7 +158,7 @@ class Drain:
         """Event by event in savepoints; what the database refuses goes to the dead letters, with the error."""
         self._unsure = None
         total = self._each(tx, events, lambda event: self._batch.apply(tx, [event]))
-        tx.announce(lambda: progress.encode(progress.stored(total, position)))
+        tx.announce(lambda watched: progress.encode(progress.stored(total, position, watched)))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, total)
         return total
@@ -193,7 +193,8 @@ class Drain:
             imports.Counts(stored=len(applied.stored), duplicates=applied.duplicates, refused=len(applied.refused))
         )
         imports.leave(tx, package.step.import_id, counts)
-        tx.announce(lambda: progress.encode(progress.stored(progress.lately(applied, now()), _NOWHERE)))
+        recent = progress.lately(applied, now())
+        tx.announce(lambda watched: progress.encode(progress.stored(recent, _NOWHERE, watched)))
         return applied
 
     def _all_of(self, tx: DrainTransaction, package: Package) -> Applied:

@@ -6,14 +6,14 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from appliance.frames import Unframer, frame
 from appliance.ingest import progress
 from appliance.ingest.journal import Journal
-from appliance.ingest.progress import Finish, Reached, Settled, Stored, Stuck, Take, Taken, Until
+from appliance.ingest.progress import Finish, Reached, Settled, Stored, Stuck, Take, Taken, Until, Watch
 from appliance.storage.interface import Position
 from appliance.storage.location import DATABASE_VARIABLE
 
@@ -44,6 +44,7 @@ class DrainClient:
         self._process: asyncio.subprocess.Process | None = None
         self._telling: asyncio.TimerHandle | None = None
         self._told: deque[tuple[Position, float]] = deque()
+        self._watched: list[int] = []
         self._finishing = False
         self.position: Position | None = None  # everything before is in the database
         self.error: str | None = "the drain is starting"
@@ -73,6 +74,11 @@ class DrainClient:
     def take(self, packages: list[str]) -> None:
         """Packages of imports lie at these paths. May be said again."""
         self._send(progress.encode(Take(packages)))
+
+    def watch(self, projects: Iterable[int]) -> None:
+        """Somebody streams the events of these projects: from what is told next on they are in `Stored.whole`."""
+        self._watched = sorted(projects)
+        self._send(progress.encode(Watch(self._watched)))
 
     async def run(self) -> None:
         """Keep a drain alive until `stop`."""
@@ -119,6 +125,7 @@ class DrainClient:
             env={**os.environ, DATABASE_VARIABLE: self._database},
         )
         try:
+            self.watch(self._watched)
             self._tell()
             assert self._process.stdout is not None
             unframer = Unframer()

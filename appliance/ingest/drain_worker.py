@@ -31,7 +31,7 @@ from appliance.ingest.batch import Applied
 from appliance.ingest.drain import Drain
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.imports import queue
-from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck, Take, Taken
+from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck, Take, Taken, Watch
 from appliance.storage.interface import DrainStore, Position
 from appliance.storage.location import DATABASE_VARIABLE, drain_store_at
 
@@ -72,6 +72,7 @@ class Worker:
         self._failures = 0
         self._reached: Position | None = None
         self._packages: dict[str, None] = {}  # of imports, in order
+        self._watched: list[int] = []  # projects whose events are told in full
         self._passed_over = 0  # steps of the journal since one was taken
 
     def run(self) -> None:
@@ -107,7 +108,7 @@ class Worker:
             return False
         same = before is not None and before.segment == position.segment
         self._unsettled_bytes += position.offset - (before.offset if before is not None and same else 0)
-        self._say(progress.stored(applied, position))
+        self._say(progress.stored(applied, position, self._watched))
         return True
 
     def _take_package(self, busy: bool) -> bool:
@@ -132,8 +133,9 @@ class Worker:
         del self._packages[name]
         queue.settle(path, stored=applied is not None)
         self._unsettled_bytes += package.size * EVENT_BYTES if package is not None else 0
-        told = None if applied is None else progress.stored(progress.lately(applied, now()), NOWHERE)
-        if told is not None and applied is not None:
+        told = None
+        if applied is not None:
+            told = progress.stored(progress.lately(applied, now()), NOWHERE, self._watched)
             told.events = len(applied.stored)
         self._say(Taken(name, told))
         return bool(self._packages)
@@ -165,6 +167,8 @@ class Worker:
                 self._finishing = True
             elif isinstance(command, Take):
                 self._packages |= dict.fromkeys(command.paths)
+            elif isinstance(command, Watch):
+                self._watched = command.projects
             else:
                 self._end = command.end
 

@@ -1,9 +1,12 @@
 """What the drain's process and the serving process say to each other."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from appliance.clock import MINUTE
-from appliance.ingest.batch import Applied
+from appliance.ingest.batch import Applied, Placed
+from appliance.ingest.event_text import event_text
 from appliance.model import Event, Kind
 from appliance.storage.interface import Position
 
@@ -21,6 +24,12 @@ class Take(msgspec.Struct, tag="take", array_like=True):
     """To the drain: packages of imports lie at these paths, in this order."""
 
     paths: list[str]
+
+
+class Watch(msgspec.Struct, tag="watch", array_like=True):
+    """To the drain: somebody streams the events of these projects, and of no others; all are to be told."""
+
+    projects: list[int]
 
 
 class Finish(msgspec.Struct, tag="finish", array_like=True):
@@ -63,8 +72,15 @@ class Refused(msgspec.Struct, array_like=True, gc=False):
     page: str
 
 
+class Whole(msgspec.Struct, array_like=True, gc=False):
+    """The stored events of a project that is streamed, as `event_text` puts them."""
+
+    project_id: int
+    events: list[bytes]
+
+
 class Stored(msgspec.Struct, tag="stored", array_like=True):
-    """From the drain: a batch is committed, up to `position`."""
+    """From the drain: a batch is committed, up to `position`. `whole` has all events of projects that are watched."""
 
     position: Position
     events: int
@@ -73,6 +89,7 @@ class Stored(msgspec.Struct, tag="stored", array_like=True):
     people: list[Person]
     feed: list[FeedItem]
     refused: list[Refused]
+    whole: list[Whole] = []
 
 
 class Taken(msgspec.Struct, tag="taken", array_like=True):
@@ -101,7 +118,7 @@ class Stuck(msgspec.Struct, tag="stuck", array_like=True):
     error: str
 
 
-ToDrain = Until | Take | Finish
+ToDrain = Until | Take | Watch | Finish
 FromDrain = Stored | Taken | Reached | Settled | Stuck
 
 encode = msgspec.msgpack.Encoder().encode
@@ -109,11 +126,12 @@ decode_to_drain = msgspec.msgpack.Decoder(ToDrain).decode
 decode_from_drain = msgspec.msgpack.Decoder(FromDrain).decode
 
 
-def stored(applied: Applied, position: Position) -> Stored:
-    """A committed batch in brief: who came, and the newest events of each project."""
+def stored(applied: Applied, position: Position, watched: Collection[int]) -> Stored:
+    """A committed batch in brief: who came, and the newest events of each project; of those watched every event."""
     people: dict[tuple[int, int, int], Person] = {}
-    feeds: dict[int, list[Event]] = {}
-    for event, _, visitor in applied.stored:
+    feeds: dict[int, list[Placed]] = {}
+    for placed in applied.stored:
+        event, _, visitor, _ = placed
         key = (event.project_id, visitor, event.time // 60_000_000)
         person = people.get(key)
         if person is None:
@@ -124,15 +142,16 @@ def stored(applied: Applied, position: Position) -> Stored:
             person.time = event.time
             person.path = event.path or person.path
         person.pageviews += event.kind == Kind.PAGEVIEW
-        feeds.setdefault(event.project_id, []).append(event)
+        feeds.setdefault(event.project_id, []).append(placed)
     return Stored(
         position,
         len(applied.stored),
         applied.duplicates,
         applied.conflicts,
         list(people.values()),
-        [_feed_item(event) for events in feeds.values() for event in events[-FEED_EVENTS_MAX:]],
+        [_feed_item(placed.event) for events in feeds.values() for placed in events[-FEED_EVENTS_MAX:]],
         [Refused(event.project_id, reason, event.name[:100], event.path[:200]) for event, reason in applied.refused],
+        [Whole(project_id, list(map(event_text, feeds[project_id]))) for project_id in watched if project_id in feeds],
     )
 
 

@@ -251,6 +251,10 @@ class IngestProtocol(HttpToolsProtocol):
 
     # uvicorn's way
 
+    def _should_upgrade(self) -> bool:
+        # Not while an answer is under way, which would go into the WebSocket.
+        return super()._should_upgrade() and (self.cycle is None or self.cycle.response_complete)
+
     def _begin_cycle(self) -> None:
         """Do what uvicorn does at the beginning of a message and at the end of its headers."""
         url, headers, expect = self.url, self.headers, self.expect_100_continue

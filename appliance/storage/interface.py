@@ -194,9 +194,9 @@ class DrainTransaction(Protocol):
         """The rows of a statement, portable as those that `Database` takes."""
         ...
 
-    def announce(self, report: Callable[[], bytes]) -> None:
+    def announce(self, report: Callable[[Collection[int]], bytes]) -> None:
         """Let other appliances know what this transaction stored, once it is committed; `report` is asked only where
-        there are any."""
+        there are any, for the projects that they watch."""
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:
@@ -282,6 +282,11 @@ class Database(Protocol):
 
     def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
         """What drains of other journals announce from now on, for ever. A database that is away is waited for."""
+        ...
+
+    async def watch(self, journal_id: bytes, projects: Collection[int]) -> None:
+        """Have drains of other journals announce all events of these projects, and of no others, to the appliance with
+        this one; what they store from now on."""
         ...
 
     async def count_stored(self, project_id: int) -> Counts:

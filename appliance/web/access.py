@@ -292,7 +292,7 @@ def is_secure(connection: HTTPConnection) -> bool:
 def public_origin(connection: HTTPConnection) -> str:
     """Where browsers reach the appliance, without a slash at its end; from the request if not set."""
     public_url = state_of(connection).settings.public_url.rstrip("/")
-    return public_url or f"{connection.url.scheme}://{connection.url.netloc}"
+    return public_url or f"{'https' if is_secure(connection) else 'http'}://{connection.url.netloc}"
 
 
 def address_of(connection: HTTPConnection) -> str:

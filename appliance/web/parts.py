@@ -16,6 +16,7 @@ from appliance.ingest.progress import FeedItem
 from appliance.ingest.readmission import LetIn
 from appliance.ingest.refusals import Refusal, Refusals, Wanted
 from appliance.ingest.seen_requests import SeenRequest
+from appliance.ingest.streamed import Streamed
 from appliance.model import Project
 from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
@@ -44,9 +45,10 @@ class Parts(State, Protocol):
     """The callables may ask the database; they raise Unavailable where it is away.
 
     imported: figures of other products, which pages add. imports: takes uploads. notices: what was stored and refused,
-    by project. closing: set when the process is asked to end. first_event_at: receipt time of a project's first event
-    in microseconds, None before it. send_test_event: puts one through ingestion. stored_per_minute: events stored in
-    each of the last 60 minutes, oldest first. waiting_events: how many are in the journal and not in the database.
+    by project. streamed: all that is stored, of projects that somebody streams. closing: set when the process is asked
+    to end. first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
+    puts one through ingestion. stored_per_minute: events stored in each of the last 60 minutes, oldest first.
+    waiting_events: how many are in the journal and not in the database.
     requests_seen: the newest requests on ingest paths, by project. crowd: from how many addresses browsers come now.
     locate: the place of an address. let_in: lets filtered events of a project in, for an actor.
     """
@@ -58,6 +60,7 @@ class Parts(State, Protocol):
     refusals: Refusals
     imports: ImportHost
     notices: Broadcast[FeedItem | Refusal]
+    streamed: Streamed
     requests_seen: Broadcast[SeenRequest]
     data_centres: DataCentres
     crowd: Callable[[], Look]

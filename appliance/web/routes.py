@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from appliance.config import Settings
 from appliance.ingest.client_address import TrustedProxies
 from appliance.web import assets, problems
-from appliance.web.api import auth, dashboard_c, event_analytics, health, simple_analytics, stats, verify
+from appliance.web.api import auth, dashboard_c, event_analytics, health, simple_analytics, stats, streams, verify
 from appliance.web.api import export as api_export
 from appliance.web.api import funnels as api_funnels
 from appliance.web.api import goals as api_goals
@@ -61,7 +61,7 @@ from appliance.web.throttle import LoginThrottle, OncePerDay
 
 MODULES = (
     health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
-    simple_analytics, event_analytics, dashboard_c, auth, api_projects,
+    simple_analytics, event_analytics, dashboard_c, streams, auth, api_projects,
     setup, login, register, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
     admin_accounts, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,

@@ -54,6 +54,9 @@ PEER_KEY = "appliance.peer"  # in the scope: who the connection is with, whateve
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+# The messages that an answer begins with: a WebSocket is opened, or refused as any request is.
+_BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
 
 class Headers:
     """Adds security headers, the request id, and the cookies that handlers queued (`cookies.set_cookie`).
@@ -65,14 +68,14 @@ class Headers:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         id_ = request_id().decode()
         scope[problems.REQUEST_ID_KEY] = id_
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _BEGINNINGS:
                 _complete(MutableHeaders(scope=message), scope)
             await send(message)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from appliance.clock import now
@@ -17,12 +18,23 @@ from appliance.ingest.drain import encode_events
 from appliance.ingest.drain_worker import Worker
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.journal import Journal
-from appliance.ingest.progress import Finish, FromDrain, Reached, Refused, Settled, Stored, Stuck, Until
+from appliance.ingest.progress import (
+    FEED_EVENTS_MAX,
+    Finish,
+    FromDrain,
+    Reached,
+    Refused,
+    Settled,
+    Stored,
+    Stuck,
+    Until,
+    Watch,
+)
 from appliance.model import Event
 from appliance.storage.sqlite import writer
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
-from tests.builders import engagement, pageview
+from tests.builders import engagement, event, pageview, user_event
 
 NO_PAGEVIEW = [Refused(1, "no_pageview", "engagement", "/")]
 
@@ -51,7 +63,7 @@ class Pair:
     async def send(self, *events: Event) -> None:
         await self.journal.append(encode_events(list(events)))
 
-    def tell(self, command: Until | Finish) -> None:
+    def tell(self, command: Until | Watch | Finish) -> None:
         os.write(self._commands, frame(progress.encode(command)))
 
     def said(self) -> list[FromDrain]:
@@ -92,6 +104,29 @@ async def test_when_nothing_comes_any_more_it_is_refused(pair: Pair) -> None:
     end = pair.journal.end
     nothing, refusal = Stored(end, 0, 0, 0, [], [], []), Stored(end, 0, 0, 0, [], [], NO_PAGEVIEW)
     assert [said for said in pair.said() if isinstance(said, Stored)] == [nothing, refusal]
+
+
+async def test_of_projects_that_somebody_watches_every_event_is_told(pair: Pair) -> None:
+    other = "INSERT INTO project (id, public_id, name, created_at, updated_at) VALUES (2, 'b', 'b', 0, 0)"
+    await pair.database.write(other)
+    for watched in ([], [1], [1, 2, 3], []):
+        pair.tell(Watch(watched))
+        one, two = ([event(project_id=id_) for _ in range(FEED_EVENTS_MAX + 30)] for id_ in (1, 2))
+        await pair.send(*one, *two, engagement(1, pageview(0)), user_event(1, "ann"))
+        pair.tell(Until(pair.journal.end))
+        for _ in range(4):
+            turn(pair.worker)
+        stored = [said for said in pair.said() if isinstance(said, Stored)]
+        assert sum(said.events for said in stored) == len(one) + len(two) + 1
+        told = {
+            whole.project_id: [msgspec.json.decode(text)["event_id"] for text in whole.events]
+            for said in stored
+            for whole in said.whole
+        }
+        ids = {1: [event.event_id for event in one], 2: [event.event_id for event in two]}
+        if 1 in told:
+            told[1].pop()  # the user's
+        assert told == {id_: ids[id_] for id_ in watched if id_ in ids}
 
 
 async def test_a_pageview_that_lay_in_the_journal_for_hours_is_not_too_late(pair: Pair) -> None:

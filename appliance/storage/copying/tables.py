@@ -2,7 +2,8 @@
 
 Not carried is what an engine keeps for itself and makes anew: `claim` (which drain holds whom), `change` (for readers
 that keep rows in memory), `blank` (scratch of wiping), `chunk` and `chunk_column` (visits and events are carried as
-rows, and sealed again), `touched` (which rollups do not hold any more), and those rollups whose visits are there.
+rows, and sealed again), `touched` (which rollups do not hold any more), and those rollups whose visits are there; nor
+`ticket`, which holds for seconds.
 """
 
 from typing import Final
@@ -18,7 +19,7 @@ TABLES: Final = (
 )  # fmt: skip
 # What servers alone have: what was purged, as views for others count it (postgresql/aggregates.py).
 SERVERS_ALONE: Final = ("purged_count",)
-ENGINES_OWN: Final = ("claim", "change", "blank", "chunk", "chunk_column")
+ENGINES_OWN: Final = ("claim", "ticket", "change", "blank", "chunk", "chunk_column")
 
 NUMBERED: Final = (
     "project", "account", "api_key", "audit", "goal", "funnel", "segment", "exclusion", "dead_letter", "source",

@@ -2,13 +2,16 @@
 
 A notification is the sender's journal id and the report, in base 64; one that is too large for that stands in table
 `notice`, and the notification has its number. Where one appliance runs alone, nothing is sent.
+
+Each appliance says in its row of table `appliance` whose events somebody streams there: those are told in full.
 """
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Final
 
+import msgspec
 import psycopg
 import structlog
 
@@ -21,24 +24,35 @@ CHANNEL: Final = "appliance_stored"
 PAYLOAD_MAX: Final = 7_900  # PostgreSQL takes less than 8,000 bytes
 SEEN_SECONDS: Final = 5
 GONE: Final = 30 * MICROSECONDS  # who was not seen for so long runs no more
-NOTICES_KEPT: Final = 10 * MINUTE
+NOTICES_KEPT: Final = 2 * MINUTE  # whoever hears of one reads it at once
 RETRY_SECONDS: Final = 2
 
 _SEEN: Final = (
     "INSERT INTO appliance (journal_id, seen_at) VALUES (%s, %s)"
     " ON CONFLICT (journal_id) DO UPDATE SET seen_at = excluded.seen_at"
 )
-_OTHERS: Final = "SELECT 1 FROM appliance a WHERE a.journal_id <> %s AND a.seen_at > %s LIMIT 1"
+WATCH: Final = (
+    "INSERT INTO appliance (journal_id, seen_at, watched) VALUES (:journal_id, :at, :watched)"
+    " ON CONFLICT (journal_id) DO UPDATE SET seen_at = excluded.seen_at, watched = excluded.watched"
+)
+_OTHERS: Final = "SELECT a.watched FROM appliance a WHERE a.journal_id <> %s AND a.seen_at > %s"
 _KEEP: Final = "INSERT INTO notice (at, report) VALUES (%s, %s) RETURNING id"
 _CLEAN: Final = "DELETE FROM notice WHERE at < %s"
 
 
-def announce(connection: psycopg.Connection[tuple[Any, ...]], journal_id: bytes, report: Callable[[], bytes]) -> None:
-    """Tell other appliances, if there are any, when the transaction that is open commits."""
+_watched = msgspec.json.Decoder(list[int]).decode
+
+
+def announce(
+    connection: psycopg.Connection[tuple[Any, ...]], journal_id: bytes, report: Callable[[Collection[int]], bytes]
+) -> None:
+    """Tell other appliances, if there are any, when the transaction that is open commits; `report` gets the projects
+    that they watch."""
     at = now()
-    if connection.execute(_OTHERS, (journal_id, at - GONE)).fetchone() is None:
+    others = connection.execute(_OTHERS, (journal_id, at - GONE)).fetchall()
+    if not others:
         return
-    told = report()
+    told = report({project_id for (watched,) in others for project_id in _watched(watched)})
     payload = f"{journal_id.hex()}:{b64encode(told).decode()}"
     if len(payload) > PAYLOAD_MAX:
         row = connection.execute(_KEEP, (at, told)).fetchone()

@@ -1,8 +1,10 @@
 """The PostgreSQL engine's `Database`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Final
+
+import msgspec
 
 from appliance import clock
 from appliance.clock import HOUR
@@ -11,7 +13,7 @@ from appliance.storage.event_ids import names_before
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
 from appliance.storage.postgresql import columnstore, maintenance
 from appliance.storage.postgresql.aggregates import GRAINS, SELECT_CONTINUOUS
-from appliance.storage.postgresql.announcements import announcements
+from appliance.storage.postgresql.announcements import WATCH, announcements
 from appliance.storage.postgresql.connection import without_password
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
@@ -106,6 +108,10 @@ class PostgresqlDatabase(Pool):
 
     def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
         return announcements(self.url, journal_id)
+
+    async def watch(self, journal_id: bytes, projects: Collection[int]) -> None:
+        watched = msgspec.json.encode(sorted(projects)).decode()
+        await self.write(WATCH, {"journal_id": journal_id, "at": clock.now(), "watched": watched})
 
     async def seal(self) -> None:
         await columnstore.seal(self)

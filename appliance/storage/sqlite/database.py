@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -135,6 +135,9 @@ class SqliteDatabase:
     async def announcements(self, journal_id: bytes) -> AsyncIterator[bytes]:
         await asyncio.Event().wait()  # a file has one drain
         yield b""
+
+    async def watch(self, journal_id: bytes, projects: Collection[int]) -> None:
+        pass  # so nobody else is there to know
 
     async def count_stored(self, project_id: int) -> Counts:
         def count() -> Counts:

@@ -70,6 +70,12 @@ CREATE TABLE login_session (
   user_agent  TEXT    NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
+CREATE TABLE ticket (                             -- opens a stream once; for some seconds
+  digest      BLOB    PRIMARY KEY,                -- SHA-256
+  token_hash  BLOB    NOT NULL REFERENCES login_session (token_hash) ON DELETE CASCADE,  -- whose it is
+  expires_at  INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE audit (
   id          INTEGER PRIMARY KEY,
   at          INTEGER NOT NULL,

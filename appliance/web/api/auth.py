@@ -4,6 +4,7 @@
     POST login {email, password}        {"access_token", "refresh_token", "token_type": "bearer"}
     POST refresh {refresh_token}        the same anew; the old ones hold no longer
     POST logout                         ends both, for the bearer of the access token
+    POST ws-ticket                      {"ticket"}, which opens a stream once within half a minute (api/streams.py)
     GET me                              {"id", "email", "full_name", "role", "created_at"}
 
 Tokens hold for thirty days.
@@ -22,6 +23,7 @@ from appliance.web import signing_in
 from appliance.web.api import bearer, paths, sites
 from appliance.web.api.bearer import Tokens
 from appliance.web.api.systems import iso
+from appliance.web.forms import NO_STORE
 
 PATH = "/api/v1/auth"
 
@@ -80,6 +82,11 @@ async def logout(request: Request) -> Response:
     return JSONResponse({"message": "Logged out"})
 
 
+async def ws_ticket(request: Request) -> Response:
+    ticket = await bearer.ticket(request, await bearer.require_token(request))
+    return JSONResponse({"ticket": ticket}, headers=NO_STORE)
+
+
 async def me(request: Request) -> Response:
     return JSONResponse(_described((await bearer.require_token(request)).account))
 
@@ -96,7 +103,7 @@ def _described(account: Account) -> dict[str, Any]:
 
 def _shown(tokens: Tokens) -> Response:
     body = {"access_token": tokens.access, "refresh_token": tokens.refresh, "token_type": "bearer"}
-    return JSONResponse(body, headers={"cache-control": "no-store"})
+    return JSONResponse(body, headers=NO_STORE)
 
 
 def routes() -> list[Route]:
@@ -105,5 +112,6 @@ def routes() -> list[Route]:
         *paths.at(f"{PATH}/login", login, "POST"),
         *paths.at(f"{PATH}/refresh", refresh, "POST"),
         *paths.at(f"{PATH}/logout", logout, "POST"),
+        *paths.at(f"{PATH}/ws-ticket", ws_ticket, "POST"),
         *paths.at(f"{PATH}/me", me, "GET"),
     ]

@@ -9,16 +9,16 @@ import hashlib
 from base64 import urlsafe_b64encode
 from typing import NamedTuple
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from appliance import clock, credentials
 from appliance.errors import Forbidden, NotFound, Unauthorized
 from appliance.model import Account, Project, SiteRole
-from appliance.storage import accounts, login_sessions, projects
+from appliance.storage import accounts, login_sessions, projects, tickets
 from appliance.web.access import RANK, Login, Scope, Viewer, require_key, state_of
 
 # So that none looks like a key.
-ACCESS_PREFIX, REFRESH_PREFIX = "at_", "rt_"
+ACCESS_PREFIX, REFRESH_PREFIX, TICKET_PREFIX = "at_", "rt_", "st_"
 _TOKEN_CHARACTERS_MAX = 100
 
 
@@ -58,12 +58,19 @@ async def end(request: Request, login: Login) -> None:
     await login_sessions.end(state_of(request).db, login.account.id, login.session.token_hash)
 
 
-async def require_token(request: Request) -> Login:
+async def ticket(request: Request, login: Login) -> str:
+    """What opens a stream once for who has this login, within half a minute."""
+    minted = TICKET_PREFIX + credentials.mint_token()
+    await tickets.create(state_of(request).db, credentials.digest(minted), login.session.token_hash, at=clock.now())
+    return minted
+
+
+async def require_token(request: HTTPConnection) -> Login:
     """Who an access token is of. Raises Unauthorized."""
     return await _login(request, _bearer(request))
 
 
-async def project_for(request: Request, role: SiteRole, scope: Scope) -> Asker:
+async def project_for(request: HTTPConnection, role: SiteRole, scope: Scope) -> Asker:
     """The project of the path parameter `project`, for an account with at least this role in it, or for a private key
     of the project with this scope.
 
@@ -79,16 +86,33 @@ async def project_for(request: Request, role: SiteRole, scope: Scope) -> Asker:
             raise NotFound("There is no such project.")
         return Asker(grant.project, grant.key.prefix)
     login = await require_token(request)
-    project = await projects.by_public_id(state_of(request).db, wanted)
-    own = login.viewer.role_in(project.id) if project is not None else None
+    return Asker(await project_of(request, login.viewer, role), login.account.email)
+
+
+async def project_of(request: HTTPConnection, viewer: Viewer, role: SiteRole) -> Project:
+    """The project of the path parameter `project`, for somebody with at least this role in it. Raises NotFound,
+    Forbidden."""
+    project = await projects.by_public_id(state_of(request).db, request.path_params["project"])
+    own = viewer.role_in(project.id) if project is not None else None
     if project is None or own is None:
         raise NotFound("There is no such project.")
     if RANK[own] < RANK[role]:
         raise Forbidden(f"This needs the role {role}.", code="role")
-    return Asker(project, login.account.email)
+    return project
 
 
-def _bearer(request: Request) -> str:
+async def login_of(request: HTTPConnection, token_hash: bytes) -> Login:
+    """Whose a login session is that is in force. Raises Unauthorized."""
+    db = state_of(request).db
+    found = await login_sessions.find(db, token_hash, at=clock.now())
+    if found is None:
+        raise Unauthorized("This token does not exist, or holds no longer.", code="unknown_token")
+    account, session = found
+    memberships = await accounts.memberships(db, account.id) if account.role in accounts.CONFINED else {}
+    return Login(Viewer(account, session, memberships), account, session)
+
+
+def _bearer(request: HTTPConnection) -> str:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     token = value.strip()
     if scheme.lower() != "bearer" or not 0 < len(token) <= _TOKEN_CHARACTERS_MAX:
@@ -96,14 +120,8 @@ def _bearer(request: Request) -> str:
     return token
 
 
-async def _login(request: Request, access: str) -> Login:
-    db = state_of(request).db
-    found = await login_sessions.find(db, credentials.digest(access), at=clock.now())
-    if found is None:
-        raise Unauthorized("This token does not exist, or holds no longer.", code="unknown_token")
-    account, session = found
-    memberships = await accounts.memberships(db, account.id) if account.role in accounts.CONFINED else {}
-    return Login(Viewer(account, session, memberships), account, session)
+async def _login(request: HTTPConnection, access: str) -> Login:
+    return await login_of(request, credentials.digest(access))
 
 
 def _access(refresh: str) -> str:

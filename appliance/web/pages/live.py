@@ -100,7 +100,8 @@ async def _events(request: Request, project: Project, only: Only, after: int | N
         if not waiting_for_first:
             yield ServerSentEvent("", event="first")
         yield ServerSentEvent(str(told), event="live")
-        async for taken in streaming.batches(request, notices, lambda viewer: viewer.role_in(project.id) is not None):
+        may_still = streaming.while_viewer(request, lambda viewer: viewer.role_in(project.id) is not None)
+        async for taken in streaming.batches(request, notices, may_still):
             people = parts.presence.people(project.id, clock.now())
             if people != told:
                 told = people

@@ -88,7 +88,7 @@ async def _events(
     parts, told = parts_of(request), -1
     topic, zone = (project.id, project.timezone) if project is not None else (UNKNOWN_PROJECT, "UTC")
     with parts.requests_seen.subscribe(topic, after) as notices:
-        async for taken in streaming.batches(request, notices, may_see):
+        async for taken in streaming.batches(request, notices, streaming.while_viewer(request, may_see)):
             if project is not None and (people := parts.presence.people(project.id, clock.now())) != told:
                 told = people
                 yield ServerSentEvent(str(people), event="live")
