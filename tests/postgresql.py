@@ -58,9 +58,9 @@ class Server:
         options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
         self._pg_ctl("start", "-l", self._folder / "log", "-o", f"-k {self._folder} -c listen_addresses='' {options}")
 
-    def stop(self) -> None:
-        """Stop it; whoever is connected is cut off."""
-        self._pg_ctl("stop", "-m", "fast")
+    def stop(self, *, for_good: bool = False) -> None:
+        """Stop it; whoever is connected is cut off. `for_good`: nothing is put in order for another start."""
+        self._pg_ctl("stop", "-m", "immediate" if for_good else "fast")
 
     def url(self, database: str) -> str:
         return f"postgresql:///{database}?host={self._folder}&user=appliance"
@@ -99,6 +99,6 @@ def server(*, timescaledb: bool = False, **settings: str) -> Iterator[Server]:
         try:
             yield started
         finally:
-            started.stop()
+            started.stop(for_good=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
