@@ -1,5 +1,6 @@
 """A project that moves between time zones goes on to lose its raw data, and nothing of what was counted of them."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -318,3 +319,60 @@ async def test_days_of_two_time_zones_with_one_number_are_both_kept(tmp_path: Pa
     erased = next(visitor for visitor in cut[4] if visitor not in of_berlin[4])
     site.erase_from_units(erased)
     assert site.units() == [(*unit, [who for who in seen if who != erased]) for *unit, seen in before]
+
+
+async def test_days_are_told_in_every_time_zone_that_has_them(tmp_path: Path) -> None:
+    site = InFile(tmp_path, Timeline([(0, BERLIN), (12, PARIS), (13, NEW_YORK)]), Random(5))
+    asked = Reports(engine := site.engine(), COUNTRIES)
+    site.live(START + 11 * DAY)
+    await site.purge(START + 11 * DAY)
+    first = await asked.first_event(site.place.project)
+    assert first is not None
+    for day, by_day in ((11, True), (12, True), (13, False)):
+        site.live(START + day * DAY)
+        assert await site.is_told(asked, Times(first, site.horizon), EVERYTHING)
+        assert await site.is_told(asked, Times(first, site.horizon), BY_DAY) == by_day
+    await engine.close()
+
+
+async def test_days_that_are_purged_meanwhile_make_way_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgresql: Server
+) -> None:
+    """The job makes units of the new time zone while a purge that has read the old one is at work."""
+    site = OnServer(tmp_path, Timeline([(0, BERLIN), (12, NEW_YORK)]), Random(5), postgresql)
+    asked = Reports(engine := site.engine(), COUNTRIES)
+    site.live(START + 11 * DAY)
+    build, purges = job_of_servers.build, [ZoneInfo(BERLIN)]
+
+    def meanwhile(*unit: Any) -> Any:
+        made = build(*unit)
+        while purges:
+            asyncio.run(site.take_out(START + 11 * DAY, purges.pop()))
+        return made
+
+    monkeypatch.setattr(job_of_servers, "build", meanwhile)
+    before = site.stored()
+    await asyncio.to_thread(site.live, START + 12 * DAY)
+    assert site.stored() < before
+    site.horizon = horizon(START + 11 * DAY, KEPT_DAYS, ZoneInfo(BERLIN))
+    await site.check(asked, 5)
+    site.live(START + 14 * DAY)
+    await site.purge(START + 14 * DAY)
+    await site.check(asked, 5)
+    await engine.close()
+
+
+async def test_in_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = InFile(tmp_path, Timeline([(0, BERLIN), (12, NEW_YORK)]), Random(5))
+    site.live(START + 11 * DAY)
+    of_berlin = [unit[:4] for unit in site.units()]
+    purged = of_berlin[-1][2]
+    built = job_of_files.built
+
+    def meanwhile(*unit: Any) -> Any:
+        site.store.connection.execute("UPDATE project SET raw_purged_before = ?", (purged,))
+        return built(*unit)
+
+    monkeypatch.setattr(job_of_files, "built", meanwhile)
+    site.live(START + 12 * DAY)
+    assert [unit[:4] for unit in site.units() if unit[2] <= purged] == of_berlin
