@@ -55,9 +55,10 @@ _DELETE_EVENTS: Final = f"""
 # Who makes units waits: what is final stays so until what is taken out is noted.
 _PURGED: Final = "SELECT p.raw_purged_before FROM project p WHERE p.id = %s FOR NO KEY UPDATE"
 _FIRST: Final = "SELECT e.time FROM event e WHERE e.project_id = %s ORDER BY e.time LIMIT 1"
+# Once, for who is making a unit meanwhile has to begin anew.
 _NOTE: Final = """
-    UPDATE project SET raw_purged_before = greatest(coalesce(raw_purged_before, %(before)s), %(before)s)
-    WHERE id = %(project)s
+    UPDATE project SET raw_purged_before = %(before)s
+    WHERE id = %(project)s AND (raw_purged_before IS NULL OR raw_purged_before < %(before)s)
     """
 
 
