@@ -24,6 +24,7 @@ PAGEVIEW_CODE: Final = -1  # of event:name: every pageview, whatever name it was
 EVENT_COUNTS: Final = "event_counts"  # the entry of the catalogue that has several columns
 SLOT: Final = 5 * MINUTE  # of event counts
 MONTH: Final = "month"  # no entry: what is told by the units themselves; months of the calendar since 1970
+BY_CALENDAR: Final = frozenset(("day", "week", MONTH))  # what a unit says of the days of its own time zone alone
 
 
 class Rollup(msgspec.Struct, frozen=True, array_like=True):

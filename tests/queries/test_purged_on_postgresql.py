@@ -20,7 +20,7 @@ from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.packing import unpack_numbers
 from appliance.storage.postgresql.connection import work_connection
 from appliance.storage.postgresql.rollups.erase import erase_from_final
-from appliance.storage.postgresql.rollups.index import SELECT, is_final, known, values_of
+from appliance.storage.postgresql.rollups.index import SELECT, final_starts, known, values_of
 from appliance.storage.postgresql.rollups.job import forget, refresh
 from appliance.storage.postgresql.rollups.marks import touch
 from appliance.storage.retention import horizon
@@ -53,7 +53,7 @@ class Keeper:
         values = {"horizon": self.horizon, "near": self.horizon + SPAN}
         with psycopg.connect(self.there.url) as connection:
             rows = connection.execute(SELECT, values_of(1, [], BEGINNING, END)).fetchall()
-            final = {one.unit.start for one in known(rows) if is_final(one, self.there.world.zone)}
+            final = final_starts(known(rows), self.there.world.zone)
             first = min(visit.start for visit in self.there.world.place.visits)
             assert {day for day in whole_days(self.there.world) if first < day < self.horizon} <= final
             gone = 'SELECT v.id FROM visit v WHERE v.project_id = 1 AND v."end" < %(horizon)s'

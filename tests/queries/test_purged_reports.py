@@ -1,5 +1,6 @@
 """What is told of days whose raw data are gone: the same unfiltered counts as before, and nothing half known."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
@@ -161,6 +162,27 @@ def test_raw_data_stay_until_their_counts_are_final(keeper: Keeper) -> None:
     add_fresh(keeper.world, [late])
     assert keeper.purge() == 0
     Sealer(keeper.world.store, 1, keeper.world.zone).seal([late])
+    assert keeper.purge() == 0
+    keeper.refresh()
+    assert keeper.purge() > 0
+
+
+@pytest.mark.parametrize("keeper", [0], indirect=True)
+def test_raw_data_stay_until_it_is_known_who_was_met_on_another_day(keeper: Keeper) -> None:
+    world, sealer = keeper.world, Sealer(keeper.world.store, 1, keeper.world.zone)
+    first = min(world.place.visits, key=lambda visit: visit.start)
+    day = local_day(first.start, ZoneInfo(world.zone))
+    event = min(first.events, key=lambda event: event.time)
+    here, elsewhere = (
+        replace(first, visitor=77, salt_day=day, events=[replace(event, time=time)], engaged_until=0)
+        for time in (first.start, keeper.horizon + DAY)
+    )
+    add_fresh(world, [here])
+    sealer.seal([here])
+    keeper.refresh()
+    add_fresh(world, [elsewhere])
+    assert keeper.purge() == 0
+    sealer.seal([elsewhere])
     assert keeper.purge() == 0
     keeper.refresh()
     assert keeper.purge() > 0

@@ -62,15 +62,15 @@ MANAGEMENT = """
     INSERT INTO wanderer VALUES (2, 11, -5);
     UPDATE project SET raw_purged_before = 1000 WHERE id = 1;
     INSERT INTO rollup VALUES (1, 1, 10, 1, 0, 1000, 'Europe/Berlin', 3, 7, 2, 1, 0),
-      (2, 1, 11, 1, 0, 1000, 'Europe/Berlin', 3, 7, 2, 1, 1), (4, 1, 12, 1, 900, 1001, 'Europe/Berlin', 3, 7, 0, 1, 1),
-      (5, 1, 9, 1, 0, 1000, 'Europe/Berlin', 3, 7, 0, 0, 1), (6, 2, 11, 1, 0, 1000, 'Asia/Tokyo', 3, 7, 0, 1, 1);
+      (2, 1, 11, 1, 10, 1000, 'Europe/Berlin', 3, 7, 2, 1, 1), (4, 1, 12, 1, 900, 1001, 'Europe/Berlin', 3, 7, 0, 1, 1),
+      (5, 1, 9, 1, 20, 1000, 'Europe/Berlin', 3, 7, 0, 0, 1), (6, 2, 11, 1, 0, 1000, 'Asia/Tokyo', 3, 7, 0, 1, 1);
     DELETE FROM rollup WHERE id = 6;
     INSERT INTO rollup_column VALUES (1, 'a', x'31'), (2, 'a', x'3200ff'), (2, 'visitors', x''), (4, 'a', x'34');
     """
 # Of these the second, and the one that says that its day is sampled: their days are purged.
 CARRIED_ROLLUPS = [
-    (2, 1, 11, 1, 0, 1000, "Europe/Berlin", 2, 1, 1),
-    (5, 1, 9, 1, 0, 1000, "Europe/Berlin", 0, 0, 1),
+    (2, 1, 11, 1, 10, 1000, "Europe/Berlin", 2, 1, 1),
+    (5, 1, 9, 1, 20, 1000, "Europe/Berlin", 0, 0, 1),
 ]
 
 

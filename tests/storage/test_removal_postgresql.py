@@ -774,6 +774,27 @@ async def test_a_visit_that_a_drain_is_lengthening_stays(place: Place) -> None:
     assert len((await place.stored())[1]) == 2
 
 
+async def test_what_is_just_made_anew_is_not_final(place: Place) -> None:
+    await place.keep(7)
+    midnight = day_start(MONDAY, BERLIN)
+    place.apply(pageview(time=midnight - HOUR))
+    await place.count_for_ever(midnight + 7 * DAY)
+    async with (
+        removing(place.database.url) as connection,
+        await psycopg.AsyncConnection.connect(place.database.url) as job,
+    ):
+        assert connection is not None
+        await job.execute("SELECT FROM project WHERE id = 1 FOR SHARE")
+        await job.execute("DELETE FROM rollup")
+        steps = purge_all(partial(step, connection), midnight + 7 * DAY)
+        purged = asyncio.create_task(anext(steps, None))
+        await asyncio.sleep(0.5)
+        assert not purged.done()
+        await job.commit()
+        assert await purged is None
+    assert await place.count("visit") == 1
+
+
 async def test_purging_says_what_went(place: Place, no_pauses: None) -> None:
     place.apply(pageview(0), pageview(5), pageview(0, visitor=BOB))
     assert await place.database.purge() == Purged(0, 0, 0)

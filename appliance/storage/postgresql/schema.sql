@@ -457,7 +457,7 @@ CREATE TABLE rollup (                             -- what the visits of a closed
   usable      BIGINT  NOT NULL,                   -- 0: sampled data, which these sums do not speak of
   final       BIGINT  NOT NULL,                   -- 1: of all events of a day, for when its raw data are purged
   snapshot    TEXT    NOT NULL,                   -- in which the visits were read: what is not visible in it came later
-  UNIQUE (project_id, first_day, days)
+  UNIQUE (project_id, start, days)                -- days of two time zones may have one number
 );
 
 CREATE TABLE rollup_column (

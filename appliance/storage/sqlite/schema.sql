@@ -396,7 +396,7 @@ CREATE TABLE rollup (                             -- what the chunks of a closed
   wanderers   INTEGER NOT NULL,                   -- that were known of these days
   usable      INTEGER NOT NULL,                   -- 0: sampled data, which these sums do not speak of
   final       INTEGER NOT NULL,                   -- 1: of all events of a day, for when its raw data are purged
-  UNIQUE (project_id, first_day, days)
+  UNIQUE (project_id, start, days)                -- days of two time zones may have one number
 );
 
 CREATE TABLE rollup_column (

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from appliance.clock import MICROSECONDS
 from appliance.errors import RawPurged
-from appliance.storage.calendar import day_start, local_day
+from appliance.storage.calendar import local_day
 from appliance.storage.evaluation import BEGINNING, Rolled
+from appliance.storage.rollup import BY_CALENDAR
 
 
 class Days(Protocol):
@@ -43,18 +44,18 @@ U = TypeVar("U", bound=Days)
 def chosen(asked: Rolled, span: tuple[int, int], known: Iterable[U], purged: int, fits: Callable[[U], bool]) -> list[U]:
     """The units to answer with in a range: they lie in it and do not overlap.
 
-    `known` come by their first day, the longer ones first. Before the time `purged` final units are taken, which need
-    no check; of the others those that fit.
+    `known` come by their start, the longer ones first. Before the time `purged` final units are taken, which need no
+    check, whichever time zone their days are of; of the others those that fit.
     """
     found: list[U] = []
     for unit in known:
-        if unit.start < span[0] or unit.end > span[1] or unit.timezone != asked.timezone or not unit.usable:
+        if unit.start < span[0] or unit.end > span[1] or not unit.usable:
             continue
         if found and unit.start < found[-1].end:
             continue
         if unit.final != (unit.end <= purged) or (not unit.final and unit.start < purged):
             continue
-        if unit.final or fits(unit):
+        if unit.final or (unit.timezone == asked.timezone and fits(unit)):
             found.append(unit)
     return found
 
@@ -62,7 +63,8 @@ def chosen(asked: Rolled, span: tuple[int, int], known: Iterable[U], purged: int
 def check_purged(asked: Rolled | None, span: tuple[int, int], known: Iterable[Days], purged: int) -> None:
     """Raises RawPurged when a question about a range needs raw data from before the time `purged`.
 
-    Rollups answer for whole days; a day without a final unit had no events.
+    Final units answer for ranges that they lie in; where there is none there were no events. Of days, weeks and months
+    only those tell that lie in a day of the asker's time zone too.
     """
     start, end = span
     if start >= purged or start == BEGINNING:
@@ -70,10 +72,19 @@ def check_purged(asked: Rolled | None, span: tuple[int, int], known: Iterable[Da
     day = f"{datetime.fromtimestamp(purged / MICROSECONDS, UTC):%Y-%m-%d %H:%M} UTC"
     if asked is None or asked.of_visits:
         raise RawPurged(f"events from before {day} are purged: of that time only unfiltered counts are kept")
-    zone = ZoneInfo(asked.timezone)
-    edges = [start, *([end] if end < purged else [])]
-    units = [unit for unit in known if unit.final and unit.start < min(end, purged) and unit.end > start]
-    if any(day_start(local_day(edge, zone), zone) != edge for edge in edges) or any(
-        unit.timezone != asked.timezone or not unit.usable for unit in units
-    ):
-        raise RawPurged(f"events from before {day} are purged: of that time only whole days are known")
+    by_calendar = not BY_CALENDAR.isdisjoint(asked.names)
+    for unit in known:
+        if not unit.final or unit.end > purged or unit.start >= end or unit.end <= start:
+            continue
+        inside = start <= unit.start and unit.end <= end
+        if not inside or not unit.usable or (by_calendar and not _in_day(unit, asked.timezone)):
+            whole = "whole days" if unit.timezone == asked.timezone else f"whole days of {unit.timezone}"
+            raise RawPurged(f"events from before {day} are purged: of that time only {whole} are known")
+
+
+def _in_day(unit: Days, timezone: str) -> bool:
+    """Whether a unit of one day lies in the day of that number in another time zone."""
+    if unit.timezone == timezone:
+        return True
+    zone = ZoneInfo(timezone)
+    return local_day(unit.start, zone) == unit.first_day == local_day(unit.end - 1, zone)

@@ -21,7 +21,7 @@ from appliance.storage.postgresql.aggregates import KEY, bucket_of
 from appliance.storage.postgresql.partitions import PARTITION
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch
 from appliance.storage.postgresql.removal.taking import STEP_EVENTS, Removed, tell
-from appliance.storage.postgresql.rollups.index import SELECT, is_final, known, values_of
+from appliance.storage.postgresql.rollups.index import SELECT, final_starts, known, values_of
 from appliance.storage.retention import horizon
 from appliance.storage.rollup import SLOT
 
@@ -52,13 +52,13 @@ _DELETE_EVENTS: Final = f"""
       DO UPDATE SET events = purged_count.events + excluded.events)
     SELECT count(*) FROM gone
     """
-_LEFT: Final = """
-    SELECT (SELECT e.time FROM event e WHERE e.project_id = %(project)s ORDER BY e.time LIMIT 1),
-           (SELECT p.raw_purged_before FROM project p WHERE p.id = %(project)s)
-    """
+# Who makes units waits: what is final stays so until what is taken out is noted.
+_PURGED: Final = "SELECT p.raw_purged_before FROM project p WHERE p.id = %s FOR NO KEY UPDATE"
+_FIRST: Final = "SELECT e.time FROM event e WHERE e.project_id = %s ORDER BY e.time LIMIT 1"
+# Once, for who is making a unit meanwhile has to begin anew.
 _NOTE: Final = """
-    UPDATE project SET raw_purged_before = greatest(coalesce(raw_purged_before, %(before)s), %(before)s)
-    WHERE id = %(project)s
+    UPDATE project SET raw_purged_before = %(before)s
+    WHERE id = %(project)s AND (raw_purged_before IS NULL OR raw_purged_before < %(before)s)
     """
 
 
@@ -78,30 +78,34 @@ async def purge_all(transact: Transact, now: int) -> AsyncIterator[Removed]:
         days = msgspec.json.decode(settings, type=ProjectSettings).raw_retention_days
         if days:
             zone = ZoneInfo(timezone)
-            due = partial(purgeable_until, project_id=project_id, zone=zone, before=horizon(now, days, zone))
-            before = await transact(due)
-            async for removed in purge(transact, project_id, before):
+            async for removed in purge(transact, project_id, horizon(now, days, zone), zone):
                 yield removed
 
 
 async def purgeable_until(connection: Connection, project_id: int, zone: ZoneInfo, before: int) -> int:
-    """The first local day, up to `before`, with raw data of which rollups do not say all; UTC microseconds."""
-    ((first, purged),) = await fetch(connection, _LEFT, {"project": project_id})
-    if first is None:
+    """The first local day, up to `before`, with raw data of which rollups do not say all; UTC microseconds.
+
+    It stays right until the transaction that is open ends.
+    """
+    purged = next((time for (time,) in await fetch(connection, _PURGED, (project_id,)) if time is not None), BEGINNING)
+    if purged >= before or not (left := await fetch(connection, _FIRST, (project_id,))):
         return before
-    values = values_of(project_id, (), BEGINNING, before)
-    units = {one.unit.first_day: one for one in known(await fetch(connection, SELECT, values)) if one.unit.final}
-    for day in range(local_day(max(first, purged or BEGINNING), zone), local_day(before, zone)):
-        if day not in units or not is_final(units[day], zone.key):
-            return min(before, day_start(day, zone))
+    there = known(await fetch(connection, SELECT, values_of(project_id, (), BEGINNING, before)))
+    final = final_starts(there, zone.key)
+    for day in range(local_day(max(left[0][0], purged), zone), local_day(before, zone)):
+        start = max(day_start(day, zone), purged)
+        if start not in final:
+            return min(before, start)
     return before
 
 
-async def purge(transact: Transact, project_id: int, before: int) -> AsyncIterator[Removed]:
-    """Take out a project's visits that ended before that time."""
+async def purge(transact: Transact, project_id: int, before: int, zone: ZoneInfo) -> AsyncIterator[Removed]:
+    """Take out a project's visits that ended before that time, no further than to the first local day whose rollups
+    are not final."""
+    take = partial(_take, project_id=project_id, before=before, zone=zone)
     since: int | None = BEGINNING
     while since is not None:
-        removed, since = await transact(partial(_take, project_id=project_id, before=before, since=since))
+        removed, since = await transact(partial(take, since=since))
         if removed.visits:
             yield removed
 
@@ -110,7 +114,8 @@ async def _projects(connection: Connection) -> list[tuple[Any, ...]]:
     return await fetch(connection, "SELECT id, timezone, settings FROM project ORDER BY id")
 
 
-async def _take(connection: Connection, project_id: int, before: int, since: int) -> _Step:
+async def _take(connection: Connection, project_id: int, before: int, zone: ZoneInfo, since: int) -> _Step:
+    before = await purgeable_until(connection, project_id, zone, before)
     values: dict[str, Any] = {"project": project_id, "before": before, "since": since, "most": STEP_VISITS}
     due = await fetch(connection, _NEXT, values)
     if not due:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from appliance.storage.packing import Ints
 from appliance.storage.postgresql.rollups.crossing import Rows, Table, pack
 from appliance.storage.postgresql.rollups.index import CROSSING
-from appliance.storage.postgresql.rollups.reading import read, wanderers
+from appliance.storage.postgresql.rollups.reading import note_wanderers, read, wanderers
 from appliance.storage.rollup import Rollup
 from appliance.storage.units.facts import counted
 from appliance.storage.worker.pipe import Unit
@@ -45,13 +45,16 @@ class _Reader:
 
 
 def build(connection: Connection, project_id: int, unit: Unit, catalog: Sequence[Rollup]) -> Unit:
-    """Count a unit and store it in place of the one of the same days. Gives it with its id.
+    """Count a unit and store it in place of those of as many days that share a time with it. Gives it with its id.
 
     All in the transaction that is open, which has to see one snapshot.
     """
     ((snapshot,),) = connection.execute("SELECT CAST(pg_current_snapshot() AS TEXT)").fetchall()
     span = (unit.start, unit.end)
-    noted, wandering = wanderers(connection, project_id, (unit.first_day, unit.last_day), span)
+    days = (unit.first_day, unit.last_day)
+    if unit.final:
+        note_wanderers(connection, project_id, days, span)
+    noted, wandering = wanderers(connection, project_id, days, span)
     rows = read(connection, project_id, span, *_columns(catalog))
     inside = (rows.visit["start"] >= unit.start) & (rows.visit["end"] < unit.end)
     whole = rows if unit.final else _of(rows, inside)
@@ -62,12 +65,6 @@ def build(connection: Connection, project_id: int, unit: Unit, catalog: Sequence
         columns |= {CROSSING["visit"]: pack(crossing.visit), CROSSING["event"]: pack(crossing.event)}
     values = (*span, unit.timezone, noted, unit.usable, unit.final, snapshot)
     return _replace(connection, project_id, unit, values, columns or {})
-
-
-def delete(connection: Connection, project_id: int, unit: Unit) -> None:
-    """Remove the unit of the same project and days, if there is one."""
-    delete = "DELETE FROM rollup r WHERE r.project_id = %s AND r.first_day = %s AND r.days = %s"
-    connection.execute(delete, (project_id, unit.first_day, unit.days))
 
 
 def names(catalog: Iterable[Rollup]) -> list[str]:
@@ -91,7 +88,8 @@ def _of(rows: Rows, which: NDArray[np.bool]) -> Rows:
 def _replace(
     connection: Connection, project_id: int, unit: Unit, values: Sequence[Any], columns: dict[str, bytes]
 ) -> Unit:
-    delete(connection, project_id, unit)
+    others = 'DELETE FROM rollup r WHERE r.project_id = %s AND r.days = %s AND r.start < %s AND r."end" > %s'
+    connection.execute(others, (project_id, unit.days, unit.end, unit.start))
     ((unit_id,),) = connection.execute(_INSERT, (project_id, unit.first_day, unit.days, *values)).fetchall()
     insert = "INSERT INTO rollup_column (rollup_id, name, data) VALUES (%s, %s, %s)"
     with connection.cursor() as cursor:

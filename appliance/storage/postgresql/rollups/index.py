@@ -15,7 +15,7 @@ from appliance.storage.worker.pipe import Unit
 # Beside the rollups of the catalogue: visits that reach across an edge of the unit, and their events (crossing.py).
 CROSSING: Final[Mapping[str, str]] = {"visit": "crossing_visit", "event": "crossing_event"}
 
-# Of a project, those that share a time with [low, high): by their first day, the longer ones first.
+# Of a project, those that share a time with [low, high): by their start, the longer ones first.
 _COLUMNS: Final = 'r.id, r.first_day, r.days, r.start, r."end", r.timezone, r.usable, r.final'
 SELECT: Final = f"""
     SELECT {_COLUMNS},
@@ -29,7 +29,7 @@ SELECT: Final = f"""
                                  AND c.name = ANY(CAST(%(names)s AS TEXT[]))) = cardinality(%(names)s))
     FROM rollup r
     WHERE r.project_id = %(project)s AND r.start < %(high)s AND r."end" > %(low)s
-    ORDER BY r.first_day, r.days DESC
+    ORDER BY r.start, r.days DESC
     """
 
 
@@ -53,6 +53,6 @@ def known(rows: Iterable[Sequence[Any]]) -> list[Known]:
     ]
 
 
-def is_final(one: Known, timezone: str) -> bool:
-    """Whether a unit says all of its day that stored visits say, so that they may go."""
-    return one.unit.final and one.is_current and one.unit.timezone == timezone
+def final_starts(there: Iterable[Known], timezone: str) -> set[int]:
+    """Where the units start that say all of a day of a time zone that stored visits say, so that they may go."""
+    return {u.start for u, is_current in there if u.final and is_current and u.timezone == timezone}

@@ -16,8 +16,8 @@ from appliance.model import ProjectSettings
 from appliance.storage.calendar import day_start, local_day
 from appliance.storage.evaluation import BEGINNING, END
 from appliance.storage.postgresql.connection import storage_errors, work_connection
-from appliance.storage.postgresql.rollups.build import build, delete, names
-from appliance.storage.postgresql.rollups.index import SELECT, Known, is_final, known, values_of
+from appliance.storage.postgresql.rollups.build import build, names
+from appliance.storage.postgresql.rollups.index import SELECT, Known, final_starts, known, values_of
 from appliance.storage.postgresql.rollups.marks import SETTLED_AFTER
 from appliance.storage.retention import horizon
 from appliance.storage.rollup import Rollup
@@ -85,16 +85,17 @@ class _Job:
         first, purged = self._first_event(), self._purged_before()
         closed_day = local_day(now - SETTLED_AFTER, self._zone) - 1
         days = range(local_day(first, self._zone), closed_day + 1) if first is not None else range(0)
-        there = {(one.unit.first_day, one.unit.days): one for one in self._known(names(self._catalog))}
+        known = self._known(names(self._catalog))
         spans = dict.fromkeys(wanted(days, closed_day))
-        for key, one in there.items():
-            if not one.unit.final and (key not in spans or one.unit.start < purged):
-                delete(self._connection, self._project_id, one.unit)
+        for unit, _ in known:
+            if not unit.final and ((unit.first_day, unit.days) not in spans or unit.start < purged):
+                self._connection.execute("DELETE FROM rollup r WHERE r.id = %s", (unit.id,))
+        there = {(one.unit.first_day, one.unit.days): one for one in known if one.unit.timezone == self._timezone}
         for first_day, length in spans:
             before, unit = there.get((first_day, length)), self._unit(first_day, length)
             if unit.start < purged or (before is not None and before.unit.final):
                 continue
-            if before is None or before.unit.timezone != self._timezone or not before.is_current:
+            if before is None or not before.is_current:
                 yield from self._make(unit)
 
     def make_final(self, before: int) -> Iterator[Unit]:
@@ -102,19 +103,24 @@ class _Job:
         first, purged = self._first_event(), self._purged_before()
         if first is None:
             return
-        there = {one.unit.first_day: one for one in self._known(entry.name for entry in self._catalog)}
-        there = {day: one for day, one in there.items() if one.unit.final}
+        there = final_starts(self._known(entry.name for entry in self._catalog), self._timezone)
         for day in range(local_day(first, self._zone), local_day(before - 1, self._zone) + 1):
-            unit = msgspec.structs.replace(self._unit(day, 1), final=True)
-            if unit.start >= purged and not (day in there and is_final(there[day], self._timezone)):
+            unit = self._unit(day, 1)
+            unit = msgspec.structs.replace(unit, start=max(unit.start, purged), final=True)
+            if unit.end > purged and unit.start not in there:
                 yield from self._make(unit)
 
     def _make(self, unit: Unit) -> Iterator[Unit]:
         try:
             with self._connection.transaction():
+                if unit.start < self._purged_before():
+                    return
                 made = build(self._connection, self._project_id, unit, self._catalog)
+                # A unit of purged days must not make way for one that shares a time with it: fails if more was purged
+                # meanwhile, and lets nobody purge before this is committed.
+                self._connection.execute("SELECT FROM project p WHERE p.id = %s FOR SHARE", (self._project_id,))
         except psycopg.errors.SerializationFailure:
-            return  # somebody removed the same unit; the next run makes it
+            return  # somebody removed the same unit, or wrote to the project; the next run makes it
         yield made
 
     def _known(self, wanted: Iterable[str]) -> list[Known]:

@@ -17,17 +17,22 @@ PIECE: Final = 8 * DAY
 
 Connection = psycopg.Connection[Any]
 
-_VISITS: Final = (
-    "visit x WHERE x.project_id = %(project)s AND x.placed >= %(low)s AND x.placed < %(high)s"
-    ' AND x.start < %(end)s AND x."end" >= %(start)s'
-)
+_NEAR: Final = "visit x WHERE x.project_id = %(project)s AND x.placed >= %(low)s AND x.placed < %(high)s"
+_TOUCHING: Final = 'x.start < %(end)s AND x."end" >= %(start)s'
+_VISITS: Final = f"{_NEAR} AND {_TOUCHING}"
 _EVENTS: Final = "event x WHERE x.project_id = %(project)s AND x.time >= %(low)s AND x.time < %(high)s"
 _OF_VISITS: Final = f"{_EVENTS} AND x.visit_id = ANY(CAST(%(visits)s AS BIGINT[]))"
+_OF_DAYS: Final = "x.salt_day BETWEEN %(first)s AND %(last)s"
+_AWAY: Final = '(x.start < %(start)s OR x."end" >= %(end)s)'
 _WANDERERS: Final = (
     "SELECT w.visitor FROM wanderer w WHERE w.project_id = %(project)s AND w.salt_day BETWEEN %(first)s AND %(last)s"
-    " UNION SELECT x.visitor FROM visit x WHERE x.project_id = %(project)s AND x.placed >= %(low)s"
-    " AND x.placed < %(high)s AND x.salt_day BETWEEN %(first)s AND %(last)s"
-    ' AND (x.start < %(start)s OR x."end" >= %(end)s)'
+    f" UNION SELECT x.visitor FROM {_NEAR} AND {_OF_DAYS} AND {_AWAY}"
+)
+_NOTE_WANDERERS: Final = (
+    "INSERT INTO wanderer (project_id, salt_day, visitor)"
+    f" SELECT DISTINCT x.project_id, x.salt_day, x.visitor FROM {_NEAR} AND x.salt_day IS NOT NULL"
+    f" AND CASE WHEN {_OF_DAYS} THEN {_AWAY} ELSE {_TOUCHING} END"
+    " ON CONFLICT DO NOTHING"
 )
 
 
@@ -79,14 +84,25 @@ def wanderers(
 
     Those that nobody noted, because the days had other edges when they came, lie near [start, end).
     """
+    count = "SELECT count(*) FROM wanderer w WHERE w.project_id = %s AND w.salt_day BETWEEN %s AND %s"
+    ((noted,),) = connection.execute(count, (project_id, *days)).fetchall()
+    return noted, [visitor for (visitor,) in connection.execute(_WANDERERS, _near(project_id, days, span))]
+
+
+def note_wanderers(connection: Connection, project_id: int, days: tuple[int, int], span: tuple[int, int]) -> None:
+    """Note those among `wanderers` that nobody noted, and whoever is met in [start, end) with a salt of another day.
+
+    Once these visits are purged nothing else tells it to the units of the days that their salts are of.
+    """
+    connection.execute(_NOTE_WANDERERS, _near(project_id, days, span))
+
+
+def _near(project_id: int, days: tuple[int, int], span: tuple[int, int]) -> dict[str, int]:
     start, end = span
-    values = {
+    return {
         "project": project_id, "first": days[0], "last": days[1], "start": start, "end": end,
         "low": start - 2 * DAY, "high": end + 2 * DAY,
     }  # fmt: skip
-    count = "SELECT count(*) FROM wanderer w WHERE w.project_id = %s AND w.salt_day BETWEEN %s AND %s"
-    ((noted,),) = connection.execute(count, (project_id, *days)).fetchall()
-    return noted, [visitor for (visitor,) in connection.execute(_WANDERERS, values)]
 
 
 def _pieces(low: int, high: int, step: int) -> Iterator[dict[str, int]]:

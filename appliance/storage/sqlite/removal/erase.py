@@ -72,7 +72,7 @@ class _Erasing:
         # Up to here sealed visits were looked at. Chunks made since have larger ids, those there never change.
         self._chunk = 0
         self._letter = 0
-        self._day = BEGINNING
+        self._start = BEGINNING  # up to this one final units were looked at
         self._known: tuple[int, int] | None = None
 
     def find_out(self, connection: sqlite3.Connection) -> bool:
@@ -109,8 +109,8 @@ class _Erasing:
             removed = Removed(0, 0)
             sent = [(letter_id,) for letter_id, event in letters if person.sent(_letter(event))]
             connection.executemany("DELETE FROM dead_letter WHERE id = ?", sent)
-        elif (unit := final_after(connection, person.project_id, self._day)) is not None:
-            self._day = unit.first_day
+        elif (unit := final_after(connection, person.project_id, self._start)) is not None:
+            self._start = unit.start
             removed = Removed(0, 0)
             erase_from(connection, unit, person.visitors)
         else:

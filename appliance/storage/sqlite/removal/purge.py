@@ -21,7 +21,7 @@ from appliance.storage.retention import horizon
 from appliance.storage.sqlite.chunks.columns import ChunkReader
 from appliance.storage.sqlite.chunks.index import chunks
 from appliance.storage.sqlite.removal.taking import Removed, remove_chunk, remove_from_chunk, remove_rows
-from appliance.storage.sqlite.rollups.index import Unit, is_final, raw_purged_before, units
+from appliance.storage.sqlite.rollups.index import Unit, final_units, is_final, raw_purged_before
 from appliance.storage.sqlite.steps import Transact
 
 _FIRST: Final = "c.id = (SELECT min(o.id) FROM chunk o WHERE o.project_id = ? AND {})"
@@ -61,14 +61,13 @@ class _Purging:
     def __init__(self, project_id: int, before: int, zone: ZoneInfo | None) -> None:
         self._project_id = project_id
         self._before = before
-        self._zone = zone  # None: what is final was looked at
+        self._zone = zone
         self._chunk = 0  # up to here chunks of which a part may go were looked at; those made since have larger ids
 
     def step(self, connection: sqlite3.Connection) -> Removed | None:
         """One step. None: nothing is left to do."""
         if self._zone is not None:
             self._before = final_until(connection, self._project_id, self._zone, self._before)
-            self._zone = None
         removed = self._whole_chunk(connection) or self._part_of_chunk(connection) or self._rows(connection)
         if removed is not None and removed.visits:
             connection.execute(_NOTE, {"before": self._before, "project": self._project_id})
@@ -97,17 +96,18 @@ class _Purging:
 
 def final_until(connection: sqlite3.Connection, project_id: int, zone: ZoneInfo, before: int) -> int:
     """The first local day, up to `before`, with raw data of which rollups do not say all, as UTC microseconds."""
-    there = chunks(connection, "c.project_id = ?", (project_id,))
-    days = [unit for unit in units(connection, project_id) if unit.days == 1 and unit.timezone == zone.key]
-    known = {unit.first_day: unit for unit in days}
     purged = raw_purged_before(connection, project_id)
+    if purged >= before:
+        return before
+    there = chunks(connection, "c.project_id = ?", (project_id,))
+    known = final_units(connection, project_id, zone.key)
     oldest = "SELECT min(v.start) FROM visit v WHERE v.project_id = ?"
     starts = [chunk.start for chunk in there[:1]]
     starts += [start for (start,) in connection.execute(oldest, (project_id,)) if start is not None]
     first = max(min(starts, default=before), purged)
     for day in range(local_day(first, zone), local_day(before, zone)):
-        start, end = day_start(day, zone), day_start(day + 1, zone)
-        unit = known.get(day) or Unit(0, project_id, day, 1, start, end, zone.key, 0, 0, 0, False, True)
+        start, end = max(day_start(day, zone), purged), day_start(day + 1, zone)
+        unit = known.get(start) or Unit(0, project_id, day, 1, start, end, zone.key, 0, 0, 0, False, True)
         if not is_final(connection, unit, there):
             return min(before, start)
     return before

@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Iterable
 
 from appliance.errors import ChunkDamaged
-from appliance.storage.sqlite.rollups.index import Unit, replace_unit, units
+from appliance.storage.sqlite.rollups.index import Unit, delete_unit, insert_unit, units
 from appliance.storage.units.erasing import without
 
 
-def final_after(connection: sqlite3.Connection, project_id: int, first_day: int) -> Unit | None:
-    """The final unit of the next day after that one, None after the last."""
-    return next((unit for unit in units(connection, project_id) if unit.final and unit.first_day > first_day), None)
+def final_after(connection: sqlite3.Connection, project_id: int, start: int) -> Unit | None:
+    """The next final unit after that which starts then, None after the last."""
+    return next((unit for unit in units(connection, project_id) if unit.final and unit.start > start), None)
 
 
 def erase_from(connection: sqlite3.Connection, unit: Unit, gone: Iterable[int]) -> None:
@@ -23,7 +23,7 @@ def erase_from(connection: sqlite3.Connection, unit: Unit, gone: Iterable[int]) 
     try:
         left = without(columns, gone)
     except ChunkDamaged:
-        replace_unit(connection, unit._replace(usable=False), {})
-        return
+        unit, left = unit._replace(usable=False), {}
     if left is not None:
-        replace_unit(connection, unit, left)
+        delete_unit(connection, unit)
+        insert_unit(connection, unit, left)

@@ -26,7 +26,9 @@ class Unit(NamedTuple):
     newest_chunk: int
     wanderers: int  # that were known of its days
     usable: bool
-    final: bool = False  # of all events of its one day, whatever visits they are in, for when raw data are purged
+    # Of all events of its one day, whatever visits they are in, for when raw data are purged; but for what was purged
+    # before by the days of another time zone.
+    final: bool = False
 
     @property
     def last_day(self) -> int:
@@ -57,8 +59,8 @@ _INSERT: Final = f"INSERT INTO rollup ({_INSERTED}) VALUES ({', '.join('?' * (le
 
 
 def units(connection: sqlite3.Connection, project_id: int) -> list[Unit]:
-    """A project's, by their first day, the longer ones first."""
-    select = f"SELECT {_COLUMNS} FROM rollup r WHERE r.project_id = ? ORDER BY r.first_day, r.days DESC"
+    """A project's, by their start, the longer ones first."""
+    select = f"SELECT {_COLUMNS} FROM rollup r WHERE r.project_id = ? ORDER BY r.start, r.days DESC"
     return [Unit(*row) for row in connection.execute(select, (project_id,))]
 
 
@@ -68,14 +70,26 @@ def fingerprint(sources: Sequence[Chunk]) -> tuple[int, int]:
 
 
 def has_rows(connection: sqlite3.Connection, unit: Unit) -> bool:
-    """Whether there are hot visits that touch it."""
-    select = 'SELECT 1 FROM visit v WHERE v.project_id = ? AND v.start < ? AND v."end" >= ? LIMIT 1'
-    return connection.execute(select, (unit.project_id, unit.end, unit.start)).fetchone() is not None
+    """Whether there are hot visits that touch it, or of visitors whom it may keep by number."""
+    select = (
+        'SELECT 1 FROM visit v WHERE v.project_id = ? AND (v.start < ? AND v."end" >= ? OR v.salt_day BETWEEN ? AND ?)'
+        " LIMIT 1"
+    )
+    values = (unit.project_id, unit.end, unit.start, unit.first_day, unit.last_day)
+    return connection.execute(select, values).fetchone() is not None
+
+
+def final_units(connection: sqlite3.Connection, project_id: int, timezone: str) -> dict[int, Unit]:
+    """The final units of days of a time zone, by their start."""
+    return {u.start: u for u in units(connection, project_id) if u.final and u.timezone == timezone}
 
 
 def is_final(connection: sqlite3.Connection, unit: Unit, there: Iterable[Chunk]) -> bool:
     """Whether a unit says all of its day that stored visits say, so that they may go. `there`: the project's chunks."""
-    return unit.final and unit.is_made_of(unit.sources(there)) and not has_rows(connection, unit)
+    sources = unit.sources(there)
+    if not unit.final or not unit.is_made_of(sources) or has_rows(connection, unit):
+        return False
+    return not sources or count_wanderers(connection, unit) == unit.wanderers
 
 
 def wanderers(connection: sqlite3.Connection, project_id: int, first_day: int, days: int) -> list[int]:
@@ -103,19 +117,24 @@ def blobs(connection: sqlite3.Connection, ids: Sequence[int], name: str) -> list
 
 
 def replace_unit(connection: sqlite3.Connection, unit: Unit, columns: dict[str, bytes]) -> None:
-    """Store a unit in place of the one of the same days, inside the transaction that is open."""
-    delete_unit(connection, unit)
+    """Store a unit in place of those of as many days that share a time with it, inside the transaction that is open."""
+    for other in units(connection, unit.project_id):
+        if other.days == unit.days and other.start < unit.end and other.end > unit.start:
+            delete_unit(connection, other)
+    insert_unit(connection, unit, columns)
+
+
+def insert_unit(connection: sqlite3.Connection, unit: Unit, columns: dict[str, bytes]) -> None:
+    """Store a unit under an id that was never given, inside the transaction that is open."""
     unit_id = connection.execute(_INSERT, unit[1:]).lastrowid
     insert = "INSERT INTO rollup_column (rollup_id, name, data) VALUES (?, ?, ?)"
     connection.executemany(insert, ((unit_id, name, data) for name, data in columns.items()))
 
 
 def delete_unit(connection: sqlite3.Connection, unit: Unit) -> None:
-    """Remove the unit of the same project and days, if there is one."""
-    same = "SELECT r.id FROM rollup r WHERE r.project_id = ? AND r.first_day = ? AND r.days = ?"
-    key = (unit.project_id, unit.first_day, unit.days)
-    connection.execute(f"DELETE FROM rollup_column WHERE rollup_id IN ({same})", key)
-    connection.execute(f"DELETE FROM rollup WHERE id IN ({same})", key)
+    """Remove a stored unit, if it is still there."""
+    connection.execute("DELETE FROM rollup_column WHERE rollup_id = ?", (unit.id,))
+    connection.execute("DELETE FROM rollup WHERE id = ?", (unit.id,))
 
 
 def delete_all(connection: sqlite3.Connection) -> None:

@@ -27,6 +27,7 @@ from appliance.storage.sqlite.rollups.index import (
     count_wanderers,
     delete_all,
     delete_unit,
+    final_units,
     fingerprint,
     has_columns,
     is_final,
@@ -79,15 +80,16 @@ class _Job:
 
     def run(self, wanted: Wanted, now: int) -> Iterator[Unit]:
         chunks_now, known = self._chunks(self._reader), units(self._reader, self._project_id)
+        purged = raw_purged_before(self._reader, self._project_id)
         days = [chunk.day for chunk in chunks_now if chunk.timezone == self._timezone]
         spans = list(wanted(days, local_day(now - SETTLED_AFTER, self._zone) - 1))
         for unit in known:
-            if not unit.final and (unit.first_day, unit.days) not in spans:
+            if not unit.final and (unit.start < purged or (unit.first_day, unit.days) not in spans):
                 self._write(partial(delete_unit, unit=unit))
-        current = {(unit.first_day, unit.days): unit for unit in known}
+        current = {(unit.first_day, unit.days): unit for unit in known if unit.timezone == self._timezone}
         for first_day, length in spans:
             before, unit = current.get((first_day, length)), self._unit(first_day, length)
-            if before is not None and before.final:
+            if unit.start < purged or (before is not None and before.final):
                 continue
             if not self._is_current(before, unit.sources(chunks_now)) and (made := self._make(unit)):
                 yield made
@@ -95,12 +97,13 @@ class _Job:
     def make_final(self, before: int) -> Iterator[Unit]:
         """Days before that time, of which raw data are left: what is to be known of them when those are gone."""
         there = [chunk for chunk in self._chunks(self._reader) if chunk.start < before]
-        known = {unit.first_day: unit for unit in units(self._reader, self._project_id) if unit.final}
+        known = final_units(self._reader, self._project_id, self._timezone)
         purged = raw_purged_before(self._reader, self._project_id)
         days = {day for c in there for day in range(self._day(c.start), self._day(min(c.end, before - 1)) + 1)}
         for day in sorted(days):
-            unit = self._unit(day, 1)._replace(final=True)
-            if unit.start < purged or (day in known and is_final(self._reader, known[day], there)):
+            unit = self._unit(day, 1)
+            unit = unit._replace(start=max(unit.start, purged), final=True)
+            if unit.end <= purged or (unit.start in known and is_final(self._reader, known[unit.start], there)):
                 continue
             if made := self._make(unit):
                 yield made
@@ -130,9 +133,10 @@ class _Job:
 
         def store(connection: sqlite3.Connection) -> bool:
             same = fingerprint(unit.sources(self._chunks(connection))) == fingerprint(there)
-            if same:
+            # A unit of purged days must not make way for one that shares a time with it.
+            if is_right := same and unit.start >= raw_purged_before(connection, self._project_id):
                 replace_unit(connection, unit, columns)
-            return same
+            return is_right
 
         return unit if self._write(store) else None
 
