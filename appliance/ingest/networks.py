@@ -17,7 +17,6 @@ from appliance.ingest.geo import plain_address
 ADDRESSES_CACHED_MAX = 8192
 MAPPED = 0xFFFF << 32  # ::ffff:0.0.0.0
 _MAPPED_PREFIX = MAPPED >> 32
-_MAPPED_BITS = 96
 _UINT32 = next(code for code in "IL" if array(code).itemsize == 4)
 
 

@@ -398,7 +398,7 @@ class DrainRows:
     def _write_engagement(self) -> None:
         rows = [(project, self._times[event], event, *said) for event, (project, *said) in self._engaged.items()]
         if rows:
-            times = [self._times[event] for event in self._engaged]
+            times = [time for _, time, *_ in rows]
             self._connection.execute(sql.ENGAGE, (*sql.columns_of(rows), min(times), max(times)))
         self._engaged = {}
 
