@@ -130,6 +130,27 @@ def test_a_damaged_chunk_goes_when_all_of_it_is_over(place: Place) -> None:
     assert purge_now(place, at(601)) == (2, 2)
 
 
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_day_goes_when_it_is_time_whatever_of_it_is_damaged(place: Place, damaged: int) -> None:
+    keep(place, 7)
+    for visitor in (ANN, BOB):
+        place.apply(pageview(0, visitor=visitor))
+        place.seal()
+    for chunk in place.chunks()[:damaged]:
+        place.damage(chunk.id)
+    # What cannot be read stays in the calendar that it was sealed by.
+    place.transact(lambda c: c.execute("UPDATE project SET timezone = 'Europe/Paris'"))
+    list(seal.seal_settled(place.transact, at(4 * 1440)))
+    now = day_start(MONDAY + 8, BERLIN)
+    make_final(place, now)
+    list(purge_all(place.transact, now))
+    assert place.chunks() == []
+    assert missing_before(place) == day_start(MONDAY + 1, BERLIN)
+    # What could be read of it is told.
+    told = place.reader.execute("SELECT r.usable FROM rollup r WHERE r.final").fetchall()
+    assert told == [(damaged < 2,)]
+
+
 # ---------------------------------------------------------------------- the setting
 
 

@@ -4,11 +4,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,6 +29,7 @@ from appliance.storage.sqlite.rows import VisitGone
 from appliance.storage.sqlite.writer import WriteConnection
 from tests.builders import ANN, BOB, START, at, engagement, event, pageview, user_event
 
+T = TypeVar("T")
 BERLIN = ZoneInfo("Europe/Berlin")
 MONDAY = local_day(START, BERLIN)
 
@@ -55,6 +56,14 @@ class Place:
 
     def apply(self, *events: Event) -> Applied:
         return self.store.transact(lambda tx: self.batch.apply(tx, events))
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As jobs do, but for the disk."""
+        return self.jobs.transaction(work, durable=False)
+
+    def damage(self, chunk: int) -> None:
+        """Change bytes of all that is kept of a chunk."""
+        self.transact(lambda c: c.execute("UPDATE chunk_column SET data = zeroblob(40) WHERE chunk_id = ?", (chunk,)))
 
     def seal(self, day: int = MONDAY, project: int = 1) -> list[Chunk]:
         made = []
@@ -135,7 +144,7 @@ def test_whatever_comes_whenever_days_are_sealed_the_rows_are_the_same(places: t
         answers = [(len(a.stored), a.duplicates, a.conflicts) for a in (place.apply(*events) for place in places)]
         assert answers[0] == answers[1]
         for day in random.sample(range(MONDAY - 1, MONDAY + 6), random.randrange(4)):
-            sealed.jobs.transaction(lambda c, day=day: seal.join_parts(c, 1, day), durable=False)  # type: ignore[misc]
+            seal.join_parts(sealed.transact, 1, day)
             moved += len(sealed.seal(day))
         if random.random() < 0.3:
             for place in places:
@@ -183,7 +192,7 @@ def test_parts_of_a_day_that_came_late_are_joined(places: tuple[Place, Place]) -
         place.apply(pageview(minute))
         place.seal()
     assert len(place.chunks()) == 3
-    place.jobs.transaction(lambda c: seal.join_parts(c, 1, MONDAY), durable=False)
+    seal.join_parts(place.transact, 1, MONDAY)
     assert [chunk.events for chunk in place.seal()] == [3]
 
 
@@ -214,6 +223,23 @@ def test_a_late_event_of_a_damaged_chunk_is_refused_and_the_others_are_not(place
         place.apply(pageview(5))
     place.batch.forget()
     assert len(place.apply(pageview(5 * 1440)).stored) == 1
+
+
+def test_what_is_damaged_keeps_nothing_else_from_being_sealed(places: tuple[Place, Place]) -> None:
+    place, _ = places
+    place.add_project("Europe/Berlin")
+    place.apply(pageview(0))
+    (damaged,) = place.seal()
+    # A small chunk, which would be joined with what came late.
+    place.apply(pageview(5, visitor=BOB), pageview(1440))
+    place.damage(damaged.id)
+    later = at(1440) + SETTLED_AFTER + 1
+    made = list(seal_settled(place.transact, later))
+    assert [(chunk.project_id, chunk.day, chunk.events) for chunk in made] == [(1, MONDAY, 1), (1, MONDAY + 1, 1)]
+    # Sealed by another calendar, all that can be read is sealed anew.
+    place.transact(lambda c: c.execute("UPDATE project SET timezone = 'Asia/Tokyo'"))
+    assert [chunk.timezone for chunk in seal_settled(place.transact, later)] == ["Asia/Tokyo"] * 2
+    assert {chunk.id: chunk.timezone for chunk in place.chunks()}[damaged.id] == "Europe/Berlin"
 
 
 def test_a_late_engagement_with_a_sealed_pageview_counts(places: tuple[Place, Place]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from appliance.clock import DAY, HOUR, MINUTE
+from appliance.errors import ChunkDamaged
 from appliance.storage.calendar import day_start, local_day
 from appliance.storage.sqlite.chunks.columns import EVENT_COLUMNS, VISIT_COLUMNS, ChunkReader, columns_of, write_chunk
 from appliance.storage.sqlite.chunks.index import Chunk, chunks, delete_chunk
@@ -55,15 +56,45 @@ def seal_settled(transact: Transact, now: int) -> Iterator[Chunk]:
         zone, before = ZoneInfo(timezone), now - SETTLED_AFTER
         yield from _seal_due(transact, project_id, zone, before)
         # One after the other, so that there are never many rows.
-        while transact(partial(unseal_other_calendar, project_id=project_id, timezone=timezone)):
+        for _ in _unsealed(transact, "c.project_id = ? AND c.timezone <> ?", (project_id, timezone)):
             yield from _seal_due(transact, project_id, zone, before)
 
 
 def _seal_due(transact: Transact, project_id: int, zone: ZoneInfo, before: int) -> Iterator[Chunk]:
     for day in transact(partial(due_days, project_id=project_id, zone=zone, before=before)):
-        transact(partial(join_parts, project_id=project_id, day=day))
+        join_parts(transact, project_id, day)
         while chunk := transact(partial(seal, project_id=project_id, day=day, zone=zone)):
             yield chunk
+
+
+def join_parts(transact: Transact, project_id: int, day: int) -> None:
+    """Bring the small chunks of a day back to rows, to be sealed together with what came late."""
+    for _ in _unsealed(transact, "c.project_id = ? AND c.day = ? AND c.events < ?", (project_id, day, SMALL_EVENTS)):
+        pass
+
+
+def _unsealed(transact: Transact, where: str, parameters: tuple[int | str, ...]) -> Iterator[Chunk]:
+    """Make rows of the chunks that a condition names, each in a transaction. One that is damaged stays as it is: it
+    must not keep others from being sealed."""
+    first = f"c.id = (SELECT min(c.id) FROM chunk c WHERE {where} AND c.id > ?)"
+    last = 0
+
+    def step(connection: sqlite3.Connection) -> Chunk | None:
+        nonlocal last
+        for chunk in chunks(connection, first, (*parameters, last)):
+            last = chunk.id
+            unseal(connection, chunk)
+            return chunk
+        return None
+
+    while True:
+        try:
+            chunk = transact(step)
+        except ChunkDamaged:
+            continue
+        if chunk is None:
+            return
+        yield chunk
 
 
 def due_days(connection: sqlite3.Connection, project_id: int, zone: ZoneInfo, before: int) -> list[int]:
@@ -74,21 +105,6 @@ def due_days(connection: sqlite3.Connection, project_id: int, zone: ZoneInfo, be
         day = local_day(quarter * _QUARTER, zone)
         ends[day] = max(end, ends.get(day, end))
     return sorted(day for day, end in ends.items() if end < before)
-
-
-def join_parts(connection: sqlite3.Connection, project_id: int, day: int) -> None:
-    """Bring the small chunks of a day back to rows, to be sealed together with what came late."""
-    where = "c.project_id = ? AND c.day = ? AND c.events < ?"
-    for chunk in chunks(connection, where, (project_id, day, SMALL_EVENTS)):
-        unseal(connection, chunk)
-
-
-def unseal_other_calendar(connection: sqlite3.Connection, project_id: int, timezone: str) -> bool:
-    """Make rows of one chunk whose day is of another time zone's calendar than the project's. False: there is none."""
-    found = chunks(connection, "c.project_id = ? AND c.timezone <> ?", (project_id, timezone))[:1]
-    for chunk in found:
-        unseal(connection, chunk)
-    return bool(found)
 
 
 def seal(connection: sqlite3.Connection, project_id: int, day: int, zone: ZoneInfo) -> Chunk | None:

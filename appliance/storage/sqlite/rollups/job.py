@@ -123,7 +123,7 @@ class _Job:
         try:
             chunks = self._chunks(self._reader)
             there = unit.sources(chunks)
-            if not there or any(chunk.timezone != self._timezone for chunk in there):
+            if not there or self._has_other_days(unit, there):
                 return None
             unit, columns = self._built(unit, there, unit.others(chunks))
         except ChunkDamaged:
@@ -140,16 +140,25 @@ class _Job:
 
         return unit if self._write(store) else None
 
+    def _has_other_days(self, unit: Unit, there: Sequence[Chunk]) -> bool:
+        """Whether some were sealed by the days of another time zone, and will be sealed again. What cannot be read
+        will not."""
+        others = [chunk for chunk in there if chunk.timezone != self._timezone]
+        return any(not unit.final or self._is_readable(unit, chunk) for chunk in others)
+
     def _built(self, unit: Unit, sources: Sequence[Chunk], others: Sequence[Chunk]) -> tuple[Unit, dict[str, bytes]]:
         try:
             return built(self._reader, unit, sources, self._catalog, others)
         except ChunkDamaged:
-            readable = [chunk for chunk in sources if unit.final and self._is_readable(unit, chunk)]
-            if not readable:
+            if not unit.final:
                 raise
         # What cannot be read must not keep the rest of its day from going when it is time.
-        made, columns = built(self._reader, unit, readable, self._catalog)
+        readable = [chunk for chunk in sources if self._is_readable(unit, chunk)]
         chunks, newest = fingerprint(sources)
+        if not readable:
+            noted = count_wanderers(self._reader, unit)
+            return unit._replace(chunks=chunks, newest_chunk=newest, wanderers=noted, usable=False), {}
+        made, columns = built(self._reader, unit, readable, self._catalog)
         return made._replace(chunks=chunks, newest_chunk=newest), columns
 
     def _is_readable(self, unit: Unit, chunk: Chunk) -> bool:
