@@ -21,7 +21,7 @@ from appliance.ingest.page import host_of, read_page
 from appliance.ingest.sampling import keep_at_random
 from appliance.ingest.sender import Sender
 from appliance.ingest.sent import Scalar, Sent, SentCampaign
-from appliance.ingest.times import read_time
+from appliance.ingest.times import is_kept, read_time
 from appliance.ingest.visitor import local_day
 from appliance.model import UNSAMPLED, Event, Flag, Kind
 from appliance.storage.event_ids import mint
@@ -122,9 +122,8 @@ def event_time(event: Event, sent: Sent, sender: Sender) -> None:
             time = read_time(sent.timestamp) + sender.skew
         except ValueError as error:
             raise Rejected("not_a_time", "timestamp", f"timestamp: {error}") from None
-    days = sender.project.settings.raw_retention_days
-    oldest = received - days * DAY if days else 0
-    if time > received + AHEAD_MAX or (sender.browser and time < received - BROWSER_AGE_MAX) or time < oldest:
+    may_be = received - BROWSER_AGE_MAX if sender.browser else 0, received + AHEAD_MAX
+    if not may_be[0] <= time <= may_be[1] or not is_kept(sender.project, time, received):
         time = received
         event.flags |= _SKEWED_FLAG
     event.time = time

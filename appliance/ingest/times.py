@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from appliance.clock import MICROSECONDS
+from appliance.clock import DAY, MICROSECONDS
+from appliance.ingest.visitor import local_day
+from appliance.model import Project
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_9999 = 253_402_300_800  # seconds; a number above is milliseconds, above a thousand times that microseconds
@@ -34,6 +36,17 @@ def read_time(value: float | str) -> int:
     if value < _YEAR_9999 * MICROSECONDS:
         return round(value)
     raise ValueError("it lies too far in the future")
+
+
+def is_kept(project: Project, time: int, now: int) -> bool:
+    """Whether raw data of that time are kept (times in UTC microseconds): by the days that a purge counts, whatever
+    number of hours they have."""
+    days = project.settings.raw_retention_days
+    if not days or time > now - (days - 1) * DAY:
+        return True
+    if time < now - (days + 2) * DAY:
+        return False
+    return local_day(project.timezone, time)[0] >= local_day(project.timezone, now)[0] - days
 
 
 def _iso(text: str) -> int:

@@ -2,7 +2,9 @@
 
 import contextlib
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,11 @@ from appliance.ingest.money import minor_units
 from appliance.ingest.presence import Presence
 from appliance.ingest.progress import FeedItem, Person, Stored
 from appliance.ingest.recent import RecentIds
-from appliance.ingest.times import read_time
+from appliance.ingest.times import is_kept, read_time
 from appliance.ingest.visitor import local_day, persistent, rotating
+from appliance.model import Project, ProjectSettings
 from appliance.storage.interface import Position
+from appliance.storage.retention import horizon
 from tests.running import Running
 
 
@@ -55,6 +59,21 @@ def test_no_times(sent: float | str) -> None:
 def test_any_time_is_read_or_refused(sent: float | str) -> None:
     with contextlib.suppress(ValueError):
         assert isinstance(read_time(sent), int)
+
+
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    st.integers(0, 366 * 24 * 4).map(lambda quarter: utc("2026-01-01") + quarter * HOUR // 4),
+    st.sampled_from([7, 30, 365]),
+    st.integers(-5 * HOUR, 5 * HOUR),
+)
+def test_kept_is_what_no_purge_would_take(zone: str, now: int, days: int, beside: int) -> None:
+    project = Project(1, "p", "p", (), zone, "EUR", ProjectSettings(raw_retention_days=days), 0, 0)
+    oldest = horizon(now, days, ZoneInfo(zone))
+    for time in (oldest - 1, oldest, oldest + beside, now - days * DAY, now, now + DAY):
+        assert is_kept(project, time, now) == (time >= oldest)
+    assert not is_kept(project, utc("0001-01-01"), now)
+    assert is_kept(msgspec.structs.replace(project, settings=ProjectSettings()), utc("0001-01-01"), now)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from appliance.clock import DAY
 from appliance.ingest.imports.format import Context, Exact
 from appliance.ingest.imports.package import OfVisit
 from appliance.ingest.money import minor_units
 from appliance.ingest.pipeline import KINDS, Dropped, Rejected, json_object
 from appliance.ingest.sent import Sent, SentCampaign, SentRevenue
-from appliance.ingest.times import read_time
+from appliance.ingest.times import is_kept, read_time
 from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind
 from appliance.storage.event_ids import mint
 
@@ -81,10 +80,8 @@ def _exact(line: Line, visit: int, context: Context) -> Exact:
         raise Rejected("unknown", "kind", "kind: an export has pageview and custom events")
     time = _time(line.timestamp, "timestamp")
     received = _time(line.received_at, "received_at") if line.received_at else time
-    if days := context.project.settings.raw_retention_days:
-        oldest = context.now - days * DAY
-        if time < oldest:
-            raise Dropped("not_kept")
+    if not is_kept(context.project, time, context.now):
+        raise Dropped("not_kept")
     flags = _flags(line.flags or "")
     event_id = "" if line.event_id is None else str(line.event_id)
     if not event_id:
