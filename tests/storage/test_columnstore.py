@@ -1,6 +1,6 @@
 """Visits in TimescaleDB's columnstore: sealing moves what is over there, and what comes late still changes them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -78,3 +78,48 @@ async def test_who_is_named_late_takes_along_what_was_moved(database: Postgresql
     drain.apply(known)
     assert await database.read("SELECT count(*), min(visitor) = max(visitor) FROM visit") == [(1, True)]
     assert await database.read("SELECT count(*), count(DISTINCT visitor) FROM event") == [(2, 1)]
+
+
+BATCH = 1000  # rows that are packed together
+PACKED = """
+    SELECT CAST(s.compress_relid AS TEXT) FROM _timescaledb_catalog.compression_settings s
+    JOIN timescaledb_information.chunks c
+      ON CAST(format('%I.%I', c.chunk_schema, c.chunk_name) AS regclass) = s.relid
+    WHERE c.hypertable_name = :table
+    """
+
+
+async def packed(database: PostgresqlDatabase) -> dict[str, int]:
+    """How many rows of each table are in columns."""
+    counts = {}
+    for table in ("visit", "event"):
+        ((chunk,),) = await database.read(PACKED, {"table": table})
+        ((counts[table],),) = await database.read(f"SELECT CAST(sum(_ts_meta_count) AS BIGINT) FROM {chunk}")
+    return counts
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param(lambda first: engagement(70, first, 80, 7000), id="engagement"),
+        pytest.param(lambda first: engagement(10, first, 80, 7000), id="engagement that lengthens its visit"),
+        pytest.param(lambda first: event(10, first.visitor), id="an event that goes on"),
+        pytest.param(lambda first: event(-10, first.visitor), id="an event before the first"),
+        pytest.param(lambda first: user_event(10, "u1", anonymous=first.visitor), id="who it was"),
+    ],
+)
+async def test_what_comes_late_unpacks_little_however_little_may_be_unpacked(
+    database: PostgresqlDatabase, drain: Drain, late: Callable[[Event], Event]
+) -> None:
+    await database.write(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET"
+        " timescaledb.max_tuples_decompressed_per_dml_transaction = 1', current_database()); END $$"
+    )
+    first = pageview(0, visitor=3_000)
+    drain.apply(first, *(pageview(number / 100, visitor=number) for number in range(6_000) if number != 3_000))
+    await database.seal()
+    assert await packed(database) == {"visit": 6_000, "event": 6_000}
+    drain.batch.forget()
+    drain.apply(late(first))
+    left = await packed(database)
+    assert min(left.values()) >= 6_000 - BATCH

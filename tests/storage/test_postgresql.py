@@ -12,7 +12,7 @@ import pytest
 from appliance.errors import DatabaseTooNew, StorageUnavailable
 from appliance.model import ACQUISITION_FIELDS
 from appliance.storage.migrations import BASELINE, Migration, available
-from appliance.storage.postgresql.connection import translated
+from appliance.storage.postgresql.connection import storage_error, translated
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.sqlite.migrate import migrate as migrate_sqlite
@@ -127,6 +127,16 @@ async def test_a_database_that_is_not_there_is_unavailable(postgresql: Server) -
     pool = Pool(postgresql.url("nowhere"), wait_seconds=1)
     with pytest.raises(StorageUnavailable):
         await pool.open()
+
+
+@pytest.mark.parametrize(
+    ("state", "passes"),
+    [("53100", True), ("53200", True), ("53300", True), ("57P01", True), ("53400", False), ("23505", False)],
+)
+def test_what_may_pass_is_waited_for_and_a_limit_that_was_set_is_not(state: str, passes: bool) -> None:
+    error = psycopg.errors.lookup(state)("so it is")
+    assert isinstance(storage_error(error), StorageUnavailable) == passes
+    assert passes or storage_error(error) is error
 
 
 # ---------------------------------------------------------------- migrations

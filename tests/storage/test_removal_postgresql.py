@@ -24,6 +24,7 @@ from appliance.storage.calendar import day_start
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.interface import Params, Purged, Row
 from appliance.storage.postgresql import maintenance
+from appliance.storage.postgresql.changes import VisitGone
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
 from appliance.storage.postgresql.exclusion import keep_drains_out
@@ -35,7 +36,6 @@ from appliance.storage.postgresql.removal.projects import remove_deleted
 from appliance.storage.postgresql.removal.purge import purge_all
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch, removing, step
 from appliance.storage.postgresql.rollups.job import refresh
-from appliance.storage.postgresql.rows import VisitGone
 from tests.builders import ANN, BOB, CAT, START, at, engagement, event, pageview, user_event, user_visitor
 from tests.storage.test_seal import BERLIN, MONDAY, traffic
 

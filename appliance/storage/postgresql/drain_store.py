@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
@@ -10,7 +10,7 @@ import psycopg
 from appliance.errors import StorageUnavailable
 from appliance.model import ProjectSettings
 from appliance.storage.interface import DrainTransaction, Position
-from appliance.storage.postgresql.connection import storage_error, work_connection
+from appliance.storage.postgresql.connection import UNPACK_ALL, storage_error, work_connection
 from appliance.storage.postgresql.rows import DrainRows
 
 T = TypeVar("T")
@@ -18,6 +18,7 @@ LOCK_SECONDS = 1.0  # in which the connection of a drain that has ended is gone
 # All that a drain looks for has an index. Of a table that has just been filled the planner knows nothing, and would
 # read all of it for each batch.
 _BY_INDEX = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+_OPTIONS: Final = f"{_BY_INDEX} {UNPACK_ALL}"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -73,7 +74,7 @@ class PostgresqlDrainStore:
             self.close()
             # Who was cut off may have lost its claims with the server.
             self._rows.forget()
-            self._connections = (work_connection(self._url, _BY_INDEX), work_connection(self._url, _BY_INDEX))
+            self._connections = (work_connection(self._url, _OPTIONS), work_connection(self._url, _OPTIONS))
         if self._journal_id and not self._locked:
             self._lock(self._connections[1])
         return self._connections

@@ -39,12 +39,28 @@ def _update(columns: Sequence[str]) -> str:
     )
 
 
+def _update_one(columns: Sequence[str]) -> str:
+    """UPDATE one visit by constants alone: of the columnstore only the batches that may hold it become rows. It is
+    visitor `owner`'s, and placed in [low, high]."""
+    assignments = ", ".join(f'"{name}" = %({name})b' for name in columns)
+    return (
+        f"UPDATE visit SET {assignments} WHERE project_id = %(project_id)b AND visitor = %(owner)b AND id = %(id)b"
+        " AND placed >= %(low)b AND placed <= %(high)b"
+    )
+
+
 COPY_EVENTS: Final = _copy("event", (*EVENT, *OF_VISIT))
 EVENT_TYPES: Final = [_type(name) for name in (*EVENT, *OF_VISIT)]
 COPY_VISITS: Final = _copy("visit", (*VISIT, "placed"))
 VISIT_TYPES: Final = [_type(name) for name in (*VISIT, "placed")]
 GROW_VISITS: Final = _update(GROWING)
 UPDATE_VISITS: Final = _update(MUTABLE)
+GROW_VISIT: Final = _update_one(GROWING)
+UPDATE_VISIT: Final = _update_one(MUTABLE)
+OWNER: Final = (
+    "SELECT v.visitor FROM visit v"
+    " WHERE v.project_id = %(project_id)b AND v.id = %(id)b AND v.placed >= %(low)b AND v.placed <= %(high)b"
+)
 _SELECT_VISITS: Final = f"SELECT {names(VISIT, 'v.')} FROM visit v"
 # One look into the index for each visitor, however few the planner believes there are.
 OF_VISITORS: Final = (
@@ -77,13 +93,22 @@ ALIASES: Final = (
 ENGAGE: Final = (
     "UPDATE event e SET scroll_depth = greatest(e.scroll_depth, u.scroll_depth),"
     " engaged_ms = e.engaged_ms + u.engaged_ms"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS smallint[]),"
-    " CAST(%b AS bigint[])) u (project_id, time, id, scroll_depth, engaged_ms)"
+    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]),"
+    " CAST(%b AS smallint[]), CAST(%b AS bigint[])) u (project_id, visitor, time, id, scroll_depth, engaged_ms)"
     " WHERE e.project_id = u.project_id AND e.time = u.time AND e.id = u.id AND e.time >= %b AND e.time <= %b"
+)
+ENGAGE_ONE: Final = (
+    "UPDATE event SET scroll_depth = greatest(scroll_depth, %(scroll_depth)b),"
+    " engaged_ms = engaged_ms + %(engaged_ms)b"
+    " WHERE project_id = %(project_id)b AND visitor = %(visitor)b AND time = %(time)b AND id = %(event)b"
 )
 REKEY: Final = (
     "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project)b AND time >= %(start)b AND time <= %(end)b"
     " AND visit_id = %(id)b AND visitor <> %(visitor)b"
+)
+REKEY_ONE: Final = (
+    "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project_id)b AND visitor = %(owner)b"
+    " AND time >= %(low)b AND time <= %(high)b AND visit_id = %(id)b"
 )
 INSERT_WAITING: Final = (
     f"INSERT INTO early_engagement (journal_id, id, {names(WAITING)}) VALUES (%s, %s{', %s' * len(WAITING)})"
