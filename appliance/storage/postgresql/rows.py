@@ -6,6 +6,7 @@ server that is a millisecond away must not cost a millisecond an event.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
-from appliance.storage.interface import SOURCES_MAX, Known, Params, Position, Row, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Elsewhere, Known, Params, Position, Row, StoredEvent
 from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.announcements import announce
 from appliance.storage.postgresql.changes import Engagement, VisitGone, change_visits, engage, grow_visits
@@ -122,9 +123,10 @@ class DrainRows:
             found[by_key[project_id, event_id]] = Known(day, fingerprint, event, visit_id)
         return found
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[Visitor]:
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
         if not events and not self._of_visits:
-            return ()
+            return Elsewhere()
+        self._visits, self._by_id = {}, {}  # what was there before, if this transaction has changed it since
         self._codes.prepare(_texts(events))
         times = [event.time for event in events] or list(self._of_visits.values())
         self._window = (min(times) - AROUND, max(times) + AROUND)
@@ -141,12 +143,14 @@ class DrainRows:
         self._fetch_aliases(visitors)
         places = {**self._of_visits, **dict(self._aliases.values()), **places}
         self._fetch_by_id(places)
-        owners = {(visit.project_id, visit.visitor) for visit in self._by_id.values()} - visitors
-        if owners:
+        held = visitors
+        while owners := {(visit.project_id, visit.visitor) for visit in self._by_id.values()} - held:
             foreign |= set(self._claims.take(self._connection, owners, at))
-            self._fetch_by_id(places)  # as they are now that they are held
+            held |= owners
+            self._fetch_by_id(places)  # as they are now that those are held
         self._fetch_visits(foreign)
-        return foreign
+        found = [*self._by_id.values(), *chain.from_iterable(self._visits.values())]
+        return Elsewhere(foreign, found)
 
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         visits = self._visits.get((project_id, visitor))
@@ -242,9 +246,13 @@ class DrainRows:
             " ON CONFLICT (project_id, visitor) DO UPDATE SET visit_id = excluded.visit_id, near = excluded.near",
             (project_id, visitor, visit.id, visit.start),
         )
+        self._aliases[project_id, visitor] = (visit.id, visit.start)
+        self._asked_aliases.add((project_id, visitor))
 
     def drop_alias(self, project_id: int, visitor: int) -> None:
         self._connection.execute("DELETE FROM alias WHERE project_id = %s AND visitor = %s", (project_id, visitor))
+        self._aliases.pop((project_id, visitor), None)
+        self._asked_aliases.add((project_id, visitor))
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
         seen = "UPDATE source SET seen_at = greatest(seen_at, %s) WHERE project_id = %s AND name = %s"
