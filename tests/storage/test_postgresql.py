@@ -1,8 +1,10 @@
 """PostgreSQL under the portable statements: placeholders, values, errors, migrations."""
 
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from appliance.errors import DatabaseTooNew, StorageUnavailable
 from appliance.model import ACQUISITION_FIELDS
 from appliance.storage.migrations import BASELINE, Migration, available
-from appliance.storage.postgresql.connection import storage_error, translated
+from appliance.storage.postgresql.connection import storage_error, translated, work_connection
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.sqlite.migrate import migrate as migrate_sqlite
@@ -127,6 +129,18 @@ async def test_a_database_that_is_not_there_is_unavailable(postgresql: Server) -
     pool = Pool(postgresql.url("nowhere"), wait_seconds=1)
     with pytest.raises(StorageUnavailable):
         await pool.open()
+
+
+def test_a_server_notices_soon_that_a_client_is_gone() -> None:
+    wanted = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
+    wanted |= {"tcp_user_timeout": "10000", "work_mem": "5MB", "jit": "on"}
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    with real.server(listen_addresses="127.0.0.1", port=f"{port}"):
+        url = f"postgresql://appliance@127.0.0.1:{port}/postgres?options=-c%20work_mem%3D5MB"
+        with work_connection(url, "-c jit=on") as connection:
+            found = connection.execute("SELECT name, current_setting(name) FROM pg_settings").fetchall()
+    assert wanted.items() <= dict(found).items()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import psycopg
 import structlog
 
 from appliance.clock import MICROSECONDS, MINUTE, now
-from appliance.storage.postgresql.connection import OPTIONS
+from appliance.storage.postgresql.connection import parameters
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ async def announcements(url: str, journal_id: bytes) -> AsyncIterator[bytes]:
     """What drains of other journals announce from now on, for ever. Says meanwhile that this appliance is there."""
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(url, **OPTIONS) as connection:
+            async with await psycopg.AsyncConnection.connect(url, **parameters(url)) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 seen_at = 0
                 while True:

@@ -86,7 +86,10 @@ class PostgresqlDrainStore:
         deadline = time.monotonic() + LOCK_SECONDS
         while connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone() != (True,):
             if time.monotonic() > deadline:
-                raise StorageUnavailable("another appliance drains a journal of this id: was its folder copied?")
+                raise StorageUnavailable(
+                    "another appliance drains a journal of this id: was its folder copied? If not, the server has yet"
+                    " to notice that this one was cut off, which takes it some fifteen seconds"
+                )
             time.sleep(LOCK_SECONDS / 20)
         self._locked = True
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from appliance.errors import TryAgain
-from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error
+from appliance.storage.postgresql.connection import adapt, parameters, storage_error
 
 T = TypeVar("T")
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -28,7 +28,7 @@ async def removing(url: str) -> AsyncIterator[Connection | None]:
     """A connection to remove things with; None while another appliance does. Raises StorageUnavailable."""
     try:
         # Statements are not prepared: rows in the columnstore are found by constants alone.
-        connection = await psycopg.AsyncConnection.connect(url, **OPTIONS, prepare_threshold=None)
+        connection = await psycopg.AsyncConnection.connect(url, **parameters(url), prepare_threshold=None)
         adapt(connection.adapters)
         try:
             yield connection if await _is_alone(connection) else None
