@@ -94,7 +94,9 @@ async def packed(database: PostgresqlDatabase) -> dict[str, int]:
     counts = {}
     for table in ("visit", "event"):
         ((chunk,),) = await database.read(PACKED, {"table": table})
-        ((counts[table],),) = await database.read(f"SELECT CAST(sum(_ts_meta_count) AS BIGINT) FROM {chunk}")
+        ((counts[table],),) = await database.read(
+            f"SELECT CAST(coalesce(sum(_ts_meta_count), 0) AS BIGINT) FROM {chunk}"
+        )
     return counts
 
 
@@ -123,3 +125,18 @@ async def test_what_comes_late_unpacks_little_however_little_may_be_unpacked(
     drain.apply(late(first))
     left = await packed(database)
     assert min(left.values()) >= 6_000 - BATCH
+
+
+async def test_after_many_batches_as_little_is_unpacked_as_at_first(database: PostgresqlDatabase, drain: Drain) -> None:
+    """A statement that is planned once for all its values unpacks everything there is."""
+    views = [pageview(number / 100, visitor=number) for number in range(3 * BATCH)]
+    drain.apply(*views)
+    await database.seal()
+    today = (now() - START) / MINUTE
+    for number in range(20):
+        drain.apply(
+            pageview(today + number, visitor=9), event(0.5 + number, 5), engagement(0.5 + number, views[7], 9, 9)
+        )
+        drain.apply(event(today + number, 9), user_event(0.5, f"u{number}", anonymous=10 + number))
+    left = await packed(database)
+    assert min(left.values()) >= 2 * BATCH

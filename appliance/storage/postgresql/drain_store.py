@@ -18,7 +18,8 @@ LOCK_SECONDS = 1.0  # in which the connection of a drain that has ended is gone
 # All that a drain looks for has an index. Of a table that has just been filled the planner knows nothing, and would
 # read all of it for each batch.
 _BY_INDEX = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-_OPTIONS: Final = f"{_BY_INDEX} {UNPACK_ALL}"
+# The columnstore is searched by what a plan knows: of one that is for all values it would unpack everything.
+_OPTIONS: Final = f"{_BY_INDEX} {UNPACK_ALL} -c plan_cache_mode=force_custom_plan"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
