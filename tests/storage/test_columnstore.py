@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from appliance.clock import DAY, MINUTE, now
+from appliance.errors import StorageUnavailable
 from appliance.ingest.batch import Applied, Batch
 from appliance.model import Event, ProjectSettings
 from appliance.storage.postgresql.database import PostgresqlDatabase
@@ -80,6 +81,12 @@ async def test_who_is_named_late_takes_along_what_was_moved(database: Postgresql
     assert await database.read("SELECT count(*), count(DISTINCT visitor) FROM event") == [(2, 1)]
 
 
+# Stands for a chunk that cannot be packed: the policy of the table fails.
+BREAK_EVENTS = """
+    UPDATE _timescaledb_catalog.bgw_job SET config = '{}'
+    WHERE proc_name = 'policy_compression'
+      AND hypertable_id = (SELECT h.id FROM _timescaledb_catalog.hypertable h WHERE h.table_name = 'event')
+    """
 BATCH = 1000  # rows that are packed together
 PACKED = """
     SELECT CAST(s.compress_relid AS TEXT) FROM _timescaledb_catalog.compression_settings s
@@ -140,3 +147,12 @@ async def test_after_many_batches_as_little_is_unpacked_as_at_first(database: Po
         drain.apply(event(today + number, 9), user_event(0.5, f"u{number}", anonymous=10 + number))
     left = await packed(database)
     assert min(left.values()) >= 2 * BATCH
+
+
+async def test_what_cannot_be_moved_keeps_nothing_else_back(database: PostgresqlDatabase, drain: Drain) -> None:
+    drain.apply(pageview(0))
+    await database.write(BREAK_EVENTS)
+    with pytest.raises(StorageUnavailable, match=r"columnstore: job \d+ config must have"):
+        await database.seal()
+    moved = "SELECT c.hypertable_name FROM timescaledb_information.chunks c WHERE c.is_compressed"
+    assert await database.read(moved) == [("visit",)]
