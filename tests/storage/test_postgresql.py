@@ -4,16 +4,17 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from importlib.resources import files
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.errors import ConfigurationError, DatabaseTooNew, StorageUnavailable
 from appliance.model import ACQUISITION_FIELDS
 from appliance.storage.migrations import BASELINE, Migration, available
+from appliance.storage.postgresql import partitions
 from appliance.storage.postgresql.connection import storage_error, translated, work_connection
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
@@ -180,6 +181,31 @@ def test_of_several_that_start_at_once_one_makes_the_schema(url: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert set(threads.map(migrate, [url] * 4)) == {NEWEST}
     assert version(url) == NEWEST
+
+
+def test_a_timescaledb_that_is_too_old_is_refused_before_anything_is_made(
+    timescaledb: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = timescaledb.new_database()
+    monkeypatch.setattr(partitions, "OLDEST", (99, 1))
+    with pytest.raises(ConfigurationError, match=r"TimescaleDB 2\.\d+\.\d+ is too old: 99\.1 or newer is needed"):
+        migrate(url)
+    assert not columns(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE EXTENSION timescaledb")
+    with pytest.raises(ConfigurationError, match="is too old"):
+        migrate(url)
+    monkeypatch.undo()
+    migrate(url)
+    assert columns(url)
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"), [("2.21.4", False), ("2.22.0", True), ("2.100.1-dev", True), ("10.0", True)]
+)
+def test_versions_are_numbers(version: str, enough: bool) -> None:
+    with nullcontext() if enough else pytest.raises(ConfigurationError):
+        partitions._check_version(version)
 
 
 def test_tables_of_both_engines_have_the_same_columns(url: str, tmp_path: Path) -> None:
