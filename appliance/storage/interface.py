@@ -224,8 +224,12 @@ class DrainStore(Protocol):
         """Up to where a journal is in the database; None: nothing of it."""
         ...
 
+    def has_project(self, project_id: int) -> bool:
+        """Whether a project is there, which may be deleted and not removed yet. As in `settings_of`."""
+        ...
+
     def settings_of(self, project_id: int) -> ProjectSettings:
-        """A project's settings, not older than the last change anybody made."""
+        """A project's settings, within a transaction not older than the last change anybody made before it."""
         ...
 
     def transact(self, work: Callable[[DrainTransaction], T]) -> T:

@@ -45,6 +45,9 @@ class PostgresqlDrainStore:
             raise self._failed(error) from error
         return Position(*row) if row else None
 
+    def has_project(self, project_id: int) -> bool:
+        return project_id in self._settings
+
     def settings_of(self, project_id: int) -> ProjectSettings:
         return self._settings.get(project_id) or ProjectSettings()
 
