@@ -29,8 +29,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> int:
     """Make or update the schema of the database; gives its version.
 
     Raises DatabaseTooNew for a database of a newer appliance; ConfigurationError when a new one would get a TimescaleDB
-    that is too old; StorageUnavailable when an applied migration was changed,
-    or the database does not answer.
+    that is too old; StorageUnavailable when an applied migration was changed, or the database does not answer.
     """
     migrations = available(_PACKAGE / "migrations") if migrations is None else migrations
     newest = BASELINE + len(migrations)
