@@ -5,8 +5,8 @@ from pathlib import Path
 from appliance.app import Appliance
 from appliance.config import Settings
 from appliance.storage import projects
+from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
 from tests.builders import START, pageview
-from tests.engines import drain_store
 from tests.ingest.applying import Applying
 from tests.postgresql import Server
 from tests.storage.test_columnstore import BREAK_EVENTS
@@ -20,7 +20,7 @@ async def test_days_are_counted_although_they_cannot_be_sealed(tmp_path: Path, t
     await database.open()
     try:
         made = await projects.create(database, name="Site", timezone="Europe/Berlin", actor="test", at=START)
-        applying = Applying(lambda: drain_store(database))
+        applying = Applying(lambda: PostgresqlDrainStore(settings.database_url))
         applying.apply(pageview(0, project_id=made.project.id))
         applying.store.close()
         await database.write(BREAK_EVENTS)
