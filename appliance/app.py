@@ -307,8 +307,11 @@ class Appliance:
         await imports.forget_salts(self.database, clock.now())
 
     async def _seal(self) -> None:
-        await self.database.seal()
-        await rollups.refresh(self.database)
+        try:
+            await self.database.seal()
+        except StorageUnavailable as error:
+            log.error("not all was sealed that is over", error=str(error))
+        await rollups.refresh(self.database)  # of what is not sealed too: else nothing of it could ever be purged
 
     async def _forget_old_refusals(self) -> None:
         self.refusals.expire(clock.now())

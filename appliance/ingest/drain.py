@@ -148,16 +148,25 @@ class Drain:
 
     def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         self._unsure = None
-        applied = self._batch.apply(tx, events)
+        applied = self._apply(tx, events)
         tx.announce(lambda watched: progress.encode(progress.stored(applied, position, watched)))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, applied)
         return applied
 
+    def _apply(self, tx: DrainTransaction, events: list[Event]) -> Applied:
+        """Store events, but for those of projects that were removed meanwhile: nobody would ever remove them."""
+        gone = {number for number in {event.project_id for event in events} if not self._store.has_project(number)}
+        if not gone:
+            return self._batch.apply(tx, events)
+        applied = self._batch.apply(tx, [event for event in events if event.project_id not in gone])
+        applied.refused += [(event, "no_project") for event in events if event.project_id in gone]
+        return applied
+
     def _singly(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         """Event by event in savepoints; what the database refuses goes to the dead letters, with the error."""
         self._unsure = None
-        total = self._each(tx, events, lambda event: self._batch.apply(tx, [event]))
+        total = self._each(tx, events, lambda event: self._apply(tx, [event]))
         tx.announce(lambda watched: progress.encode(progress.stored(total, position, watched)))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, total)

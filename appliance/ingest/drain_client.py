@@ -82,7 +82,7 @@ class DrainClient:
 
     async def run(self) -> None:
         """Keep a drain alive until `stop`."""
-        attempt = 0
+        failures = 0  # in a row
         while not self._finishing:
             started = time.monotonic()
             try:
@@ -91,11 +91,11 @@ class DrainClient:
                 self.error = f"the drain cannot be started: {error}"
             if self._finishing:
                 return
-            attempt = 0 if time.monotonic() - started > STABLE_SECONDS else attempt + 1
+            failures = 1 if time.monotonic() - started > STABLE_SECONDS else failures + 1
             self.error = self.error or "the drain has ended"
             self.restarts += 1
             log.error("the drain has ended; it is started again", error=self.error)
-            await asyncio.sleep(RESTART_SECONDS[min(attempt, len(RESTART_SECONDS)) - 1])
+            await asyncio.sleep(RESTART_SECONDS[min(failures, len(RESTART_SECONDS)) - 1])
 
     async def stop(self, seconds_max: float, running: "asyncio.Task[None]") -> bool:
         """Let the drain empty the journal and end. False when time ran out: the next start goes on from there."""

@@ -4,14 +4,13 @@
 know. It is dropped whole when a batch fails, so it never holds what the database does not.
 """
 
-from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
 from appliance.clock import HOUR, MICROSECONDS, MINUTE
 from appliance.model import ACQUISITION_FIELDS, UNSAMPLED, Event, Flag, Kind, ProjectSettings, Visit
 from appliance.storage.dimensions import DICTIONARIES
-from appliance.storage.interface import DrainTransaction
+from appliance.storage.interface import DrainTransaction, Elsewhere
 from appliance.storage.row_columns import SPAN
 
 VISITORS_KEPT_MAX = 20_000
@@ -78,11 +77,14 @@ class VisitBook:
         grown = [visit for visit in self._grown.values() if visit.id not in self._changed]
         self._tx.save_visits(list(self._new.values()), grown, list(self._changed.values()))
 
-    def drop(self, visitors: Collection[VisitorKey]) -> None:
-        """Forget the visits of these: somebody else may have changed them."""
-        if not visitors:
+    def drop(self, changed: Elsewhere) -> None:
+        """Forget the visits of visitors, where others may have changed them."""
+        there = set(changed.visitors)
+        for visit in changed.visits:
+            if (remembered := self._by_id.get(visit.id)) is not None and remembered.visitor != visit.visitor:
+                there.add(_owner(remembered))  # re-keyed by somebody else
+        if not there:
             return
-        there = set(visitors)
         for key in there:
             self._known.pop(key, None)
         for key in [key for key, known in self._known.items() if known.alias and _owner(known.alias) in there]:
@@ -198,7 +200,12 @@ class VisitBook:
 
     def _same(self, visit: Visit) -> Visit:
         """One object per visit, whoever asked for it first."""
-        return self._by_id.setdefault(visit.id, visit)
+        remembered = self._by_id.setdefault(visit.id, visit)
+        if remembered.visitor != visit.visitor and visit.id not in self._changed:
+            # Re-keyed by somebody else; of who had it before, nothing is in this batch.
+            self.drop(Elsewhere(visits=[visit]))
+            remembered = self._by_id[visit.id] = visit
+        return remembered
 
     # ------------------------------------------------------------------ changing
 

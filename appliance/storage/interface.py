@@ -98,6 +98,14 @@ class StoredEvent(msgspec.Struct, gc=False):
     properties: str | None
 
 
+class Elsewhere(NamedTuple):
+    """What others may have changed of visits: of all visitors, as (project, visitor), that they had to do with since;
+    and visits as they are stored, which may be of other visitors than before."""
+
+    visitors: Collection[tuple[int, int]] = ()
+    visits: Collection[Visit] = ()
+
+
 class DrainTransaction(Protocol):
     """The verbs of one drained batch. All of them happen together with `checkpoint`, or none does.
 
@@ -112,12 +120,12 @@ class DrainTransaction(Protocol):
         """Those of (project, packed event id) that are remembered."""
         ...
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[tuple[int, int]]:
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
         """Make ready for these events, after `known` was asked for their ids and pageviews; and for stored visits by
         id, each with a time in its span.
 
-        Gives the visitors, as (project, visitor), whose visits somebody else may have changed since this drain had to
-        do with them: what is remembered of those must be dropped.
+        Gives what somebody else may have changed since this drain had to do with it, and what it finds stored: what is
+        remembered of those visitors, or of these visits as another visitor's, must be dropped.
         """
         ...
 
@@ -216,8 +224,12 @@ class DrainStore(Protocol):
         """Up to where a journal is in the database; None: nothing of it."""
         ...
 
+    def has_project(self, project_id: int) -> bool:
+        """Whether a project is there, which may be deleted and not removed yet. As in `settings_of`."""
+        ...
+
     def settings_of(self, project_id: int) -> ProjectSettings:
-        """A project's settings, not older than the last change anybody made."""
+        """A project's settings, within a transaction not older than the last change anybody made before it."""
         ...
 
     def transact(self, work: Callable[[DrainTransaction], T]) -> T:

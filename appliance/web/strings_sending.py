@@ -113,6 +113,7 @@ SENDING = {
     "reason.origin_not_allowed": "Origin not allowed",
     "reason.rate_limited": "Rate limit",
     "reason.no_pageview": "Engagement without its page view",
+    "reason.no_project": "Site that was removed",
     "reason.duplicate": "Duplicate",
     "reason.malformed": "Not readable",
     "reason.malformed_event": "Not readable",

@@ -14,6 +14,7 @@ from appliance.ingest.drain import Drain, encode_events
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.journal import Journal
 from appliance.model import Event
+from appliance.storage import projects
 from appliance.storage.sqlite import writer
 from tests.builders import BOB, engagement, event, pageview
 from tests.engines import AnyDatabase, drain_store
@@ -51,6 +52,8 @@ class Line:
 
 @asynccontextmanager
 async def line(tmp_path: Path, database: AnyDatabase) -> AsyncIterator[Line]:
+    if not await database.read("SELECT 1 FROM project"):
+        await projects.create(database, name="Site", actor="test", at=1)
     joined = Line(tmp_path / "journal", database)
     try:
         yield joined
@@ -175,6 +178,26 @@ async def test_a_server_lets_one_drain_of_a_journal_in(tmp_path: Path, database:
         one.store.close()
         assert second.position(one.journal.journal_id) == one.drain.position
         second.close()
+
+
+async def test_events_of_a_project_that_was_removed_are_refused(tmp_path: Path, database: AnyDatabase) -> None:
+    """A journal may come back after weeks, when nobody would remove them any more."""
+    async with line(tmp_path, database) as one:
+        other = (await projects.create(database, name="Other", actor="test", at=1)).project
+        await one.send(pageview(0, project_id=other.id))
+        one.drain_all()
+        await projects.delete(database, other, actor="test", at=2)
+        await one.send(pageview(1, project_id=other.id))
+        one.drain_all()
+        assert one.stored == 2, "it can still be brought back"
+        assert (await database.purge()).projects == 1
+        await one.send(pageview(2, project_id=other.id), pageview(2, "/a"))
+        applied = one.drain.step(one.journal.end)
+        assert applied is not None
+        assert [reason for _, reason in applied.refused] == ["no_project"]
+        assert await one.paths() == ["/a"]
+        for table in ("visit", "event", "seen", "dictionary", "dead_letter", "monthly_usage"):
+            assert await database.read(f"SELECT project_id FROM {table} WHERE project_id <> 1") == []
 
 
 async def test_segments_go_once_the_database_has_their_events_on_disk(tmp_path: Path, database: AnyDatabase) -> None:

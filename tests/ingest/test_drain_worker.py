@@ -31,6 +31,7 @@ from appliance.ingest.progress import (
     Watch,
 )
 from appliance.model import Event
+from appliance.storage import projects
 from appliance.storage.sqlite import writer
 from appliance.storage.sqlite.database import SqliteDatabase
 from appliance.storage.sqlite.drain_store import SqliteDrainStore
@@ -84,6 +85,7 @@ class Pair:
 
 @pytest.fixture
 async def pair(tmp_path: Path, database: SqliteDatabase) -> AsyncIterator[Pair]:
+    await projects.create(database, name="Site", actor="test", at=1)
     opened = Pair(tmp_path / "journal", database)
     yield opened
     await asyncio.to_thread(opened.journal.close)

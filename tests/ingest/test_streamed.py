@@ -1,6 +1,7 @@
 """Drains, ours and those of other appliances, know which projects somebody streams."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
@@ -92,6 +93,17 @@ async def test_a_database_that_forgot_is_told_again_and_our_drain_is_left_in_pea
         assert place.told() is None
         await place.streamed.tell()
         assert (place.told(), heard) == ([7], [])
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_clocks_of_appliances_may_differ(place: Place, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    right = time.time_ns
+    with monkeypatch.context() as wrong:
+        wrong.setattr(time, "time_ns", lambda: right() + seconds * 10**9)
+        await place.database.watch(place.journal.journal_id, [7])
+    assert place.told() == [7]
+    monkeypatch.setattr(time, "time_ns", lambda: right() - seconds * 10**9)
+    assert place.told() == [7]
 
 
 async def test_one_that_was_away_is_told_when_it_is_there_again(place: Place) -> None:

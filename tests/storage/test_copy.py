@@ -26,6 +26,7 @@ from tests.engines import ENGINES, AnyDatabase
 from tests.storage.copies import (
     CARRIED_ROLLUPS,
     JOURNAL,
+    ROWS,
     all_rows,
     applied,
     check_beside,
@@ -329,6 +330,23 @@ def test_what_changed_meanwhile_is_right_in_the_end(
     expected = whole(place) if source == "sqlite" else all_rows(there, url_of(place))
     assert all_rows(url, url_of(place)) == expected
     assert sent
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_what_was_packed_and_has_changed_is_copied_anew(place: Place, new: Callable[[str], str]) -> None:
+    fill(place)
+    url = new("timescaledb")
+    with pytest.raises(Killed):
+        copied(url_of(place), url, meddle=dying(7, committed=True))
+    with connected(url) as connection:
+        for table in ROWS:
+            connection.execute(f"SELECT compress_chunk(c) FROM show_chunks('{table}') c")
+        connection.execute(
+            f"ALTER DATABASE {connection.info.dbname} SET timescaledb.max_tuples_decompressed_per_dml_transaction = 1"
+        )
+    _change(place, url_of(place), Random(1))
+    assert copied(url_of(place), url).equal
+    assert all_rows(url, url_of(place)) == whole(place)
 
 
 def _change(place: Place, url: str, random: Random) -> None:

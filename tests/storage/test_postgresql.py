@@ -1,18 +1,21 @@
 """PostgreSQL under the portable statements: placeholders, values, errors, migrations."""
 
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from importlib.resources import files
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.errors import ConfigurationError, DatabaseTooNew, StorageUnavailable
 from appliance.model import ACQUISITION_FIELDS
 from appliance.storage.migrations import BASELINE, Migration, available
-from appliance.storage.postgresql.connection import translated
+from appliance.storage.postgresql import partitions
+from appliance.storage.postgresql.connection import storage_error, translated, work_connection
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.pool import Pool
 from appliance.storage.sqlite.migrate import migrate as migrate_sqlite
@@ -129,6 +132,28 @@ async def test_a_database_that_is_not_there_is_unavailable(postgresql: Server) -
         await pool.open()
 
 
+def test_a_server_notices_soon_that_a_client_is_gone() -> None:
+    wanted = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
+    wanted |= {"tcp_user_timeout": "10000", "work_mem": "5MB", "jit": "on"}
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    with real.server(listen_addresses="127.0.0.1", port=f"{port}"):
+        url = f"postgresql://appliance@127.0.0.1:{port}/postgres?options=-c%20work_mem%3D5MB"
+        with work_connection(url, "-c jit=on") as connection:
+            found = connection.execute("SELECT name, current_setting(name) FROM pg_settings").fetchall()
+    assert wanted.items() <= dict(found).items()
+
+
+@pytest.mark.parametrize(
+    ("state", "passes"),
+    [("53100", True), ("53200", True), ("53300", True), ("57P01", True), ("53400", False), ("23505", False)],
+)
+def test_what_may_pass_is_waited_for_and_a_limit_that_was_set_is_not(state: str, passes: bool) -> None:
+    error = psycopg.errors.lookup(state)("so it is")
+    assert isinstance(storage_error(error), StorageUnavailable) == passes
+    assert passes or storage_error(error) is error
+
+
 # ---------------------------------------------------------------- migrations
 
 
@@ -156,6 +181,31 @@ def test_of_several_that_start_at_once_one_makes_the_schema(url: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert set(threads.map(migrate, [url] * 4)) == {NEWEST}
     assert version(url) == NEWEST
+
+
+def test_a_timescaledb_that_is_too_old_is_refused_before_anything_is_made(
+    timescaledb: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = timescaledb.new_database()
+    monkeypatch.setattr(partitions, "OLDEST", (99, 1))
+    with pytest.raises(ConfigurationError, match=r"TimescaleDB 2\.\d+\.\d+ is too old: 99\.1 or newer is needed"):
+        migrate(url)
+    assert not columns(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE EXTENSION timescaledb")
+    with pytest.raises(ConfigurationError, match="is too old"):
+        migrate(url)
+    monkeypatch.undo()
+    migrate(url)
+    assert columns(url)
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"), [("2.21.4", False), ("2.22.0", True), ("2.100.1-dev", True), ("10.0", True)]
+)
+def test_versions_are_numbers(version: str, enough: bool) -> None:
+    with nullcontext() if enough else pytest.raises(ConfigurationError):
+        partitions._check_version(version)
 
 
 def test_tables_of_both_engines_have_the_same_columns(url: str, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from appliance.storage.calendar import day_start
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.interface import Params, Purged, Row
 from appliance.storage.postgresql import maintenance
+from appliance.storage.postgresql.changes import VisitGone
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
 from appliance.storage.postgresql.exclusion import keep_drains_out
@@ -35,7 +36,6 @@ from appliance.storage.postgresql.removal.projects import remove_deleted
 from appliance.storage.postgresql.removal.purge import purge_all
 from appliance.storage.postgresql.removal.steps import Connection, Transact, fetch, removing, step
 from appliance.storage.postgresql.rollups.job import refresh
-from appliance.storage.postgresql.rows import VisitGone
 from tests.builders import ANN, BOB, CAT, START, at, engagement, event, pageview, user_event, user_visitor
 from tests.storage.test_seal import BERLIN, MONDAY, traffic
 
@@ -593,9 +593,16 @@ async def test_no_dead_row_is_left(place: Place, no_pauses: None) -> None:
     for day in range(3):
         place.apply(*(user_event(day * 1440 + minute, "ann", traits=f'{{"a":{minute}}}') for minute in range(50)))
         place.apply(*(pageview(day * 1440 + minute, visitor=minute) for minute in range(50)))
+    place.apply(pageview(0, visitor=77, salt_day=START // DAY - 1))
+    assert await place.count("wanderer") == 1
     await place.compress()
+    units = ((day, 1) for day in range(START // DAY, START // DAY + 3))
+    assert await asyncio.to_thread(
+        lambda: list(refresh(place.database.url, CATALOG, lambda days, closed: units, clock.now()))
+    )
+    await place.database.write("INSERT INTO notice (at, report) VALUES (0, 'ann')")
     await place.database.write("CREATE EXTENSION pgstattuple")
-    await place.ask(("ann",))
+    await place.ask(("ann",), (77,))
     async with removing(place.database.url) as connection:
         assert connection is not None
         _ = [one async for one in erase_all(partial(step, connection))]
@@ -605,7 +612,7 @@ async def test_no_dead_row_is_left(place: Place, no_pauses: None) -> None:
         " WHERE c.relkind IN ('r', 't') AND (n.nspname IN ('public', '_timescaledb_internal')"
         " OR n.nspname = 'pg_toast' AND c.oid IN (SELECT t.reltoastrelid FROM pg_class t"
         " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE tn.nspname IN ('public', '_timescaledb_internal')))"
-        " AND c.relname !~ '^(meta|monthly_usage|bgw)'"
+        " AND c.relname !~ '^(meta|monthly_usage|bgw|touched|rollup$)'"
     )
     ((tables, dead),) = await place.database.read(select)
     assert tables > 20
@@ -615,6 +622,7 @@ async def test_no_dead_row_is_left(place: Place, no_pauses: None) -> None:
     # Those of `erasure` itself: that it is wiped is noted afterwards.
     assert dead == await place.count("erasure") == 1
     assert await place.count("erasure", "wiped_at IS NULL") == 0
+    assert await place.count("notice") == 0
 
 
 async def test_a_reader_in_the_way_is_waited_for_the_next_time(place: Place, no_pauses: None) -> None:

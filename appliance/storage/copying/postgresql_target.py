@@ -17,7 +17,7 @@ from appliance.storage.copying.postgresql_ends import (
 )
 from appliance.storage.copying.tables import SERVERS_ALONE, SLICE_NOTE, TABLES, carried
 from appliance.storage.event_ids import as_bytes
-from appliance.storage.postgresql.connection import work_connection
+from appliance.storage.postgresql.connection import UNPACK_ALL, work_connection
 from appliance.storage.postgresql.dictionary import digest
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.postgresql.partitions import Partitions
@@ -43,7 +43,7 @@ class PostgresqlTarget:
 
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError when somebody else copies into the database; StorageUnavailable."""
-        self._connection = work_connection(url)
+        self._connection = work_connection(url, UNPACK_ALL)  # a slice that changed may be packed by now
         self._aside = work_connection(url)  # makes partitions
         self.identity = identity_of(self._connection)
         self._partitions = Partitions()

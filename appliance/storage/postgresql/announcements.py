@@ -3,10 +3,12 @@
 A notification is the sender's journal id and the report, in base 64; one that is too large for that stands in table
 `notice`, and the notification has its number. Where one appliance runs alone, nothing is sent.
 
-Each appliance says in its row of table `appliance` whose events somebody streams there: those are told in full.
+Each appliance says in its row of table `appliance` whose events somebody streams there: those are told in full. When it
+was seen is told by the server's clock, for their own may differ by more than it takes to be given up.
 """
 
 import asyncio
+import time
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Final
@@ -15,8 +17,8 @@ import msgspec
 import psycopg
 import structlog
 
-from appliance.clock import MICROSECONDS, MINUTE, now
-from appliance.storage.postgresql.connection import OPTIONS
+from appliance.clock import MICROSECONDS, MINUTE
+from appliance.storage.postgresql.connection import parameters
 
 log = structlog.get_logger(__name__)
 
@@ -27,17 +29,18 @@ GONE: Final = 30 * MICROSECONDS  # who was not seen for so long runs no more
 NOTICES_KEPT: Final = 2 * MINUTE  # whoever hears of one reads it at once
 RETRY_SECONDS: Final = 2
 
+_NOW: Final = "CAST(extract(epoch FROM now()) * 1000000 AS BIGINT)"
 _SEEN: Final = (
-    "INSERT INTO appliance (journal_id, seen_at) VALUES (%s, %s)"
+    f"INSERT INTO appliance (journal_id, seen_at) VALUES (%s, {_NOW})"
     " ON CONFLICT (journal_id) DO UPDATE SET seen_at = excluded.seen_at"
 )
 WATCH: Final = (
-    "INSERT INTO appliance (journal_id, seen_at, watched) VALUES (:journal_id, :at, :watched)"
+    f"INSERT INTO appliance (journal_id, seen_at, watched) VALUES (:journal_id, {_NOW}, :watched)"
     " ON CONFLICT (journal_id) DO UPDATE SET seen_at = excluded.seen_at, watched = excluded.watched"
 )
-_OTHERS: Final = "SELECT a.watched FROM appliance a WHERE a.journal_id <> %s AND a.seen_at > %s"
-_KEEP: Final = "INSERT INTO notice (at, report) VALUES (%s, %s) RETURNING id"
-_CLEAN: Final = "DELETE FROM notice WHERE at < %s"
+_OTHERS: Final = f"SELECT a.watched FROM appliance a WHERE a.journal_id <> %s AND a.seen_at > {_NOW} - {GONE}"
+_KEEP: Final = f"INSERT INTO notice (at, report) VALUES ({_NOW}, %s) RETURNING id"
+_CLEAN: Final = f"DELETE FROM notice WHERE at < {_NOW} - {NOTICES_KEPT}"
 
 
 _watched = msgspec.json.Decoder(list[int]).decode
@@ -48,14 +51,13 @@ def announce(
 ) -> None:
     """Tell other appliances, if there are any, when the transaction that is open commits; `report` gets the projects
     that they watch."""
-    at = now()
-    others = connection.execute(_OTHERS, (journal_id, at - GONE)).fetchall()
+    others = connection.execute(_OTHERS, (journal_id,)).fetchall()
     if not others:
         return
     told = report({project_id for (watched,) in others for project_id in _watched(watched)})
     payload = f"{journal_id.hex()}:{b64encode(told).decode()}"
     if len(payload) > PAYLOAD_MAX:
-        row = connection.execute(_KEEP, (at, told)).fetchone()
+        row = connection.execute(_KEEP, (told,)).fetchone()
         assert row is not None
         payload = f"{journal_id.hex()}#{row[0]}"
     connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
@@ -65,14 +67,14 @@ async def announcements(url: str, journal_id: bytes) -> AsyncIterator[bytes]:
     """What drains of other journals announce from now on, for ever. Says meanwhile that this appliance is there."""
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(url, **OPTIONS) as connection:
+            async with await psycopg.AsyncConnection.connect(url, **parameters(url)) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
-                seen_at = 0
+                due = 0.0
                 while True:
-                    if seen_at < now() - SEEN_SECONDS * MICROSECONDS:
-                        seen_at = now()
-                        await connection.execute(_SEEN, (journal_id, seen_at))
-                        await connection.execute(_CLEAN, (seen_at - NOTICES_KEPT,))
+                    if time.monotonic() >= due:
+                        due = time.monotonic() + SEEN_SECONDS
+                        await connection.execute(_SEEN, (journal_id,))
+                        await connection.execute(_CLEAN)
                     # The connection is free for the report of a large one only when nobody listens on it.
                     heard = [told async for told in connection.notifies(timeout=SEEN_SECONDS, stop_after=1)]
                     for notification in heard:

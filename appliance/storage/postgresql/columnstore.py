@@ -2,6 +2,9 @@
 
 from typing import Final
 
+import psycopg
+
+from appliance.errors import StorageUnavailable
 from appliance.storage.interface import Sealed
 from appliance.storage.postgresql.pool import Pool
 
@@ -21,10 +24,18 @@ _IN_COLUMNS: Final = """
 
 
 async def seal(pool: Pool) -> None:
-    """Run the policies now, without TimescaleDB nothing. Raises StorageUnavailable."""
-    if await pool.read(_THERE):
-        for (job_id,) in await pool.read(_POLICIES):
+    """Run the policies now, without TimescaleDB nothing. One that fails keeps no other from it. Raises
+    StorageUnavailable."""
+    if not await pool.read(_THERE):
+        return
+    failed: Exception | None = None
+    for (job_id,) in await pool.read(_POLICIES):
+        try:
             await pool.call(f"CALL run_job({job_id:d})")
+        except (psycopg.Error, StorageUnavailable) as error:  # a chunk that cannot be packed is no passing trouble
+            failed = error
+    if failed is not None:
+        raise StorageUnavailable(f"not all that is over could be moved to the columnstore: {failed}") from failed
 
 
 async def count_sealed(pool: Pool) -> Sealed:

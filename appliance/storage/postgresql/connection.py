@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Loader
@@ -17,7 +17,7 @@ from appliance.errors import StorageUnavailable, TryAgain
 _PIECES: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|::|:([a-z_][a-z0-9_]*)|%""")
 APPLICATION: Final = "analytics-appliance"
 CONNECT_SECONDS: Final = 5
-OPTIONS: Final[dict[str, Any]] = {
+_PARAMETERS: Final[dict[str, Any]] = {
     "autocommit": True,
     "connect_timeout": CONNECT_SECONDS,
     "application_name": APPLICATION,
@@ -27,11 +27,19 @@ OPTIONS: Final[dict[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# And so does a server with a client, whose session would hold its locks for two hours else.
+_SERVER: Final = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10000"
+)
+
+# Without TimescaleDB it says nothing. What is changed in its columnstore becomes rows first; who does that asks for as
+# little as it needs, and would come upon a limit again however often it tried.
+UNPACK_ALL: Final = "-c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
 
 # What may pass by itself (https://www.postgresql.org/docs/15/errcodes-appendix.html): connection exceptions, lack of
-# resources, an operator's intervention, trouble of the system, a transaction that has to be tried again, and a server
-# that may only be read from, as one that is about to be replaced is.
-_PASSING: Final = ("08", "53", "57", "58", "25006", "55P03", "XX")
+# resources (but no limit that was set, 53400), an operator's intervention, trouble of the system, a transaction that is
+# to be tried again, and a server that may only be read from, as one that is about to be replaced is.
+_PASSING: Final = ("08", "530", "531", "532", "533", "57", "58", "25006", "55P03", "XX")
 _AGAIN: Final = "40"
 
 
@@ -53,6 +61,12 @@ def without_nul(params: Mapping[str, Any]) -> Mapping[str, Any]:
     if not any(isinstance(value, str) and "\0" in value for value in params.values()):
         return params
     return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in params.items()}
+
+
+def parameters(url: str, options: str = "") -> dict[str, Any]:
+    """What psycopg is told beside a URL; `options` as a server takes them (`-c name=value`), after those of the URL."""
+    own = dict(parse_qsl(urlsplit(url).query)).get("options", "")
+    return _PARAMETERS | {"options": f"{own} {_SERVER} {options}"}
 
 
 def without_password(url: str) -> str:
@@ -86,11 +100,11 @@ def storage_errors() -> Iterator[None]:
 
 
 def work_connection(url: str, options: str = "") -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection for a process that works by itself; `options` as a server takes them (`-c name=value`).
+    """A connection for a process that works by itself; `options` as `parameters` takes them.
 
     Raises psycopg.Error.
     """
-    connection = psycopg.connect(url, **(OPTIONS | {"options": options} if options else OPTIONS))
+    connection = psycopg.connect(url, **parameters(url, options))
     adapt(connection.adapters)
     return connection
 

@@ -111,7 +111,7 @@ class PostgresqlDatabase(Pool):
 
     async def watch(self, journal_id: bytes, projects: Collection[int]) -> None:
         watched = msgspec.json.encode(sorted(projects)).decode()
-        await self.write(WATCH, {"journal_id": journal_id, "at": clock.now(), "watched": watched})
+        await self.write(WATCH, {"journal_id": journal_id, "watched": watched})
 
     async def seal(self) -> None:
         await columnstore.seal(self)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
@@ -10,7 +10,7 @@ import psycopg
 from appliance.errors import StorageUnavailable
 from appliance.model import ProjectSettings
 from appliance.storage.interface import DrainTransaction, Position
-from appliance.storage.postgresql.connection import storage_error, work_connection
+from appliance.storage.postgresql.connection import UNPACK_ALL, storage_error, work_connection
 from appliance.storage.postgresql.rows import DrainRows
 
 T = TypeVar("T")
@@ -18,6 +18,8 @@ LOCK_SECONDS = 1.0  # in which the connection of a drain that has ended is gone
 # All that a drain looks for has an index. Of a table that has just been filled the planner knows nothing, and would
 # read all of it for each batch.
 _BY_INDEX = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+# The columnstore is searched by what a plan knows: of one that is for all values it would unpack everything.
+_OPTIONS: Final = f"{_BY_INDEX} {UNPACK_ALL} -c plan_cache_mode=force_custom_plan"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -42,6 +44,9 @@ class PostgresqlDrainStore:
         except psycopg.Error as error:
             raise self._failed(error) from error
         return Position(*row) if row else None
+
+    def has_project(self, project_id: int) -> bool:
+        return project_id in self._settings
 
     def settings_of(self, project_id: int) -> ProjectSettings:
         return self._settings.get(project_id) or ProjectSettings()
@@ -73,7 +78,7 @@ class PostgresqlDrainStore:
             self.close()
             # Who was cut off may have lost its claims with the server.
             self._rows.forget()
-            self._connections = (work_connection(self._url, _BY_INDEX), work_connection(self._url, _BY_INDEX))
+            self._connections = (work_connection(self._url, _OPTIONS), work_connection(self._url, _OPTIONS))
         if self._journal_id and not self._locked:
             self._lock(self._connections[1])
         return self._connections
@@ -85,7 +90,10 @@ class PostgresqlDrainStore:
         deadline = time.monotonic() + LOCK_SECONDS
         while connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone() != (True,):
             if time.monotonic() > deadline:
-                raise StorageUnavailable("another appliance drains a journal of this id: was its folder copied?")
+                raise StorageUnavailable(
+                    "another appliance drains a journal of this id: was its folder copied? If not, the server has yet"
+                    " to notice that this one was cut off, which takes it some fifteen seconds"
+                )
             time.sleep(LOCK_SECONDS / 20)
         self._locked = True
 

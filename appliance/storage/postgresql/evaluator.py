@@ -23,7 +23,7 @@ from appliance.storage.dimensions import property_column
 from appliance.storage.evaluation import BEGINNING, Answer, NotRolledUp, Plan, Rows, SampledData, Step
 from appliance.storage.location import DATABASE_VARIABLE
 from appliance.storage.postgresql.code_sets import CodeSets, matching
-from appliance.storage.postgresql.connection import OPTIONS, storage_error, without_nul
+from appliance.storage.postgresql.connection import parameters, storage_error, without_nul
 from appliance.storage.postgresql.pool import RECONNECT_SECONDS, WAIT_SECONDS
 from appliance.storage.postgresql.rollups.index import CROSSING, SELECT, Known, known, values_of
 from appliance.storage.postgresql.sources import Property, bound, bounds, select_values, value_of, written
@@ -89,10 +89,9 @@ class PostgresqlEvaluator:
             idle_seconds=idle_seconds,
             timeout_seconds=timeout_seconds,
         )
-        options = f"-c jit=off -c work_mem={WORK_MEMORY_MB}MB"
         self._pool = AsyncConnectionPool[Connection](
             url,
-            kwargs={**OPTIONS, "options": options},
+            kwargs=parameters(url, f"-c jit=off -c work_mem={WORK_MEMORY_MB}MB"),
             min_size=0,
             max_size=CONNECTIONS_MAX,
             timeout=min(WAIT_SECONDS, timeout_seconds),

@@ -14,7 +14,7 @@ import psycopg
 from appliance.errors import DatabaseTooNew, StorageUnavailable
 from appliance.storage.migrations import BASELINE, Migration, available
 from appliance.storage.postgresql.aggregates import make_aggregates
-from appliance.storage.postgresql.connection import APPLICATION, CONNECT_SECONDS, storage_error
+from appliance.storage.postgresql.connection import parameters, storage_error
 from appliance.storage.postgresql.partitions import add_extension, make_hypertables, schema_for_hypertables
 
 _PACKAGE: Final = files("appliance.storage.postgresql")
@@ -28,13 +28,13 @@ Connection = psycopg.Connection[tuple[object, ...]]
 def migrate(url: str, migrations: list[Migration] | None = None) -> int:
     """Make or update the schema of the database; gives its version.
 
-    Raises DatabaseTooNew for a database of a newer appliance; StorageUnavailable when an applied migration was changed,
-    or the database does not answer.
+    Raises DatabaseTooNew for a database of a newer appliance; ConfigurationError when a new one would get a TimescaleDB
+    that is too old; StorageUnavailable when an applied migration was changed, or the database does not answer.
     """
     migrations = available(_PACKAGE / "migrations") if migrations is None else migrations
     newest = BASELINE + len(migrations)
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION) as connection:
+        with psycopg.connect(url, **parameters(url) | {"autocommit": False}) as connection:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             version = _version(connection)
             if version > newest:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from appliance.clock import DAY
+from appliance.errors import ConfigurationError
 
 # Rows that grow need room beside them: then no index need be told.
 FILL: Final = {"visit": 70, "event": 95}
@@ -24,6 +25,8 @@ SPARSE: Final = {
 # So long after a chunk's end its rows become columns: hardly anything changes them any more.
 SETTLED: Final = 3 * DAY
 PARTITION: Final = 28 * DAY  # without columns there is less to gain from small ones, and planning takes longer
+
+OLDEST: Final = (2, 22)  # the first version of TimescaleDB that is told of sparse indexes
 
 _NATIVE: Final = re.compile(r"\) PARTITION BY RANGE \(\w+\);")
 _LOCK: Final = 0x70617274  # of PostgreSQL's advisory locks; held while a partition is made
@@ -50,20 +53,31 @@ def extension(connection: Connection) -> Extension:
 
 
 def add_extension(connection: Connection) -> bool:
-    """Have TimescaleDB in an empty database, where the server has it loaded. Gives whether it is there now."""
+    """Have TimescaleDB in an empty database, where the server has it loaded. Gives whether it is there now. Raises
+    ConfigurationError where it is too old."""
     found = extension(connection)
     if found.installed:
+        _check_version(found.installed)
         return True
     # One that the server did not load at its start ends the connection of who asks for it; it has no settings then.
     select = "SELECT 1 FROM pg_settings WHERE name LIKE 'timescaledb.%'"
     if not found.available or connection.execute(select).fetchone() is None:
         return False
+    _check_version(found.available)
     try:
         with connection.transaction():
             connection.execute("CREATE EXTENSION timescaledb")
     except psycopg.errors.InsufficientPrivilege:
         return False
     return True
+
+
+def _check_version(version: str) -> None:
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise ConfigurationError(
+            f"TimescaleDB {version} is too old: {oldest} or newer is needed, or a server that does not load it"
+        )
 
 
 def schema_for_hypertables(schema: str) -> str:

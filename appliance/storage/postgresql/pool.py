@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.errors import StorageUnavailable
 from appliance.storage.interface import Params, Row
-from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error, translated, without_nul
+from appliance.storage.postgresql.connection import adapt, parameters, storage_error, translated, without_nul
 
 CONNECTIONS_MAX: Final = 6
 WAIT_SECONDS: Final = 5.0
@@ -32,7 +32,7 @@ class Pool:
         self._is_away = False
         self._pool = AsyncConnectionPool[Connection](
             url,
-            kwargs=OPTIONS,
+            kwargs=parameters(url),
             min_size=1,
             max_size=CONNECTIONS_MAX,
             timeout=wait_seconds,
@@ -76,7 +76,7 @@ class Pool:
     async def stream(self, sql: str, params: Params = {}, *, batch_rows: int = 1000) -> AsyncIterator[list[Row]]:
         # A connection of its own: a slow reader must not hold one that pages wait for.
         try:
-            connection = await psycopg.AsyncConnection.connect(self.url, **OPTIONS)
+            connection = await psycopg.AsyncConnection.connect(self.url, **parameters(self.url))
         except psycopg.Error as error:
             raise storage_error(error) from error
         adapt(connection.adapters)

@@ -6,6 +6,7 @@ server that is a millisecond away must not cost a millisecond an event.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -19,33 +20,23 @@ from appliance.model import ACQUISITION_FIELDS, Event, Kind, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.event_ids import as_bytes
-from appliance.storage.interface import SOURCES_MAX, Known, Params, Position, Row, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Elsewhere, Known, Params, Position, Row, StoredEvent
 from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.announcements import announce
+from appliance.storage.postgresql.changes import Engagement, VisitGone, change_visits, engage, grow_visits
 from appliance.storage.postgresql.claims import Claims, Visitor
 from appliance.storage.postgresql.connection import storage_error, translated
 from appliance.storage.postgresql.dictionary import Codes
 from appliance.storage.postgresql.exclusion import enter
 from appliance.storage.postgresql.partitions import Partitions
 from appliance.storage.postgresql.rollups.marks import Marks
-from appliance.storage.row_columns import (
-    GROWING,
-    MUTABLE,
-    SPAN,
-    WAITING,
-    engagement_of,
-    names,
-    visit_of,
-    waiting_of,
-)
+from appliance.storage.row_columns import SPAN, WAITING, engagement_of, names, visit_of, waiting_of
 from appliance.storage.traits import merged
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # Visits that start so much before the first event of a batch, or after its last, are fetched one visitor at a time.
 AROUND: Final = 3 * DAY
-# What is older may be in the columnstore, where rows are found by constants alone.
-BULK_DAYS: Final = 3
 
 # Texts that repeat together: of the page, of whoever comes, and what is like neither.
 _TOGETHER: Final = (
@@ -58,10 +49,6 @@ _GROUPS: Final = tuple(
     (tuple(DICTIONARIES[name] for name in names), attrgetter("project_id", *names)) for names in _TOGETHER
 )
 _USER: Final = DICTIONARIES["user"]
-
-
-class VisitGone(TryAgain):
-    """A visit that the drain remembers was removed just now; what it stored now would belong to nothing."""
 
 
 class AnotherDrain(TryAgain):
@@ -109,8 +96,8 @@ class DrainRows:
 
     def _new_transaction(self) -> None:
         self._known_days: dict[tuple[int, bytes], int] = {}
-        self._times: dict[int, int] = {}  # of events and by visit: an event of it
-        self._of_visits: dict[int, int] = {}
+        self._events: dict[int, tuple[int, int]] = {}  # that are known: visit, time
+        self._of_visits: dict[int, int] = {}  # by visit: the time of an event of it
         self._rows: list[StoredEvent] = []
         self._stored: dict[int, StoredEvent] = {}
         self._engaged: dict[int, tuple[int, int, int]] = {}  # by event: project, scroll depth, milliseconds
@@ -131,14 +118,15 @@ class DrainRows:
         for project_id, event_id, day, fingerprint, event, visit_id, time in rows:
             self._known_days[project_id, event_id] = day
             if event:
-                self._times[event] = time
+                self._events[event] = (visit_id, time)
                 self._of_visits[visit_id] = time
             found[by_key[project_id, event_id]] = Known(day, fingerprint, event, visit_id)
         return found
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[Visitor]:
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
         if not events and not self._of_visits:
-            return ()
+            return Elsewhere()
+        self._visits, self._by_id = {}, {}  # what was there before, if this transaction has changed it since
         self._codes.prepare(_texts(events))
         times = [event.time for event in events] or list(self._of_visits.values())
         self._window = (min(times) - AROUND, max(times) + AROUND)
@@ -155,12 +143,14 @@ class DrainRows:
         self._fetch_aliases(visitors)
         places = {**self._of_visits, **dict(self._aliases.values()), **places}
         self._fetch_by_id(places)
-        owners = {(visit.project_id, visit.visitor) for visit in self._by_id.values()} - visitors
-        if owners:
+        held = visitors
+        while owners := {(visit.project_id, visit.visitor) for visit in self._by_id.values()} - held:
             foreign |= set(self._claims.take(self._connection, owners, at))
-            self._fetch_by_id(places)  # as they are now that they are held
+            held |= owners
+            self._fetch_by_id(places)  # as they are now that those are held
         self._fetch_visits(foreign)
-        return foreign
+        found = [*self._by_id.values(), *chain.from_iterable(self._visits.values())]
+        return Elsewhere(foreign, found)
 
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         visits = self._visits.get((project_id, visitor))
@@ -203,11 +193,9 @@ class DrainRows:
     def save_visits(self, new: Sequence[Visit], grown: Sequence[Visit], changed: Sequence[Visit]) -> None:
         starts = {visit.start for visit in new}
         self._copy("visit", sql.COPY_VISITS, sql.VISIT_TYPES, map(sql.row_of_visit, new), starts)
-        self._update(sql.GROW_VISITS, GROWING, grown)
-        self._update(sql.UPDATE_VISITS, MUTABLE, changed)
-        for visit in changed:
-            values = {"visitor": visit.visitor, "project": visit.project_id, "id": visit.id}
-            self._connection.execute(sql.REKEY, values | {"start": visit.start, "end": visit.end})
+        grow_visits(self._connection, grown)
+        change_visits(self._connection, changed)
+        self._by_id |= {visit.id: visit for visit in changed}
         carried = {visit.id: (visit.visitor, *visit.first) for visits in (new, grown, changed) for visit in visits}
         rows = (sql.row_of_event(row, carried[row.visit_id]) for row in self._rows)
         self._copy("event", sql.COPY_EVENTS, sql.EVENT_TYPES, rows, {row.time for row in self._rows})
@@ -258,9 +246,13 @@ class DrainRows:
             " ON CONFLICT (project_id, visitor) DO UPDATE SET visit_id = excluded.visit_id, near = excluded.near",
             (project_id, visitor, visit.id, visit.start),
         )
+        self._aliases[project_id, visitor] = (visit.id, visit.start)
+        self._asked_aliases.add((project_id, visitor))
 
     def drop_alias(self, project_id: int, visitor: int) -> None:
         self._connection.execute("DELETE FROM alias WHERE project_id = %s AND visitor = %s", (project_id, visitor))
+        self._aliases.pop((project_id, visitor), None)
+        self._asked_aliases.add((project_id, visitor))
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
         seen = "UPDATE source SET seen_at = greatest(seen_at, %s) WHERE project_id = %s AND name = %s"
@@ -382,24 +374,14 @@ class DrainRows:
             for row in rows:
                 out.write_row(row)
 
-    def _update(self, update: str, columns: Sequence[str], visits: Sequence[Visit]) -> None:
-        """Write what changed of visits. Raises VisitGone."""
-        recent = now() - BULK_DAYS * DAY
-        old = [[visit] for visit in visits if visit.start < recent]
-        values_of = attrgetter(*columns, "id", "start", "end")
-        for some in [[visit for visit in visits if visit.start >= recent], *old]:
-            if not some:
-                continue
-            lists = sql.columns_of(map(values_of, some))
-            bounds = (min(visit.start for visit in some), max(visit.end for visit in some))
-            if self._connection.execute(update, (*lists, *bounds)).rowcount != len(some):
-                raise VisitGone
-
     def _write_engagement(self) -> None:
-        rows = [(project, self._times[event], event, *said) for event, (project, *said) in self._engaged.items()]
-        if rows:
-            times = [time for _, time, *_ in rows]
-            self._connection.execute(sql.ENGAGE, (*sql.columns_of(rows), min(times), max(times)))
+        engagement = []
+        for event, (project_id, *said) in self._engaged.items():
+            visit_id, time = self._events[event]
+            if visit_id not in self._by_id:
+                raise VisitGone
+            engagement.append(Engagement(project_id, self._by_id[visit_id].visitor, time, event, *said))
+        engage(self._connection, engagement)
         self._engaged = {}
 
 

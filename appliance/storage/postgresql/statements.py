@@ -29,13 +29,30 @@ def _copy(table: str, columns: Sequence[str]) -> str:
     return f"COPY {table} ({names(columns)}) FROM STDIN (FORMAT BINARY)"
 
 
+def _rows_of(*kinds: str) -> str:
+    """Rows of lists that are parameters. The planner is to expect one, as it does of an unknown part of unknown lists:
+    for more it would rather read a table that has just been filled than look into an index."""
+    lists = ", ".join(f"(SELECT CAST(%b AS {kind}[]))" for kind in kinds)
+    return f"(SELECT * FROM unnest({lists}) LIMIT (SELECT 1000000))"
+
+
 def _update(columns: Sequence[str]) -> str:
     """UPDATE visits that are placed in [%b, %b]; the lists are of `columns`, the id, and the first and last place."""
     assignments = ", ".join(f'"{name}" = u."{name}"' for name in columns)
-    lists = ", ".join(f"CAST(%b AS {kind}[])" for kind in (*map(_type, columns), "bigint", "bigint", "bigint"))
+    rows = _rows_of(*map(_type, columns), "bigint", "bigint", "bigint")
     return (
-        f"UPDATE visit v SET {assignments} FROM unnest({lists}) u ({names(columns)}, id, low, high)"
+        f"UPDATE visit v SET {assignments} FROM {rows} u ({names(columns)}, id, low, high)"
         " WHERE v.id = u.id AND v.placed >= u.low AND v.placed <= u.high AND v.placed >= %b AND v.placed <= %b"
+    )
+
+
+def _update_one(columns: Sequence[str]) -> str:
+    """UPDATE one visit by constants alone: of the columnstore only the batches that may hold it become rows. It is
+    visitor `owner`'s, and placed in [low, high]."""
+    assignments = ", ".join(f'"{name}" = %({name})b' for name in columns)
+    return (
+        f"UPDATE visit SET {assignments} WHERE project_id = %(project_id)b AND visitor = %(owner)b AND id = %(id)b"
+        " AND placed >= %(low)b AND placed <= %(high)b"
     )
 
 
@@ -45,6 +62,12 @@ COPY_VISITS: Final = _copy("visit", (*VISIT, "placed"))
 VISIT_TYPES: Final = [_type(name) for name in (*VISIT, "placed")]
 GROW_VISITS: Final = _update(GROWING)
 UPDATE_VISITS: Final = _update(MUTABLE)
+GROW_VISIT: Final = _update_one(GROWING)
+UPDATE_VISIT: Final = _update_one(MUTABLE)
+OWNER: Final = (
+    "SELECT v.visitor FROM visit v"
+    " WHERE v.project_id = %(project_id)b AND v.id = %(id)b AND v.placed >= %(low)b AND v.placed <= %(high)b"
+)
 _SELECT_VISITS: Final = f"SELECT {names(VISIT, 'v.')} FROM visit v"
 # One look into the index for each visitor, however few the planner believes there are.
 OF_VISITORS: Final = (
@@ -55,7 +78,7 @@ OF_VISITORS: Final = (
 BY_ID: Final = f"{_SELECT_VISITS} WHERE v.id = ANY(CAST(%b AS bigint[])) AND v.placed >= %b AND v.placed <= %b"
 KNOWN: Final = (
     "SELECT s.project_id, s.event_id, s.received_day, s.fingerprint, s.event, s.visit_id, s.time"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bytea[])) u (project_id, event_id)"
+    f" FROM {_rows_of('bigint', 'bytea')} u (project_id, event_id)"
     " JOIN seen s ON s.project_id = u.project_id AND s.event_id = u.event_id"
 )
 _SEEN_COLUMNS: Final = ("project_id", "event_id", "received_day", "fingerprint", "event", "visit_id", "time")
@@ -65,25 +88,33 @@ COPY_SEEN: Final = _copy("seen", _SEEN_COLUMNS)
 # somebody else's by now. Lists of _SEEN_COLUMNS, and of the day that was found.
 SEE_AGAIN: Final = (
     f"UPDATE seen s SET {', '.join(f'{name} = u.{name}' for name in _SEEN_COLUMNS[2:])}"
-    f" FROM unnest({', '.join(f'CAST(%b AS {kind}[])' for kind in (*SEEN_TYPES, 'bigint'))})"
-    f" u ({names(_SEEN_COLUMNS)}, found_day)"
+    f" FROM {_rows_of(*SEEN_TYPES, 'bigint')} u ({names(_SEEN_COLUMNS)}, found_day)"
     " WHERE s.project_id = u.project_id AND s.event_id = u.event_id AND s.received_day = u.found_day"
 )
 ALIASES: Final = (
     "SELECT a.project_id, a.visitor, a.visit_id, a.near"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[])) u (project_id, visitor)"
+    f" FROM {_rows_of('bigint', 'bigint')} u (project_id, visitor)"
     " JOIN alias a ON a.project_id = u.project_id AND a.visitor = u.visitor"
 )
 ENGAGE: Final = (
     "UPDATE event e SET scroll_depth = greatest(e.scroll_depth, u.scroll_depth),"
     " engaged_ms = e.engaged_ms + u.engaged_ms"
-    " FROM unnest(CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS bigint[]), CAST(%b AS smallint[]),"
-    " CAST(%b AS bigint[])) u (project_id, time, id, scroll_depth, engaged_ms)"
+    f" FROM {_rows_of('bigint', 'bigint', 'bigint', 'bigint', 'smallint', 'bigint')}"
+    " u (project_id, visitor, time, id, scroll_depth, engaged_ms)"
     " WHERE e.project_id = u.project_id AND e.time = u.time AND e.id = u.id AND e.time >= %b AND e.time <= %b"
+)
+ENGAGE_ONE: Final = (
+    "UPDATE event SET scroll_depth = greatest(scroll_depth, %(scroll_depth)b),"
+    " engaged_ms = engaged_ms + %(engaged_ms)b"
+    " WHERE project_id = %(project_id)b AND visitor = %(visitor)b AND time = %(time)b AND id = %(event)b"
 )
 REKEY: Final = (
     "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project)b AND time >= %(start)b AND time <= %(end)b"
     " AND visit_id = %(id)b AND visitor <> %(visitor)b"
+)
+REKEY_ONE: Final = (
+    "UPDATE event SET visitor = %(visitor)b WHERE project_id = %(project_id)b AND visitor = %(owner)b"
+    " AND time >= %(low)b AND time <= %(high)b AND visit_id = %(id)b"
 )
 INSERT_WAITING: Final = (
     f"INSERT INTO early_engagement (journal_id, id, {names(WAITING)}) VALUES (%s, %s{', %s' * len(WAITING)})"

@@ -30,6 +30,9 @@ class SqliteDrainStore:
         row = self._connection.transaction(lambda c: c.execute(select, (journal_id,)).fetchone(), durable=False)
         return Position(*row) if row else None
 
+    def has_project(self, project_id: int) -> bool:
+        return project_id in self._settings
+
     def settings_of(self, project_id: int) -> ProjectSettings:
         return self._settings.get(project_id) or ProjectSettings()
 

@@ -15,7 +15,7 @@ from appliance.errors import CheckpointMoved
 from appliance.model import Event, Visit
 from appliance.storage.calendar import local_month
 from appliance.storage.dimensions import is_missing
-from appliance.storage.interface import SOURCES_MAX, Known, Params, Position, Row, StoredEvent
+from appliance.storage.interface import SOURCES_MAX, Elsewhere, Known, Params, Position, Row, StoredEvent
 from appliance.storage.row_columns import (
     EVENT,
     GROWING,
@@ -117,8 +117,8 @@ class HotRows:
                 found[key] = known
         return found
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Collection[tuple[int, int]]:
-        return ()  # there is one drain, and asking costs little
+    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
+        return Elsewhere()  # there is one drain, and asking costs little
 
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         where = " WHERE project_id = ? AND visitor = ? AND start >= ? AND start <= ?"

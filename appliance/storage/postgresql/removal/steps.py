@@ -8,7 +8,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from appliance.errors import TryAgain
-from appliance.storage.postgresql.connection import OPTIONS, adapt, storage_error
+from appliance.storage.postgresql.connection import UNPACK_ALL, adapt, parameters, storage_error
 
 T = TypeVar("T")
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -28,7 +28,7 @@ async def removing(url: str) -> AsyncIterator[Connection | None]:
     """A connection to remove things with; None while another appliance does. Raises StorageUnavailable."""
     try:
         # Statements are not prepared: rows in the columnstore are found by constants alone.
-        connection = await psycopg.AsyncConnection.connect(url, **OPTIONS, prepare_threshold=None)
+        connection = await psycopg.AsyncConnection.connect(url, **parameters(url, UNPACK_ALL), prepare_threshold=None)
         adapt(connection.adapters)
         try:
             yield connection if await _is_alone(connection) else None
@@ -69,7 +69,4 @@ async def _leave(connection: Connection) -> None:
 
 async def _is_alone(connection: Connection) -> bool:
     ((alone,),) = await fetch(connection, "SELECT pg_try_advisory_lock(%s)", (_REMOVING,))
-    if alone and await has_timescaledb(connection):
-        # What is deleted from the columnstore becomes rows first. A step has its own bounds.
-        await connection.execute("SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
     return bool(alone)

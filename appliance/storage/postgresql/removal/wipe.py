@@ -18,7 +18,10 @@ from appliance.storage.postgresql.removal.steps import Connection, fetch, has_ti
 # An export or a replica that is in the middle of something keeps dead rows.
 TRIES: Final = 5
 TRY_SECONDS: Final = 1.0
-TABLES: Final = ("visit", "event", "dictionary", "user_trait", "alias", "claim", "dead_letter", "seen", "erasure")
+TABLES: Final = (
+    *("visit", "event", "dictionary", "user_trait", "alias", "claim", "wanderer", "dead_letter", "seen", "erasure"),
+    *("rollup_column", "notice"),
+)
 
 _WAITING: Final = "SELECT id FROM erasure WHERE erased_at IS NOT NULL AND wiped_at IS NULL"
 _NOW: Final = "SELECT CAST(CAST(pg_current_xact_id() AS xid) AS TEXT)"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from appliance.storage.catalogue_version import BUMP
 from appliance.storage.projects import DELETED_KEPT, DELETED_MARK
 from appliance.storage.sqlite.steps import Transact, note_newest
 
@@ -78,3 +79,4 @@ def _tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 def _finish(connection: sqlite3.Connection, project_id: int) -> None:
     connection.execute("DELETE FROM project WHERE id = ?", (project_id,))
     connection.execute("DELETE FROM meta WHERE name = ?", (f"{DELETED_MARK}{project_id}",))
+    connection.execute(*BUMP)  # drains take nothing of it any more
