@@ -53,8 +53,10 @@ from appliance.storage.interface import Condition
 from appliance.storage.location import sqlite_path
 from appliance.storage.open import database_of, database_url, query_engine_of
 from appliance.telemetry import Health
+from appliance.web.exports import EXPORTS_MAX, PROJECT_EXPORTS_MAX
 from appliance.web.routes import build_site
 from appliance.web.site_numbers import site_numbers
+from appliance.web.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -229,6 +231,8 @@ class Appliance:
             "notices": self.notices,
             "streamed": self.streamed,
             "closing": self.closing,
+            "exports": Turns(EXPORTS_MAX, PROJECT_EXPORTS_MAX),
+            "recounts": Turns(1, 1),
             "setup_token": self.setup_token,
             "health": self.health,
             "stored_per_minute": self.stored_per_minute,

@@ -13,6 +13,7 @@ ApplianceError
 │   ├── JournalFailed       a write or sync failed; the group was not kept
 │   ├── StorageUnavailable  the database is away, locked or out of space
 │   ├── StorageFull         there is no room on the disk for what was sent
+│   ├── Busy                as many of these as may be are under way
 │   └── QueryTimeout        a question took longer than its limit
 ├── AskerGone               nobody waits for this answer any more
 ├── DataFolderLocked        another process serves this data folder
@@ -140,6 +141,13 @@ class StorageFull(Unavailable):
     status = 507
     code = "insufficient_storage"
     retry_after_seconds = 600
+
+
+class Busy(Unavailable):
+    """Too many of these are under way; try again when one of them has ended."""
+
+    code = "busy"
+    retry_after_seconds = 30
 
 
 class TryAgain(StorageUnavailable):

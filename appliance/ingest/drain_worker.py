@@ -68,7 +68,7 @@ class Worker:
         self._finishing = False
         self._unsettled_bytes = 0
         self._settled_at = time.monotonic()
-        self._settled = self._drain.position
+        self._settled: Position | None = None
         self._failures = 0
         self._reached: Position | None = None
         self._packages: dict[str, None] = {}  # of imports, in order
@@ -77,8 +77,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to finish, or until nobody is there."""
-        if self._drain.position is not None:
-            self._say(Settled(self._drain.position))
+        self._settle()  # what a drain before this one has stored may not be on disk yet
         while True:
             busy = self._step()
             more = self._take_package(busy)
@@ -180,11 +179,17 @@ class Worker:
 
     def _settle(self) -> None:
         position = self._drain.position
-        self._settled_at = time.monotonic()  # a checkpoint that has to wait for readers is not tried at every step
+        self._settled_at = time.monotonic()
         self._unsettled_bytes = 0
-        if position is not None and self._store.settle():
-            self._settled = position
-            self._say(Settled(position))
+        if position is None:
+            return
+        try:
+            self._store.settle()
+        except StorageUnavailable as error:
+            self._say(Stuck(str(error)))  # tried again when it is due
+            return
+        self._settled = position
+        self._say(Settled(position))
 
     def _say(self, report: FromDrain) -> None:
         say(self._reports, report)

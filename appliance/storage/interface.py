@@ -236,8 +236,8 @@ class DrainStore(Protocol):
         """Run `work` as one transaction. Raises StorageUnavailable where waiting may help, else what it raised."""
         ...
 
-    def settle(self) -> bool:
-        """Make durable all that was committed. False when that has to wait; ask again later."""
+    def settle(self) -> None:
+        """Make durable all that was committed. Raises StorageUnavailable."""
         ...
 
     def close(self) -> None: ...

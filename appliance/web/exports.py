@@ -1,9 +1,11 @@
 """An export as a streamed answer: the same file from the page and from the API."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack
+from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from appliance import clock
 from appliance.errors import Invalid
@@ -11,8 +13,13 @@ from appliance.model import Project
 from appliance.queries import export, period
 from appliance.queries.tabular import csv_bytes, ndjson_bytes
 from appliance.storage.interface import Database
-from appliance.web.access import state_of
 from appliance.web.attended import reports_of
+from appliance.web.downloads import Download
+from appliance.web.parts import parts_of
+
+# Each holds a snapshot of the database, and with a file a thread, with a server a connection.
+EXPORTS_MAX: Final = 8
+PROJECT_EXPORTS_MAX: Final = 3
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
@@ -20,7 +27,7 @@ FORMATS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 async def exported(request: Request, project: Project, wanted: Mapping[str, str]) -> Response:
     """The file that `dataset` (events), `format` (csv) and `date_range` (all; a name; two dates with a comma) ask for.
 
-    Raises Invalid naming the field. Memory does not grow with the size.
+    Raises Invalid naming the field, Busy. Memory does not grow with the size.
     """
     dataset, kind = wanted.get("dataset") or "events", wanted.get("format") or "csv"
     if dataset not in export.DATASETS:
@@ -29,15 +36,9 @@ async def exported(request: Request, project: Project, wanted: Mapping[str, str]
         raise Invalid(f"format is one of {', '.join(FORMATS)}", field="format", code="unknown_format")
     there = await _range(request, project, wanted.get("date_range") or "all")
     name = f"{(project.domains or (project.name,))[0]}-{dataset}.{kind}"
-    return StreamingResponse(
-        _file(state_of(request).db, project, dataset, kind, there),
-        media_type=FORMATS[kind],
-        headers={
-            "content-disposition": f'attachment; filename="{_plain(name)}"',
-            "cache-control": "private, no-store",
-            "x-accel-buffering": "no",
-        },
-    )
+    parts, turn = parts_of(request), ExitStack()
+    turn.enter_context(parts.exports.one(project.id))
+    return Download(_file(parts.db, project, dataset, kind, there), FORMATS[kind], name, turn=turn)
 
 
 async def _range(request: Request, project: Project, text: str) -> tuple[int, int]:
@@ -54,7 +55,7 @@ async def _range(request: Request, project: Project, text: str) -> tuple[int, in
 
 async def _file(
     database: Database, project: Project, dataset: str, kind: str, there: tuple[int, int]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     columns = export.DATASETS[dataset]
     if kind == "csv":
         yield csv_bytes([columns])
@@ -63,7 +64,3 @@ async def _file(
             yield csv_bytes(batch)
         else:
             yield ndjson_bytes(export.as_object(columns, row) for row in batch)
-
-
-def _plain(name: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in name)

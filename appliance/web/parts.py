@@ -22,6 +22,7 @@ from appliance.queries.imported import ImportedFigures
 from appliance.queries.reports import Reports
 from appliance.telemetry import Health
 from appliance.web.access import State
+from appliance.web.turns import Turns
 
 
 class SiteNumbers(NamedTuple):
@@ -46,8 +47,9 @@ class Parts(State, Protocol):
 
     imported: figures of other products, which pages add. imports: takes uploads. notices: what was stored and refused,
     by project. streamed: all that is stored, of projects that somebody streams. closing: set when the process is asked
-    to end. first_event_at: receipt time of a project's first event in microseconds, None before it. send_test_event:
-    puts one through ingestion. stored_per_minute: events stored in each of the last 60 minutes, oldest first.
+    to end. exports, recounts: turns of those who read all that is stored. first_event_at: receipt time of a project's
+    first event in microseconds, None before it. send_test_event: puts one through ingestion. stored_per_minute: events
+    stored in each of the last 60 minutes, oldest first.
     waiting_events: how many are in the journal and not in the database.
     requests_seen: the newest requests on ingest paths, by project. crowd: from how many addresses browsers come now.
     locate: the place of an address. let_in: lets filtered events of a project in, for an actor.
@@ -67,6 +69,8 @@ class Parts(State, Protocol):
     locate: Callable[[str], Place]
     let_in: Callable[[Project, Wanted, str], Awaitable[LetIn]]
     closing: asyncio.Event
+    exports: Turns
+    recounts: Turns
     site_numbers: Callable[[Sequence[Project]], Awaitable[Mapping[int, SiteNumbers]]]
     first_event_at: Callable[[Project], Awaitable[int | None]]
     send_test_event: Callable[[Project], Awaitable[None]]

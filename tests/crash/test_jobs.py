@@ -99,7 +99,7 @@ class World:
         self._folder = folder
         self.job = job
         place = make(folder / "begin", batches)
-        assert place.jobs.settle("TRUNCATE")
+        assert place.jobs.checkpoint("TRUNCATE")
         place.close()
         self.before = state(folder / "begin" / "appliance.db")
         path = self.copy()

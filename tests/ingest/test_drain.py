@@ -206,7 +206,7 @@ async def test_segments_go_once_the_database_has_their_events_on_disk(tmp_path: 
             await one.send(pageview(n))
         one.drain_all()
         assert one.drain.position is not None
-        assert one.store.settle()
+        one.store.settle()
         one.journal.release(one.drain.position)
         assert len(list((tmp_path / "journal").glob("*.journal"))) == 1
 

@@ -273,7 +273,7 @@ def test_pages_that_become_free_are_overwritten_at_once(place: Place) -> None:
     place.jobs.transaction(delete_securely, durable=False)
     list(erase_all(lambda work: place.jobs.transaction(work, durable=False)))
     assert place.reader.execute("PRAGMA freelist_count").fetchone() > (10,)
-    assert place.jobs.settle("TRUNCATE")
+    assert place.jobs.checkpoint("TRUNCATE")
     assert b"ann was here" not in bytes_of(place)
 
 
@@ -286,11 +286,11 @@ def test_free_pages_are_wiped_to_their_last_byte(place: Place) -> None:
 
     place.jobs.transaction(scatter, durable=False)
     place.jobs.transaction(lambda c: c.execute("DELETE FROM blank"), durable=False)
-    assert place.jobs.settle("TRUNCATE")
+    assert place.jobs.checkpoint("TRUNCATE")
     assert bytes_of(place).count(b"\xab\xcd" * 4) > 100_000
     place.jobs.transaction(delete_securely, durable=False)
     assert len(list(wipe_free_pages(lambda work: place.jobs.transaction(work, durable=False)))) > 1
-    assert place.jobs.settle("TRUNCATE")
+    assert place.jobs.checkpoint("TRUNCATE")
     assert b"\xab\xcd" * 4 not in bytes_of(place)
 
 

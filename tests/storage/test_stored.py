@@ -98,7 +98,7 @@ async def test_who_leaves_an_export_leaves_nothing_open(place: Place, stored: Sq
     rows = stored.stream_stored("SELECT e.id FROM event e", 1, 0, 1 << 62, batch_rows=1)
     await anext(rows)
     await rows.aclose()  # type: ignore[attr-defined]
-    assert place.jobs.settle("TRUNCATE"), "no reader holds on to the write-ahead file"
+    assert place.jobs.checkpoint("TRUNCATE"), "no reader holds on to the write-ahead file"
 
 
 async def test_a_damaged_chunk_ends_an_export(place: Place, stored: SqliteDatabase) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from appliance import clock
 from appliance.ingest.imports import spool
+from appliance.ingest.imports.host import STRANGERS_MAX
 from appliance.storage import imports, keys, projects
 from appliance.web.api import imports as api
 from tests.ingest.imports.importing import combined
@@ -186,3 +187,25 @@ async def test_too_many_that_wait_are_refused(site: Running, monkeypatch: pytest
     monkeypatch.setattr("appliance.ingest.imports.host.WAITING_MAX", 0)
     answer = await site.http.post(UPLOAD, content=NATIVE, headers=owner(site))
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_uploads")
+
+
+async def test_what_arrives_is_counted_too_and_strangers_get_less(site: Running) -> None:
+    arriving = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield NATIVE[:10]
+        await arriving.wait()
+        yield NATIVE[10:]
+
+    host = site.appliance.imports
+    key = {"x-api-key": site.key}
+    sent = [asyncio.create_task(site.http.post(UPLOAD, content=slow(), headers=key)) for _ in range(STRANGERS_MAX)]
+    async with asyncio.timeout(10):
+        while host._arriving[site.project.id] < STRANGERS_MAX:
+            await asyncio.sleep(0.01)
+    refused = await site.http.post(UPLOAD, content=NATIVE, headers=key)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_uploads")
+    assert (await site.http.post(UPLOAD, content=NATIVE, headers=owner(site))).status_code == 202
+    arriving.set()
+    await asyncio.gather(*sent)
+    assert not +host._arriving

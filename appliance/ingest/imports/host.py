@@ -4,6 +4,7 @@ it tells the drain of the packages that importers hand over, its own and those o
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
@@ -25,7 +26,8 @@ from appliance.storage.location import DATABASE_VARIABLE
 
 log = structlog.get_logger(__name__)
 
-WAITING_MAX: Final = 50  # uploads of a project
+WAITING_MAX: Final = 50  # uploads of a project that arrive or wait for their import
+STRANGERS_MAX: Final = 5  # the same, beyond which a public key, which is known to everybody, gets no further
 BUSY_SECONDS: Final = 0.02  # between two looks into the queue, while there is something in it
 IDLE_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 5.0
@@ -44,6 +46,7 @@ class ImportHost:
         self._arrived = asyncio.Event()
         self._placing = asyncio.Lock()  # while it is held, there may be a file that the ledger does not know yet
         self._crashes: dict[str, int] = {}
+        self._arriving: Counter[int] = Counter()  # uploads by project
         self.spool = Spool(where.data_dir)
 
     async def run(self) -> None:
@@ -69,9 +72,14 @@ class ImportHost:
         `native_only`: of other formats nothing is taken. Raises Invalid (422 format, 409 the same file is under way,
         429 too many wait), TooLarge, StorageFull, StorageUnavailable.
         """
-        if await imports.count_waiting(self._database, project.id) >= WAITING_MAX:
+        waiting = await imports.count_waiting(self._database, project.id) + self._arriving[project.id]
+        if waiting >= (STRANGERS_MAX if native_only else WAITING_MAX):
             raise Invalid("Too many uploads wait for their import.", code="too_many_uploads", status=429)
-        part = await self.spool.receive(chunks, expected=expected, bytes_max=bytes_max)
+        self._arriving[project.id] += 1
+        try:
+            part = await self.spool.receive(chunks, expected=expected, bytes_max=bytes_max)
+        finally:
+            self._arriving[project.id] -= 1
         try:
             look = await asyncio.to_thread(identify.look_at, part, given.file_format)
             if native_only and not look.format.native:

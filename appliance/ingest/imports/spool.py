@@ -12,7 +12,7 @@ from typing import Final
 from appliance.errors import StorageFull, TooLarge
 from appliance.ingest.journal_folder import sync_folder
 
-FREE_BYTES_MIN: Final = 100 << 20  # left for events
+FREE_BYTES_MIN: Final = 500 << 20  # left for events
 WRITE_BYTES: Final = 1 << 20
 _PART: Final = ".part"
 _WHOLE: Final = ".upload"

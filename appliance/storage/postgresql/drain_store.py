@@ -64,8 +64,8 @@ class PostgresqlDrainStore:
             self._rows.forget()
             raise
 
-    def settle(self) -> bool:
-        return True  # a commit that was answered is on the server's disk
+    def settle(self) -> None:
+        pass  # a commit that was answered is on the server's disk
 
     def close(self) -> None:
         for connection in self._connections or ():

@@ -18,10 +18,11 @@ from appliance.storage.interface import Condition, Counts, Params, Purged, Row, 
 from appliance.storage.projects import DELETED_MARK
 from appliance.storage.sqlite.migrate import migrate
 from appliance.storage.sqlite.stored import count_stored, stored_rows
-from appliance.storage.sqlite.writer import Writer, connect, storage_error
+from appliance.storage.sqlite.writer import Writer, connect, storage_error, wal_bytes
 from appliance.storage.unfinished import SELECT_MARK, refuse
 
 READERS = 2
+WAL_BYTES_STREAMED = 2 << 30  # beyond which who reads all that is stored is too slow
 # Of the newest rows as many as an hour or two has on all but the busiest servers.
 _RECENT = """
     WITH visit AS (SELECT r.* FROM main.visit r WHERE r.id > (SELECT coalesce(max(id), 0) FROM main.visit) - 50000),
@@ -125,6 +126,9 @@ class SqliteDatabase:
         try:
             while (batch := await run(next, rows, None)) is not None:
                 yield batch
+                # What is written meanwhile cannot go into the database, as long as this reader may need what was there.
+                if wal_bytes(self.path) > WAL_BYTES_STREAMED:
+                    raise StorageUnavailable("what is stored was read too slowly beside all that is written")
         except sqlite3.Error as error:
             raise storage_error(error) from error
         finally:

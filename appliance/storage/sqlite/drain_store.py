@@ -44,8 +44,8 @@ class SqliteDrainStore:
             self._rows.forget()
             raise
 
-    def settle(self) -> bool:
-        return self._connection.settle()
+    def settle(self) -> None:
+        self._connection.settle()
 
     def close(self) -> None:
         self._connection.close()

@@ -1,8 +1,8 @@
 """Writing to a SQLite database: a connection that runs work in immediate transactions, and a thread that owns one.
 
 Management writes are synced before they answer (`synchronous=FULL`); drained batches are not (`NORMAL`), because the
-journal keeps their events until a WAL checkpoint has put them on disk (`settle`). SQLite's own lock lets the writers of
-several processes (the server, its drain, the command line) in one at a time.
+journal keeps their events until they were put on disk (`settle`). SQLite's own lock lets the writers of several
+processes (the server, its drain, the command line) in one at a time.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, TypeVar
 
 from appliance.errors import StorageUnavailable
@@ -22,9 +23,12 @@ T = TypeVar("T")
 BUSY_TIMEOUT_SECONDS = 10.0
 CACHE_KIBIBYTES = 16_384
 # Above this the write-ahead file is copied into the database even when nobody asked; above the second, readers are
-# made to let go of it, or it would grow for ever under constant reading.
+# waited for, or it would grow for ever under constant reading. All who write wait meanwhile, so it is for a moment and
+# not often: one reader who is slow may not stop all writing.
 WAL_BYTES_SOFT = 96 << 20
 WAL_BYTES_HARD = 512 << 20
+WAIT_FOR_READERS_SECONDS = 0.5
+WAIT_AGAIN_SECONDS = 60.0
 
 # What may pass by itself: the database is away, locked or out of room. Anything else is the statement's own fault.
 _PASSING = {
@@ -66,12 +70,26 @@ def storage_error(error: sqlite3.Error) -> Exception:
     return error
 
 
+def wal_of(path: Path) -> Path:
+    """A database's write-ahead file."""
+    return Path(f"{path}-wal")
+
+
+def wal_bytes(path: Path) -> int:
+    """The size of a database's write-ahead file."""
+    try:
+        return os.stat(wal_of(path)).st_size
+    except OSError:
+        return 0
+
+
 class WriteConnection:
     """A write connection; to be used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open it. Raises StorageUnavailable."""
         self._path = path
+        self._wait_again_at = 0.0  # for readers; monotonic seconds
         try:
             self._connection = connect(path, cache_kibibytes=CACHE_KIBIBYTES)
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -104,8 +122,23 @@ class WriteConnection:
         """A transaction of a job, which is run again after a loss of power that takes it back."""
         return self.transaction(work, durable=False)
 
-    def settle(self, mode: str = "PASSIVE") -> bool:
-        """Copy the write-ahead file into the database and sync both. True when nothing is left in it."""
+    def settle(self) -> None:
+        """Put all that was committed on disk. Raises StorageUnavailable."""
+        if self.checkpoint():
+            return
+        # A reader needs what was there before: it stays in the write-ahead file, which is read again after a loss of
+        # power as far as it is on disk.
+        try:
+            with open(wal_of(self._path), "rb") as wal:
+                os.fdatasync(wal.fileno())
+        except FileNotFoundError:
+            pass  # whoever copied all of it meanwhile has synced the database
+        except OSError as error:
+            raise StorageUnavailable(f"the write-ahead file cannot be synced: {error}") from error
+
+    def checkpoint(self, mode: str = "PASSIVE") -> bool:
+        """Copy the write-ahead file into the database and sync both. True when nothing is left in it; False when a
+        reader is in the way. Raises StorageUnavailable."""
         try:
             # A checkpoint syncs the WAL before and the database after, except under synchronous=OFF.
             busy, in_wal, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
@@ -117,14 +150,16 @@ class WriteConnection:
         self._connection.close()
 
     def _bound_wal(self) -> None:
-        try:
-            size = os.stat(f"{self._path}-wal").st_size
-        except OSError:
-            return
-        if size > WAL_BYTES_HARD:
-            self.settle("TRUNCATE")
+        size = wal_bytes(self._path)
+        if size > WAL_BYTES_HARD and monotonic() > self._wait_again_at:
+            self._connection.execute(f"PRAGMA busy_timeout={round(1000 * WAIT_FOR_READERS_SECONDS)}")
+            try:
+                self.checkpoint("TRUNCATE")
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout={round(1000 * BUSY_TIMEOUT_SECONDS)}")
+                self._wait_again_at = monotonic() + WAIT_AGAIN_SECONDS
         elif size > WAL_BYTES_SOFT:
-            self.settle()
+            self.checkpoint()
 
 
 class Writer:

@@ -46,7 +46,7 @@ from appliance.web.parts import parts_of
 
 PATH: Final = "/api/events"
 PAGE_ROWS, PAGE_ROWS_MAX = 100, 1000
-ROWS_MAX: Final = 1_000_000  # of a list that is made of several
+ROWS_MAX: Final = 100_000  # of a list that is made of several
 TOP: Final = 10
 NOW: Final = 5 * MINUTE  # as for the people of the live page
 

@@ -4,7 +4,7 @@ A header row with the words of the API (`country`, `visitors`, `bounce_rate` in 
 seconds). A value that pages show by a name has its name in a column of its own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -61,7 +61,7 @@ async def series(request: Request) -> Response:
     return table_of(rows, state, state.interval, sampled=table.sampled)
 
 
-async def _lines(wanted: Wanted, first: Page, more: AsyncIterator[Page]) -> AsyncIterator[bytes]:
+async def _lines(wanted: Wanted, first: Page, more: AsyncIterator[Page]) -> AsyncGenerator[bytes, None]:
     dimension = wanted.dimension
     head = _plain(dimension)
     names = [f"{head}_name"] if labels.is_named(dimension) else []

@@ -4,7 +4,7 @@ before=   time.id of the event that the page begins after; without it the newest
 at=       time.id of the one event of a page of its own, with all that was sent
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -65,7 +65,7 @@ async def download(request: Request) -> Response:
     _, state = await report_page.asked(request, "events")
     reports = parts_of(request).reports
 
-    async def lines(log: Log) -> AsyncIterator[bytes]:
+    async def lines(log: Log) -> AsyncGenerator[bytes, None]:
         yield csv_bytes([("time", *FILE_COLUMNS)])
         while True:
             yield csv_bytes(_cells(state, entry) for entry in log.entries)

@@ -5,7 +5,7 @@ before=   last_seen:user that a page of the list begins after; on a user's page 
 user=     whose page it is
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -68,7 +68,7 @@ async def download(request: Request) -> Response:
     search = report_page.words(request.query_params, "search")
     reports, database = parts_of(request).reports, state_of(request).db
 
-    async def lines(found: Users) -> AsyncIterator[bytes]:
+    async def lines(found: Users) -> AsyncGenerator[bytes, None]:
         yield csv_bytes([("user", "first_seen", "last_seen", "visits", "events", "traits")])
         while True:
             stated = await users.traits(database, state.project.id, [user.user for user in found.users])

@@ -42,7 +42,7 @@ def wipe(connection: WriteConnection, pause_seconds: float) -> bool:
     for _ in wipe_free_pages(connection.step):
         time.sleep(pause_seconds)
     for _ in range(TRIES):
-        if connection.settle("TRUNCATE"):
+        if connection.checkpoint("TRUNCATE"):
             connection.transaction(partial(_note, erasures=erased), durable=True)
             return True
         time.sleep(TRY_SECONDS)
