@@ -1,5 +1,5 @@
 """HTML in and out: pages from their templates, what a form sent as clean text, and routes that take no more than a
-form may weigh."""
+form may weigh, nor ids that no database holds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -22,6 +23,22 @@ NO_STORE = {"cache-control": "no-store"}
 _RENDERING = ThreadPoolExecutor(1, thread_name_prefix="rendering")
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Id(Convertor[int]):
+    """`{name:id}` in a path: the id of a row. Starlette's own `int` takes any number of digits, which neither Python nor
+    a database does."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("id", _Id())
 
 
 class Fields:

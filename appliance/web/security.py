@@ -59,7 +59,7 @@ _BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.h
 
 
 class Headers:
-    """Adds security headers, the request id, and the cookies that handlers queued (`cookies.set_cookie`).
+    """Adds security headers, what caches may do, the request id, and the cookies that handlers queued (`cookies.set_cookie`).
 
     The id is in `scope["appliance.request_id"]` and in every log line of the request.
     """
@@ -144,7 +144,8 @@ def _complete(headers: MutableHeaders, scope: Scope) -> None:
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
     headers.setdefault("x-request-id", scope[problems.REQUEST_ID_KEY])
-    if headers.get("content-type", "").startswith("text/html"):
-        headers.setdefault("cache-control", "private, no-cache")
+    # Shared caches keep no answer to a request with Authorization; X-API-Key says nothing to them.
+    page = headers.get("content-type", "").startswith("text/html")
+    headers.setdefault("cache-control", "private, no-cache" if page else "no-store")
     for cookie in queued(scope):
         headers.append("set-cookie", cookie)

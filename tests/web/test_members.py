@@ -1,12 +1,10 @@
 """What a member has: sites of their own, and of the rest of the appliance nothing, not even that it is there."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient, Response
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from appliance import clock
 from appliance.storage import accounts, audit, projects
@@ -14,6 +12,7 @@ from appliance.storage.projects import NewProject
 from appliance.web.api import streams
 from tests.running import Running, started
 from tests.web.administration import PASSWORD
+from tests.web.every_route import filled, routes
 
 HIDDEN = "hidden.example"
 
@@ -73,21 +72,6 @@ async def nobody(running: Running, owner: Member) -> Member:
 
 
 # ---------------------------------------------------------------- every route
-
-
-def routes(running: Running) -> Iterator[tuple[str, str]]:
-    """Method and path of everything behind the ingest endpoint."""
-    app = running.appliance.endpoint._app
-    while not isinstance(app, Starlette):
-        app = app.app  # type: ignore[attr-defined]
-    for route in app.routes:
-        if isinstance(route, Route):
-            for method in sorted((route.methods or {"GET"}) - {"HEAD"}):
-                yield method, route.path
-
-
-def filled(path: str, site: str) -> str:
-    return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: site if found[1] in ("site", "project") else "1", path)
 
 
 async def test_no_route_tells_a_member_of_the_sites_of_others(

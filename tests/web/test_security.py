@@ -45,6 +45,13 @@ async def test_pages_are_not_kept_by_caches(administration):
     assert (await administration.client().get("/login")).headers["cache-control"] == "no-store"
 
 
+async def test_what_a_key_was_answered_is_kept_by_nobody(administration):
+    key = (await administration.project(private_key=True)).private_key
+    for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}, {}):
+        answer = await administration.client().get("/api/figures", headers=headers)
+        assert answer.headers["cache-control"] == "no-store", headers
+
+
 # ---------------------------------------------------------------- other sites
 
 OWN = "http://appliance.test"

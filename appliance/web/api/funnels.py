@@ -93,5 +93,5 @@ def routes() -> list[Route]:
     return [
         *paths.at(PATH, listed, "GET"),
         *paths.at(PATH, put, "PUT"),
-        *paths.at(PATH + "/{funnel_id:int}", delete, "DELETE"),
+        *paths.at(PATH + "/{funnel_id:id}", delete, "DELETE"),
     ]

@@ -88,5 +88,5 @@ def routes() -> list[Route]:
     return [
         *paths.at(PATH, listed, "GET"),
         *paths.at(PATH, put, "PUT"),
-        *paths.at(PATH + "/{goal_id:int}", delete, "DELETE"),
+        *paths.at(PATH + "/{goal_id:id}", delete, "DELETE"),
     ]

@@ -87,7 +87,7 @@ def _shown(segment: Segment, project: Project) -> dict[str, Any]:
 
 
 def routes() -> list[Route]:
-    one = PATH + "/{segment_id:int}"
+    one = PATH + "/{segment_id:id}"
     return [
         Route(PATH, listed, methods=["GET"]),
         Route(PATH, put, methods=["PUT"], max_body_size=sites.BODY_BYTES_MAX),

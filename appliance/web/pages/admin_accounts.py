@@ -20,7 +20,7 @@ FIELDS = ("name", "email", "password")
 
 
 def routes() -> list[Route]:
-    one = urls.ADMIN_ACCOUNTS + "/{account:int}"
+    one = urls.ADMIN_ACCOUNTS + "/{account:id}"
     return [
         get(urls.ADMIN_ACCOUNTS, show),
         post(urls.ADMIN_ACCOUNTS, create),

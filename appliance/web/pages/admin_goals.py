@@ -28,7 +28,7 @@ FIELDS = ("kind", "pattern", "name", "property", "value", "currency")
 
 def routes() -> list[Route]:
     path = urls.SITES + "/{site}/settings/goals"
-    return [get(path, show), post(path, create), post(path + "/{goal:int}/delete", delete)]
+    return [get(path, show), post(path, create), post(path + "/{goal:id}/delete", delete)]
 
 
 async def show(request: Request) -> Response:

@@ -31,7 +31,7 @@ def routes() -> list[Route]:
         get(keys_of, show),
         post(keys_of, create),
         post(keys_of + "/rotate", replace),
-        post(keys_of + "/{key:int}/revoke", revoke),
+        post(keys_of + "/{key:id}/revoke", revoke),
     ]
 
 

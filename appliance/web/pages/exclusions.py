@@ -39,7 +39,7 @@ def routes() -> list[Route]:
         post(path, create),
         post(path + "/switches", switch),
         post(path + "/own-address", leave_out_own),
-        post(path + "/{rule:int}/take-back", take_back),
+        post(path + "/{rule:id}/take-back", take_back),
     ]
 
 

@@ -36,13 +36,14 @@ async def show(request: Request) -> Response:
     found = [refusal for refusal in every if wanted.holds(refusal)] if wanted != Wanted() else every
     first = (number - 1) * PAGE_ROWS
     shown = found[first : first + PAGE_ROWS]
-    rules = {rule.id: rule.value for rule in await exclusions.of_project(parts.db, project.id)}
     may_change = access.viewer.may("admin", project.id)
+    # A rule may be an address, which not everybody is to see.
+    known = await exclusions.of_project(parts.db, project.id) if may_change else ()
+    rules = {rule.id: rule.value for rule in known}
     view = RefusedView(
         shell=await shell.shell(request, text("nav.refused"), project),
         nav=site_nav(project, "refused"),
-        # A rule may be an address, which not everybody is to see.
-        rows=tuple(_row(parts, project, refusal, rules if may_change else {}) for refusal in shown),
+        rows=tuple(_row(parts, project, refusal, rules) for refusal in shown),
         reasons=filtered.reasons(project, every),
         reason=wanted.reason,
         all_href=urls.refused(project),

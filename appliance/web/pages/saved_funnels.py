@@ -21,7 +21,7 @@ from appliance.web.views_forms import Form
 
 def routes() -> list[Route]:
     path = urls.SITES + "/{site}/funnels"
-    return [post(path + "/save", save), post(path + "/{funnel:int}/delete", delete)]
+    return [post(path + "/save", save), post(path + "/{funnel:id}/delete", delete)]
 
 
 async def save(request: Request) -> Response:

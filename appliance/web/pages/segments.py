@@ -25,7 +25,7 @@ from appliance.web.views_forms import Form
 
 def routes() -> list[Route]:
     listed = urls.SITES + "/{site}/settings/segments"
-    one = listed + "/{segment:int}"
+    one = listed + "/{segment:id}"
     return [
         get(listed, show),
         post(one + "/rename", rename),

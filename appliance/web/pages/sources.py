@@ -26,7 +26,7 @@ _EVENTS = Report(("events",), ("event:source",), limit=LIMIT_MAX)
 
 def routes() -> list[Route]:
     listed = urls.SITES + "/{site}/settings/sources"
-    one = listed + "/{source:int}"
+    one = listed + "/{source:id}"
     return [get(listed, show), get(one, show_one), post(one, change)]
 
 
