@@ -27,10 +27,12 @@ class Mark(NamedTuple):
 
 
 def estimate(cell: Cell) -> int | Estimate:
-    """A measure as it stands in an answer: a number, or numbers by rate (weighted.py)."""
+    """A measure as it stands in an answer: a number, which may be a text, or numbers by rate (weighted.py)."""
     if not isinstance(cell, str):
         assert cell is not None
         return cell
+    if cell and ":" not in cell:
+        return int(cell)
     by_rate: dict[int, int] = {}
     for part in filter(None, cell.split(",")):
         rate, _, number = part.partition(":")

@@ -128,8 +128,8 @@ class ReportSQL:
         )
 
     def _cell(self, name: Measure) -> str:
-        """A measure as a column of the answer."""
-        return self._wholes.get(name) or f"CAST(coalesce(g.{name}, 0) AS BIGINT)"
+        """A measure as a column of the answer. Sums of money go as text: no number of theirs is wide enough for all."""
+        return self._wholes.get(name) or f"CAST(coalesce(g.{name}, 0) AS {'TEXT' if name == 'revenue' else 'BIGINT'})"
 
     def _join_whole(self, name: Measure) -> list[str]:
         """Note how many visitors a row's are a part of (`_wholes`); gives what to join for it."""

@@ -111,8 +111,9 @@ def _sums_by_rate(name: Measure) -> list[str]:
     """A measure of s, which has a row for each rate, as the text of all of them and as a rough estimate."""
     number, rate = f"s.{name}", "s.rate"
     text = f"CASE WHEN {number} <> 0 THEN CAST({rate} AS TEXT) || ':' || CAST({number} AS TEXT) END"
-    # As decimals they add up to the same in any order.
-    weight = f"CAST(CAST({number} AS DOUBLE PRECISION) * {UNSAMPLED} / {rate} AS DECIMAL(38, 15))"
+    # As decimals they add up to the same in any order; those of money leave room for more digits before the point.
+    scale = 12 if name == "revenue" else 15
+    weight = f"CAST(CAST({number} AS DOUBLE PRECISION) * {UNSAMPLED} / {rate} AS DECIMAL(38, {scale}))"
     return [
         f"string_agg({text}, ',') AS {name}_by_rate",
         f"CAST(sum({weight}) AS DOUBLE PRECISION) AS {name}_estimate",

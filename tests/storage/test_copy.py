@@ -450,6 +450,19 @@ def test_two_copies_into_one_database_do_not_meet(place: Place, new: Callable[[s
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_money_is_counted_that_is_wider_than_64_bits(place: Place, new: Callable[[str], str], engine: str) -> None:
+    amounts = (2**62, 2**62, 2**61 + 5, -7)
+    place.apply(*(event(minutes, revenue=amount) for minutes, amount in enumerate(amounts)))
+    place.seal()
+    place.apply(*(event(3000 + minutes, revenue=amount) for minutes, amount in enumerate(amounts)))
+    assert place.count("event") == len(amounts), "half of them are sealed"
+    done = copied(url_of(place), new(engine))
+    (revenue,) = [figure for figure in done.figures if figure.name == "revenue"]
+    assert (revenue.source, revenue.target) == (2 * sum(amounts), 2 * sum(amounts))
+    assert done.equal
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_copy_that_differs_is_said_to_and_stays_unfinished(
     place: Place, new: Callable[[str], str], engine: str
 ) -> None:

@@ -65,11 +65,12 @@ def totals(connection: sqlite3.Connection) -> dict[int, Totals]:
 
 
 def _totals(connection: sqlite3.Connection, project: int) -> Totals:
+    # Of revenue the high and the low part, since what is summed here has 64 bits.
     of_events = (
-        "SELECT count(*), coalesce(sum(e.engaged_ms), 0), coalesce(sum(e.revenue), 0) FROM event e"
-        " WHERE e.project_id = ?"
+        "SELECT count(*), coalesce(sum(e.engaged_ms), 0), coalesce(sum(e.revenue >> 32), 0),"
+        " coalesce(sum(e.revenue & 0xFFFFFFFF), 0) FROM event e WHERE e.project_id = ?"
     )
-    events, engaged, revenue = connection.execute(of_events, (project,)).fetchone()
+    events, engaged, high, low = connection.execute(of_events, (project,)).fetchone()
     of_visits = "SELECT v.visitor FROM visit v WHERE v.project_id = ?"
     rows = (visitor for (visitor,) in connection.execute(of_visits, (project,)))
     hot: NDArray[np.int64] = np.fromiter(rows, np.int64)
@@ -80,5 +81,6 @@ def _totals(connection: sqlite3.Connection, project: int) -> Totals:
         visitors.append(np.unique(np.asarray(reader.visit("visitor"))))
         events += len(reader.event("time"))
         engaged += int(reader.event("engaged_ms").sum())
-        revenue += int(np.ma.filled(reader.event("revenue"), 0).sum())
-    return Totals(visits, len(np.unique(np.concatenate(visitors))), events, engaged, revenue)
+        revenue = np.ma.filled(reader.event("revenue"), 0)
+        high, low = high + int((revenue >> 32).sum()), low + int((revenue & 0xFFFFFFFF).sum())
+    return Totals(visits, len(np.unique(np.concatenate(visitors))), events, engaged, (high << 32) + low)
