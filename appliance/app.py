@@ -125,7 +125,21 @@ class Appliance:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Take the data folder, bring everything up. Raises DataFolderLocked, StorageUnavailable, DatabaseTooNew."""
+        """Take the data folder, bring everything up; where that fails, let go of what was taken.
+
+        Raises DataFolderLocked, StorageUnavailable, DatabaseTooNew, ConfigurationError, OSError.
+        """
+        try:
+            await self._bring_up()
+        except BaseException:
+            # The threads of an open database would keep the process from ending, and others from the folder.
+            await asyncio.to_thread(self.journal.close)
+            await self.database.close()
+            if self._lock is not None:
+                self._lock.close()
+            raise
+
+    async def _bring_up(self) -> None:
         self._lock = lock_data_folder(self.settings.data_dir)
         await self._open_database()
         await self._first_account()

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.app import Appliance
+from appliance.config import Settings
+from appliance.storage.data_folder import lock_data_folder
 from tests.process import Server
 
 PAGE = {"event": "pageview", "url": "https://example.com/a", "user_id": "ann"}
@@ -36,6 +39,33 @@ def test_a_second_server_on_the_same_folder_refuses_and_the_first_goes_on(server
         assert "is served by another process" in done.stderr
         assert "Traceback" not in done.stderr
         assert server.get("/healthz")[0] == 200
+
+
+def test_a_start_that_fails_says_why_and_ends(server: Server) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "appliance",
+        "serve",
+        "--admin-email",
+        "ann@example.com",
+        "--admin-password",
+        "short",
+    ]
+    done = subprocess.run(command, env=server.environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "APPLIANCE_ADMIN_PASSWORD" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_start_that_fails_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "journal").touch()  # where a folder should be
+    before = threading.enumerate()
+    with pytest.raises(FileExistsError):
+        await Appliance(Settings(data_dir=tmp_path)).start()
+    lock_data_folder(tmp_path).close()
+    left = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert [name for name in left if not name.startswith("asyncio_")] == []  # those of the loop end with it
 
 
 def test_a_killed_server_leaves_no_lock_behind(server: Server) -> None:

@@ -4,14 +4,14 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
 import aiosqlite
 import msgspec
 
-from appliance.errors import ConfigurationError, StorageUnavailable
+from appliance.errors import StorageUnavailable
 from appliance.storage.aside import run_aside
 from appliance.storage.event_ids import names_before
 from appliance.storage.interface import Condition, Counts, Params, Purged, Row, Sealed
@@ -52,23 +52,22 @@ class SqliteDatabase:
         return str(self.path)
 
     async def open(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(migrate, self.path, self._backups)
-            self._writer.start()
-            for _ in range(READERS):
-                reader = await self._connect_reader()
-                self._all_readers.append(reader)
-                self._idle.put_nowait(reader)
-        except sqlite3.Error as error:
-            raise storage_error(error) from error
-        except OSError as error:
-            raise StorageUnavailable(f"cannot use {self.path}: {error}") from error
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)  # the threads of readers would keep a process from ending
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                await asyncio.to_thread(migrate, self.path, self._backups)
+                self._writer.start()
+                for _ in range(READERS):
+                    reader = await self._connect_reader()
+                    self._all_readers.append(reader)
+                    self._idle.put_nowait(reader)
+            except sqlite3.Error as error:
+                raise storage_error(error) from error
+            except OSError as error:
+                raise StorageUnavailable(f"cannot use {self.path}: {error}") from error
             refuse(await self.read(SELECT_MARK))
-        except ConfigurationError:
-            await self.close()
-            raise
+            undo.pop_all()
 
     async def close(self) -> None:
         for reader in self._all_readers:
