@@ -60,7 +60,7 @@ class Journal:
         self.dropped: list[tuple[Path, Damage]] = []  # what recovery had to leave out
         self._bytes_max = bytes_max
         self._sync = sync
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = min(segment_bytes, bytes_max // 4)  # only closed ones are let go of
         self._sizes: dict[int, int] = {}  # valid bytes of each segment on disk, the open one included
         self._sizes_lock = threading.Lock()  # the writer grows them, the loop lets go of them
         self._bytes = 0
@@ -157,22 +157,23 @@ class Journal:
             self._settle_group(group)
 
     def _settle_group(self, group: _Group) -> None:
-        reason = None
-        try:
-            self._write(group)
-        except OSError as error:
-            self.failure = reason = f"{type(error).__name__}: {error}"
-            log.error("journal write failed", error=reason, requests=len(group.payloads))
-            self._cut()
+        if self._file is None and time.monotonic() - self._failed_at < REOPEN_SECONDS:
+            reason = self.failure  # no failure of its own, or under load there would never be another try
         else:
-            self.failure = None
+            try:
+                self._write(group)
+            except OSError as error:
+                self.failure = f"{type(error).__name__}: {error}"
+                log.error("journal write failed", error=self.failure, requests=len(group.payloads))
+                self._cut()
+            else:
+                self.failure = None
+            reason = self.failure
         with suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
             self._loop.call_soon_threadsafe(self._answer, group, self._end, reason)
 
     def _write(self, group: _Group) -> None:
         if self._file is None:
-            if time.monotonic() - self._failed_at < REOPEN_SECONDS:
-                raise OSError(self.failure or "the journal is closed")
             self._open_segment()
         elif self._end.offset >= self._segment_bytes:
             self._close_segment()

@@ -26,8 +26,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class _Id(Convertor[int]):
-    """`{name:id}` in a path: the id of a row. Starlette's own `int` takes any number of digits, which neither Python nor
-    a database does."""
+    """`{name:id}` in a path: the id of a row. Starlette's own `int` takes any number of digits, which neither Python
+    nor a database does."""
 
     regex = "[0-9]{1,18}"
 

@@ -59,7 +59,8 @@ _BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.h
 
 
 class Headers:
-    """Adds security headers, what caches may do, the request id, and the cookies that handlers queued (`cookies.set_cookie`).
+    """Adds security headers, what caches may do, the request id, and the cookies that handlers queued
+    (`cookies.set_cookie`).
 
     The id is in `scope["appliance.request_id"]` and in every log line of the request.
     """

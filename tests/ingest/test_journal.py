@@ -166,6 +166,37 @@ async def test_while_the_disk_stays_full_every_append_fails_and_none_hangs(tmp_p
         assert len(segments(tmp_path)) <= 2, "failed attempts must not leave segments behind"
 
 
+async def test_a_failure_is_over_in_time_however_many_send_meanwhile(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.ingest.journal.REOPEN_SECONDS", 0.3)
+    async with running(tmp_path) as journal:
+        disk.fail_write = errno.ENOSPC
+        with pytest.raises(JournalFailed):
+            await journal.append(b"first")
+        disk.fail_write = None
+        failure, told = journal.failure, []
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    await journal.append(b"later")
+                    break
+                except JournalFailed as error:
+                    told.append(str(error))
+                await asyncio.sleep(0.02)
+        assert len(told) > 3
+        assert set(told) == {f"the journal could not be written: {failure}"}
+        assert journal.failure is None
+        assert read_all(journal) == [b"later"]
+
+
+@pytest.mark.parametrize("bytes_max", [4000, 100_000])
+async def test_a_journal_of_any_size_lets_go_of_what_is_drained(tmp_path: Path, bytes_max: int) -> None:
+    async with running(tmp_path, bytes_max=bytes_max) as journal:
+        for _ in range(40):
+            journal.release(await journal.append(b"x" * (bytes_max // 20)))
+
+
 async def test_short_writes_are_completed(tmp_path: Path, disk: Disk) -> None:
     async with running(tmp_path) as journal:
         disk.short = True
