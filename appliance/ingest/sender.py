@@ -114,7 +114,7 @@ class Sender:
         if salt is not None:
             return salt, day
         day = self.received // DAY
-        return self._salts.of(day) or b"", day
+        return self._salts.of(day) or self._salts.mint(day), day
 
 
 class Checks(Protocol):

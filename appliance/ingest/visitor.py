@@ -26,11 +26,19 @@ class Salts:
 
     def __init__(self) -> None:
         self._by_day: dict[int, bytes] = {}
+        self._minted: dict[int, bytes] = {}  # here, and not shared yet
         self.secret = b""
 
     def of(self, day: int) -> bytes | None:
         """The salt of a local day (days since 1970), None when it is gone or not made yet."""
         return self._by_day.get(day)
+
+    def mint(self, day: int) -> bytes:
+        """A salt for a day that has none, because the clock has jumped or the database was long away: `refresh` shares
+        it, unless somebody has shared another one. Without any, an id would be a hash that whoever tries all addresses
+        can turn back."""
+        salt = self._by_day[day] = self._minted[day] = secrets.token_bytes(SALT_BYTES)
+        return salt
 
     async def refresh(self, database: Database, now: int) -> None:
         """Make the salts that are needed from now on, delete those past, and read what all share.
@@ -49,16 +57,17 @@ class Salts:
         statements += [
             (
                 "INSERT INTO salt (day, value) VALUES (:day, :value) ON CONFLICT DO NOTHING",
-                {"day": day, "value": secrets.token_bytes(SALT_BYTES)},
+                {"day": day, "value": self._minted.get(day) or secrets.token_bytes(SALT_BYTES)},
             )
             for day in range(oldest, newest + 1)
         ]
         missing = set(range(oldest, newest + 1)) - self._by_day.keys()
-        if missing or not self.secret:
+        if missing or self._minted or not self.secret:
             await database.write_all(statements)
         elif any(day < oldest for day in self._by_day):
             await database.write_all(statements[:1])
             rotating.cache_clear()  # its keys hold the salts
+        self._minted.clear()
         self._by_day = {day: bytes(value) for day, value in await database.read("SELECT day, value FROM salt")}
         ((value,),) = await database.read("SELECT value FROM secret WHERE name = 'visitor'")
         self.secret = bytes(value)

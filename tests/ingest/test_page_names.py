@@ -131,7 +131,17 @@ def test_where_the_salt_of_the_day_is_gone_that_of_the_receipt_takes_its_place()
     page = enriched(START, without_monday, received=START + DAY)
     assert page.pageview_id == read(START + HOUR, without_monday, received=START + DAY).pageview_id
     assert page.pageview_id.startswith(f"{START // DAY + 1:08x}-")
-    assert enriched(START, _Salts(*range(-3, 4))).pageview_id, "without any salt at all there is a name still"
+
+
+async def test_a_day_without_a_salt_gets_one_that_is_shared_later(database: AnyDatabase) -> None:
+    salts, others = _Salts(*range(-3, 4)), _Salts(*range(-3, 4))
+    first, later = (enriched(START + minutes * MINUTE, salts) for minutes in (0, 5))
+    assert (first.visitor, first.pageview_id) == (later.visitor, later.pageview_id)
+    assert first.visitor != enriched(START, others).visitor, "whoever knows address and agent does not know the id"
+    for each in (salts, others):
+        await each.refresh(database, START)
+    # Whoever shares first has said it for all.
+    assert enriched(START, salts).visitor == enriched(START, others).visitor == first.visitor
 
 
 # ---------------------------------------------------------------------- what the drain makes of it
