@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ GRACE_SECONDS = 5  # for requests under way when the process is asked to end
 SWITCH_INTERVAL_SECONDS = 0.0005  # how soon the loop gets the interpreter back from the drain: p99 13.6 -> 4.5 ms
 BACKLOG = 4096
 WS_BYTES_MAX = 64 << 10  # a message of a WebSocket's client, which nobody waits for
+FILES_MAX = 1 << 20
 GC_OBJECTS = 20_000  # new objects between two looks for cycles, of which a request makes none
 
 
@@ -59,6 +61,9 @@ def serve(settings: Settings, more_routes: Sequence[BaseRoute] = ()) -> None:
     """
     telemetry.configure_logs(settings.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    # A connection is an open file, and the usual limit of a thousand is for programs that wait with select().
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX if most == resource.RLIM_INFINITY else most, most))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, more_routes))
 

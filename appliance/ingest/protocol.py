@@ -10,7 +10,7 @@ To uvicorn a request on the short way looks like a cycle of its own, so that kee
 and lost connections stay its business (docs/decisions/0006).
 """
 
-from asyncio import TimerHandle
+from asyncio import TimerHandle, Transport
 from functools import lru_cache, partial
 from time import perf_counter
 from typing import Any, ClassVar
@@ -26,6 +26,10 @@ from appliance.ingest.endpoint import COUNTED, Endpoint, Taken
 
 HEADS_CACHED_MAX = 256
 CONNECTION_SECONDS = 200e-6  # what one that comes to nothing costs
+HEAD_BYTES_MAX = 64 << 10
+# In which a connection has to begin, and to bring the whole head of a request; and any part of a body.
+HEAD_SECONDS = 30.0
+BODY_SECONDS = 60.0
 
 
 class _Nobody:
@@ -40,6 +44,7 @@ class _Exchange:
 
     __slots__ = ("arrival", "body", "dialect", "disconnected", "keep_alive", "response_complete")
     message_event = _Nobody()
+    more_body = False  # of which the protocol knows itself
 
     def __init__(self, dialect: Any, arrival: Arrival, *, keep_alive: bool) -> None:
         self.dialect = dialect
@@ -58,20 +63,41 @@ class IngestProtocol(HttpToolsProtocol):
     _held: tuple[TimerHandle, _Exchange, Answer] | None = None  # an answer that has to wait
     _pieces: list[bytes]
     _begun = False  # something of a request has come since the last answer
-    _answered_at = 0.0
-    _idling: TimerHandle | None = None
+    _received = 0  # bytes of all requests
+    _understood = 0  # of those; what stands behind is a part of a head, or nothing
+    _seen = (0, 0)  # what the timer saw last: of a head what is understood, of a body what was received; and since when
+    _seen_since = 0.0
+    _idle_until = 0.0
+    _idling: TimerHandle | None = None  # the one timer of a connection; none while an answer is made
     _usual: ClassVar[tuple[Headers, bytes]] = [], b""
+
+    # What comes
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._idle_until = self.loop.time() + HEAD_SECONDS
+        self._idling = self.loop.call_later(self.timeout_keep_alive, self._close_when_idle)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data)
+        # The parser joins the pieces of a header until it is whole.
+        if self._received - self._understood > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+            self.transport.close()
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         # The scope is made when it is needed (`_begin_cycle`).
         self._begun = True
+        self._understood = self._received
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_headers_complete(self) -> None:
+        self._understood = self._received
         url, _, query = self.url.partition(b"?")
         path = url.decode("latin-1")
         dialect = self.app.dialect_of(path)
@@ -96,6 +122,7 @@ class IngestProtocol(HttpToolsProtocol):
         self.cycle = self._exchange  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
+        self._understood = self._received
         exchange = self._exchange
         if exchange is None:
             super().on_body(body)
@@ -172,7 +199,7 @@ class IngestProtocol(HttpToolsProtocol):
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
-        self._answered_at = self.loop.time()
+        self._idle_until = self.loop.time() + self.timeout_keep_alive
         if self._idling is None:
             self._idling = self.loop.call_later(self.timeout_keep_alive, self._close_when_idle)
 
@@ -232,15 +259,31 @@ class IngestProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _close_when_idle(self) -> None:
-        """Let go of the connection if nothing has come since the last answer."""
+        """Let go of the connection if nothing has come since the last answer, or too little of a request."""
         self._idling = None
-        if self._begun or not self.cycle.response_complete or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        seconds = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if seconds > 0:
-            self._idling = self.loop.call_later(seconds, self._close_when_idle)
+        at = self.loop.time()
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self._exchange is None and not self.cycle.more_body:
+                return  # it is answered; after that there is a timer again
+            until = self._patience_until(at, (1, self._received), BODY_SECONDS)
+            if self.flow.read_paused:
+                until = at + BODY_SECONDS
+        elif self._begun:
+            until = self._patience_until(at, (0, self._understood), HEAD_SECONDS)
+        else:
+            until = self._idle_until
+        if until > at:
+            self._idling = self.loop.call_later(min(until - at, self.timeout_keep_alive), self._close_when_idle)
         else:
             self.transport.close()
+
+    def _patience_until(self, at: float, seen: tuple[int, int], seconds: float) -> float:
+        """Until when to wait for more than what is seen now."""
+        if seen != self._seen:
+            self._seen, self._seen_since = seen, at
+        return self._seen_since + seconds
 
     def _usual_lines(self) -> bytes:
         """What uvicorn says in all answers. It makes its list anew each second, for the date."""
@@ -254,6 +297,11 @@ class IngestProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         # Not while an answer is under way, which would go into the WebSocket.
         return super()._should_upgrade() and (self.cycle is None or self.cycle.response_complete)
+
+    def handle_websocket_upgrade(self) -> None:
+        if self._idling is not None:
+            self._idling.cancel()
+        super().handle_websocket_upgrade()
 
     def _begin_cycle(self) -> None:
         """Do what uvicorn does at the beginning of a message and at the end of its headers."""
