@@ -197,9 +197,9 @@ class Appliance:
             log.warning("the journal is not empty; the next start goes on with it")
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                log.error("a task had ended before", exc_info=ended)
         await asyncio.to_thread(self.journal.close)
         with suppress(StorageUnavailable):
             await self.endpoint.key_uses.flush(self.database)

@@ -1,7 +1,9 @@
 """Uploading by the API, and following what becomes of it."""
 
 import asyncio
+import errno
 import gzip
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -209,3 +211,21 @@ async def test_what_arrives_is_counted_too_and_strangers_get_less(site: Running)
     arriving.set()
     await asyncio.gather(*sent)
     assert not +host._arriving
+
+
+async def test_without_a_process_for_it_an_upload_waits_and_is_imported_later(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.ingest.imports.host.RETRY_SECONDS", 0.01)
+    start, failed = asyncio.create_subprocess_exec, []
+
+    async def start_later(*command: Any, **options: Any) -> Any:
+        if len(failed) < 2:
+            failed.append(command)
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return await start(*command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_later)
+    sent = (await site.http.post(UPLOAD, content=NATIVE, headers=owner(site))).json()
+    assert (await ended(site, sent["id"]))["state"] == "done"
+    assert len(failed) == 2

@@ -131,7 +131,7 @@ class ImportHost:
                 if found is not None:
                     await self._import(found)
                     continue
-            except ApplianceError as error:
+            except (ApplianceError, OSError) as error:
                 log.warning("uploads cannot be imported now", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
