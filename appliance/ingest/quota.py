@@ -45,7 +45,7 @@ class _Taken(msgspec.Struct, gc=False):
 
 
 class _Month(msgspec.Struct, gc=False):
-    """What a project received in the month of its calendar that ends at `end` (UTC microseconds).
+    """What a project received in the month of its calendar in [start, end), in UTC microseconds.
 
     `stored` is counted in the database, `taken` is not yet; `places` says where in the journal that lies, as far as it
     has a place there already.
@@ -53,6 +53,7 @@ class _Month(msgspec.Struct, gc=False):
 
     timezone: str
     number: int
+    start: int
     end: int
     stored: int
     taken: int
@@ -150,9 +151,10 @@ class Quotas:
         return month
 
     def _running(self, project: Project, now: int) -> _Month | None:
-        """The project's month that is running; None where nothing is known of it. One that has just begun is empty."""
+        """The project's month that is running; None where nothing is known of it. One that has just begun is empty, and
+        so is one that a clock came back to, until it is read."""
         month = self.months.get(project.id)
-        if month is not None and (now >= month.end or month.timezone != project.timezone):
+        if month is not None and (not month.start <= now < month.end or month.timezone != project.timezone):
             month = self.months[project.id] = _begin(project, now)
         return month
 
@@ -170,4 +172,5 @@ class Quotas:
 
 def _begin(project: Project, now: int) -> _Month:
     number = local_month(now, project.timezone)
-    return _Month(project.timezone, number, month_start(number + 1, project.timezone), 0, 0, deque())
+    start, end = (month_start(month, project.timezone) for month in (number, number + 1))
+    return _Month(project.timezone, number, start, end, 0, 0, deque())

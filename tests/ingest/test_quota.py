@@ -195,6 +195,19 @@ async def test_a_month_ends_at_local_midnight_and_the_next_begins_empty(site: Si
     assert site.left == 6
 
 
+async def test_a_clock_that_was_in_another_month_for_a_while_changes_nothing(site: Site) -> None:
+    await site.drain(10)
+    await site.refresh()
+    assert site.left == 0
+    for away in (40 * DAY, -40 * DAY):
+        site.now = NOW + away
+        assert site.left == 10
+        await site.refresh()
+        site.now = NOW
+        await site.refresh()
+        assert site.left == 0
+
+
 async def test_another_time_zone_has_other_months(site: Site) -> None:
     berlin = month_start(local_month(NOW, "Europe/Berlin") + 1, "Europe/Berlin")
     site.now = berlin + MINUTE  # in New York it is still the month before
