@@ -234,7 +234,11 @@ class Endpoint:
                 used = key
             self._enrich(dialect, arrival, part.decoded, part.grant, outcome)
         events = outcome.events
-        if not events or (decoded.all_or_nothing and outcome.rejected):
+        if decoded.all_or_nothing and outcome.rejected:
+            if grant is not None and all(fault.code == "quota" for fault in outcome.rejected):
+                raise self._quotas.used_up(grant.project, arrival.received)  # to be sent again, not to be thrown away
+            return outcome
+        if not events:
             return outcome
         # Known duplicates are journaled as well: the drain decides, and it notices other content under the same id.
         keys = [(e.project_id, e.event_id) for e in events if not e.flags & MINTED]

@@ -82,11 +82,14 @@ class Quotas:
 
     def check(self, project: Project, now: int) -> None:
         """Raises TooMany (`quota`) where nothing is left."""
-        if self.left(project, now):
-            return
+        if not self.left(project, now):
+            raise self.used_up(project, now)
+
+    def used_up(self, project: Project, now: int) -> TooMany:
+        """What says that a project gets no more this month, and for how long."""
         month = self.months[project.id]
         seconds = -(-(month.end - now) // MICROSECONDS)
-        raise TooMany(
+        return TooMany(
             f"the project has had the {project.settings.quota_events_month} events of its month",
             code="quota",
             retry_after_seconds=max(1, min(seconds, RETRY_SECONDS_MAX)),

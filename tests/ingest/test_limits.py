@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -194,6 +195,16 @@ async def test_a_quota_is_exact_and_a_batch_is_taken_up_to_it(running: Running) 
         await mine.appliance._read_quotas()
         assert (await mine.send({"events": [PAGE] * 3})).status_code == 429
         assert len(await stored(mine)) == 5
+
+
+async def test_a_batch_of_which_all_or_nothing_is_taken_comes_again(running: Running) -> None:
+    async with site(running, quota_events_month=5) as mine:
+        one = lambda: {"event_id": str(uuid4()), "occurred_at": clock.now() / 1e6, "user_id": "u", "event_type": "a"}  # noqa: E731
+        for number, status, left in ((3, 202, 3), (3, 429, 3), (2, 202, 5), (1, 429, 5)):
+            answer = await mine.send({"events": [one() for _ in range(number)]}, path="/events")
+            assert answer.status_code == status, answer.text
+            assert ("retry-after" in answer.headers) == (status == 429)
+            assert len(await stored(mine)) == left
 
 
 async def test_requests_side_by_side_do_not_pass_a_quota(running: Running) -> None:
