@@ -25,7 +25,8 @@ from appliance.storage.goals import Goal
 class Statements(NamedTuple):
     """SQL over a scope: relations (name, SELECT) that build on each other, and what is asked of them.
 
-    `all_time`: they look also at visits that do not touch the scope's range. `by_visit`: as of a step (evaluation.py).
+    `all_time`: they look also at visits that do not touch the scope's range, as far as those are kept. `by_visit`: as of
+    a step (evaluation.py).
     """
 
     selects: tuple[str, ...]
@@ -199,6 +200,7 @@ class Reports:
             *((BEGINNING, END) if written.all_time else (scope.range.start, scope.range.end)),
             inline=len(written.selects) == 1,
             by_visit=by_visit,
+            asked_from=scope.range.start,
         )
         event, visit = (tuple(sorted(bound.columns[table])) for table in ("event", "visit"))
         dictionaries = tuple(sorted(bound.dictionaries, key=str))

@@ -62,7 +62,8 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     stored visits and events, and each of their rows comes of one visit: they may be made of one part of the visits,
     which has all their events, after the other. 0: all statements need all visits at once.
     `parameters`, `texts` and `code_sets` are bound by name; a code set arrives in SQL as a list of codes. What the
-    statements say depends on visits that touch [`start`, `end`) alone, and their events.
+    statements say depends on visits that touch [`start`, `end`) alone, and their events. Where they look at all times,
+    `asked_from` is where the range that was asked for begins, of which nothing may be missing.
     """
 
     reports: tuple[str, ...]
@@ -75,6 +76,12 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     rolled: Rolled | None = None
     inline: bool = False
     by_visit: int = 0
+    asked_from: int = BEGINNING
+
+    @property
+    def needed(self) -> tuple[int, int]:
+        """The range of which nothing may be missing."""
+        return max(self.start, self.asked_from), self.end
 
 
 class Plan(msgspec.Struct, frozen=True, array_like=True):

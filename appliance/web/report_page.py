@@ -20,11 +20,13 @@ from appliance.web.attended import counted_of
 from appliance.web.controls import chips, period_menu
 from appliance.web.dashboard_state import State
 from appliance.web.navigation import REPORTS, report_nav
+from appliance.web.parts import parts_of
 from appliance.web.strings import text
 from appliance.web.views_reports import ReportFrame
 
 ON: Final = ("page", "event")
-_SAMPLED: Final = {"events": "log", "retention": "ever", "user": "ever", "users": "ever"}  # others look at the period
+# What else a report looks at than the period, as `sampled.` of the catalogue says it.
+_SAMPLED: Final = {"events": "log", "retention": "ever", "user": "ever", "users": "ever"}
 _LISTS: Final = {"user": "users", "event": "events"}  # the report that one of its things belongs to
 TEXT_LENGTH_MAX: Final = 1_000
 NAMES_OFFERED: Final = 50
@@ -104,6 +106,9 @@ async def frame(
     """The frame of a report whose form sends the parameters `own` itself; `csv`: what it shows can be downloaded;
     `sampled`: it rests on sampled data."""
     path = urls.report(state.project, state.key)
+    kept_from = None
+    if _SAMPLED.get(state.key) == "ever":
+        kept_from = await parts_of(request).db.raw_purged_before(access.project.id)
     menu = period_menu(state)
     title = text("report.heading", report=text(f"report.{state.key}"), site=shell.label(access.project))
     return ReportFrame(
@@ -121,6 +126,7 @@ async def frame(
         clear_href=state.with_parts(()).href(),
         csv_href=state.href(urls.report_csv(state.project, state.key), *state.more) if csv else None,
         sampled=_SAMPLED.get(state.key, "period") if sampled else None,
+        kept_from=None if kept_from is None else shell.moment(kept_from, access.project.timezone),
         action=path,
         hidden=(*state.parameters(), *(pair for pair in state.more if pair[0] not in own)),
     )

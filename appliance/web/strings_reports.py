@@ -18,6 +18,10 @@ REPORTS: dict[str, str] = {
     "sampled.estimated": "Part of this period was sampled: figures are estimated from what was kept.",
     "sampled.period": "Part of this period was sampled: these are counts of what was kept.",
     "sampled.ever": "Part of the data was sampled, in this period or another: these are counts of what was kept.",
+    "report.kept_from": (
+        "Visits that ended before {day} are gone (data retention): who came earlier counts as new, and nobody was seen"
+        " before then."
+    ),
     "sampled.log": "Part of this period was sampled: these are the events that were kept.",
     # Retention
     "retention.lead": "Of the visitors who first came in a row’s time, how many came back later.",

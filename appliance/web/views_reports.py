@@ -21,6 +21,7 @@ class ReportFrame:
     clear_href: str
     csv_href: str | None = None  # the report as a file, once it shows anything
     sampled: str | None = None  # under `sampled.` of the catalogue, where the report rests on sampled data
+    kept_from: datetime | None = None  # what came before is gone, and the report looks at all times
     action: str  # of the report's GET form, which sends `hidden` along
     hidden: Hidden = ()
 

@@ -26,7 +26,7 @@ from appliance.storage.postgresql.rollups.marks import touch
 from appliance.storage.retention import horizon
 from appliance.storage.row_columns import SPAN
 from tests.postgresql import Server
-from tests.queries.test_purged_reports import KEPT_DAYS, is_told, whole_days
+from tests.queries.test_purged_reports import KEPT_DAYS, OF_PEOPLE, is_told, whole_days
 from tests.queries.test_reports import NOW, rows_of
 from tests.queries.test_rollup_reports import counted, random_report
 from tests.queries.test_units_on_postgresql import Served, on_server, sent, served, stopped_clock
@@ -119,6 +119,11 @@ async def test_what_needs_raw_data_is_refused(tmp_path: Path, on_server: Server)
             scope = await there.reports.scope(there.world.place.project, times, NOW, tree)
             with pytest.raises(RawPurged, match="are purged"):
                 await there.reports.answer(scope, report)
+        for ask in OF_PEOPLE:
+            with pytest.raises(RawPurged, match="are purged"):
+                await ask(there.reports, await there.reports.scope(there.world.place.project, before, NOW))
+            kept = Times(keeper.horizon, before.end)
+            await ask(there.reports, await there.reports.scope(there.world.place.project, kept, NOW))
         # Where there are no rollups either there were no events.
         first, zone = await there.engine.first_event(1), ZoneInfo(there.world.zone)
         assert first is not None

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.clock import DAY
 from appliance.errors import RawPurged
-from appliance.queries import plan
+from appliance.queries import plan, retention, users
 from appliance.queries.filters import AllOf, Leaf
 from appliance.queries.period import Times
 from appliance.queries.question import Report
@@ -33,6 +33,10 @@ from tests.queries.worlds import COUNTRIES, rotating_world
 from tests.seeds import seeds
 
 KEPT_DAYS = 10
+
+
+# Reports that look at all times, not at the period alone.
+OF_PEOPLE = (users.ask, lambda reports, scope: retention.ask(reports, scope, retention.Retention("day")))
 
 
 class Keeper:
@@ -143,6 +147,11 @@ async def test_nothing_that_is_only_partly_known_is_told(keeper: Keeper, tmp_pat
         scope = await asked.scope(world.place.project, times, NOW, filters)
         with pytest.raises(RawPurged, match="are purged"):
             await asked.answer(scope, report)
+    for ask in OF_PEOPLE:
+        scope = await asked.scope(world.place.project, before, NOW)
+        with pytest.raises(RawPurged, match="are purged"):
+            await ask(asked, scope)
+        await ask(asked, await asked.scope(world.place.project, Times(keeper.horizon, world.end), NOW))
     for filters in (tree, AllOf()):
         scope = await asked.scope(world.place.project, Times(keeper.horizon, world.end), NOW, filters)
         assert (await asked.answer(scope, of_pages)).rows

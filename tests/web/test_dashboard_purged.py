@@ -54,6 +54,13 @@ async def test_what_is_known_of_purged_days_is_shown_and_the_rest_says_why_not(
         week = await reader.get(f"{SITE}?period=7d&compare=off&f=is:visit:country:FR")
         assert week.status_code == 200
         assert figures(week)["Visitors"] == "3"
+        # Reports about people say from when on they know anybody, and tell nothing in part.
+        assert (await reader.get(f"{SITE}/retention")).status_code == 400
+        for report in ("retention", "users"):
+            of_week = await reader.get(f"{SITE}/{report}?period=7d")
+            assert of_week.status_code == 200
+            assert "Visits that ended before 11 Mar 2026 are gone" in words(of_week)
+        assert "are gone" not in words(await reader.get(f"{SITE}/events?period=7d"))
         goals = await reader.get(f"{SITE}?events=event:goal")
         assert goals.status_code == 200
         assert "Not kept for this period" in card(goals, "events")

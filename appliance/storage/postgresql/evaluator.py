@@ -153,7 +153,7 @@ class _Asking:
         rolled = [step for step in plan.steps if step.rolled is not None]
         there = await self._known_units(rolled)
         for step in plan.steps:
-            check_purged(step.rolled, (step.start, step.end), [one.unit for one in there], purged)
+            check_purged(step.rolled, step.needed, [one.unit for one in there], purged)
         if not plan.weighted:
             for span in {(step.start, step.end): step for step in plan.steps}.values():
                 if await self._is_sampled(span):

@@ -131,7 +131,7 @@ class ProjectData:
         self._units = units(connection, self._project_id)
         self._purged_before = raw_purged_before(connection, self._project_id)
         for step in plan.steps:
-            check_purged(step.rolled, (step.start, step.end), self._units, self._purged_before)
+            check_purged(step.rolled, step.needed, self._units, self._purged_before)
         rolled = any(step.rolled is not None for step in plan.steps)
         rest_visit = (*plan.rest_visit, *_OF_REST) if rolled else ()
         self._refresh(connection, self._seen, (*plan.visit, *rest_visit), (*plan.event, *plan.rest_event))
