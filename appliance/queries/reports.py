@@ -25,8 +25,8 @@ from appliance.storage.goals import Goal
 class Statements(NamedTuple):
     """SQL over a scope: relations (name, SELECT) that build on each other, and what is asked of them.
 
-    `all_time`: they look also at visits that do not touch the scope's range, as far as those are kept. `by_visit`: as of
-    a step (evaluation.py).
+    `all_time`: they look also at visits that do not touch the scope's range, as far as those are kept. `by_visit`: as
+    of a step (evaluation.py).
     """
 
     selects: tuple[str, ...]

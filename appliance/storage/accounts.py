@@ -18,6 +18,13 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SITE_ROLES: tuple[SiteRole, ...] = get_args(SiteRole)
 CONFINED: Final = ("viewer", "member")  # roles that memberships say more about
 
+# When :project is removed: a viewer without memberships sees all projects, and nobody may become one by that.
+CONFINE: Final = """
+    UPDATE account SET role = 'member' WHERE role = 'viewer'
+    AND EXISTS (SELECT 1 FROM membership m WHERE m.account_id = account.id AND m.project_id = :project)
+    AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.account_id = account.id AND m.project_id <> :project)
+    """
+
 COLUMNS = "id, email, name, role, created_at"
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")

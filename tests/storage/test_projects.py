@@ -5,10 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
+from appliance import clock
+from appliance.clock import DAY
 from appliance.errors import Invalid, NotFound
 from appliance.model import ProjectSettings
 from appliance.storage import accounts, audit, keys, project_fields, projects
 from appliance.storage.catalogue import catalogue_version, load_catalogue
+from tests.engines import AnyDatabase
 
 NOW = 1_760_000_000_000_000
 
@@ -348,3 +351,20 @@ async def test_what_no_text_of_a_database_has_is_found_nowhere(database):
     assert await projects.by_public_id(database, "a\0b") is None
     assert await projects.by_domain(database, "example.com\0") is None
     assert await accounts.by_email(database, "ada\0@example.com") is None
+
+
+async def test_who_sees_but_one_site_sees_no_others_when_that_is_removed(database: AnyDatabase) -> None:
+    long_ago = clock.now() - projects.DELETED_KEPT - DAY
+    people = {}
+    for name in ("all", "one", "two"):
+        made = await accounts.create(
+            database, email=f"{name}@example.com", password="a long password", role="viewer", actor="t", at=1
+        )
+        people[name] = made
+    gone, kept = [(await projects.create(database, name=name, actor="t", at=1)).project for name in ("gone", "kept")]
+    await accounts.set_memberships(database, people["one"], {gone.id: "owner"}, actor="t", at=1)
+    await accounts.set_memberships(database, people["two"], {gone.id: "viewer", kept.id: "viewer"}, actor="t", at=1)
+    await projects.delete(database, gone, actor="t", at=long_ago)
+    assert (await database.purge()).projects == 1
+    roles = dict(await database.read("SELECT email, role FROM account"))
+    assert roles == {"all@example.com": "viewer", "one@example.com": "member", "two@example.com": "viewer"}

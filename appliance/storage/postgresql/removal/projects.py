@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
 
+from appliance.storage.accounts import CONFINE
 from appliance.storage.catalogue_version import BUMP
 from appliance.storage.postgresql.connection import translated
 from appliance.storage.postgresql.exclusion import keep_drains_out
@@ -63,6 +64,7 @@ async def _seize(connection: Connection, project_id: int) -> bool:
     await connection.execute(
         "UPDATE project SET public_id = 'removed/' || id, name = 'removed', domains = '[]' WHERE id = %s", (project_id,)
     )
+    await connection.execute(translated(CONFINE), {"project": project_id})
     return True
 
 

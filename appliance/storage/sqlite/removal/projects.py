@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from appliance.storage.accounts import CONFINE
 from appliance.storage.catalogue_version import BUMP
 from appliance.storage.projects import DELETED_KEPT, DELETED_MARK
 from appliance.storage.sqlite.steps import Transact, note_newest
@@ -46,6 +47,7 @@ def _seize(connection: sqlite3.Connection, project_id: int) -> bool:
     connection.execute(
         "UPDATE project SET public_id = 'removed/' || id, name = 'removed', domains = '[]' WHERE id = ?", (project_id,)
     )
+    connection.execute(CONFINE, {"project": project_id})
     note_newest(connection)
     return True
 
