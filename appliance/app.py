@@ -52,7 +52,7 @@ from appliance.storage.data_folder import lock_data_folder
 from appliance.storage.interface import Condition
 from appliance.storage.location import sqlite_path
 from appliance.storage.open import database_of, database_url, query_engine_of
-from appliance.telemetry import Health
+from appliance.telemetry import Health, Problem
 from appliance.web.exports import EXPORTS_MAX, PROJECT_EXPORTS_MAX
 from appliance.web.routes import build_site
 from appliance.web.site_numbers import site_numbers
@@ -347,19 +347,19 @@ class Appliance:
         """How the process is, now. Cheap: asks no database."""
         problems = []
         if self.journal.failure is not None:
-            problems.append(f"the journal cannot be written: {self.journal.failure}")
+            problems.append(Problem("the journal cannot be written", self.journal.failure))
         if self.database_error is not None:
-            problems.append(f"the database cannot be read: {self.database_error}")
+            problems.append(Problem("the database cannot be read", self.database_error))
         if self.drain.error is not None:
-            problems.append(f"the database takes no events: {self.drain.error}")
+            problems.append(Problem("the database takes no events", self.drain.error))
         if self.drain.lag_seconds > self.settings.lag_seconds_max:
-            problems.append(f"stored data are {self.drain.lag_seconds:.0f} seconds behind")
+            problems.append(Problem(f"stored data are {self.drain.lag_seconds:.0f} seconds behind"))
         backlog = self.journal.backlog(self.drain.position)
         if self.journal.size > 0.9 * self.settings.journal_bytes_max:
-            problems.append("the journal is nearly full")
+            problems.append(Problem("the journal is nearly full"))
         free = shutil.disk_usage(self.settings.data_dir).free
         if free < DISK_FREE_BYTES_MIN:
-            problems.append(f"only {free >> 20} MB are free where the data folder is")
+            problems.append(Problem(f"only {free >> 20} MB are free where the data folder is"))
         refused: dict[str, int] = {}
         for (_, reason), number in self.refusals.counts.items():
             refused[reason] = refused.get(reason, 0) + number

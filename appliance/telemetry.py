@@ -70,11 +70,18 @@ def configure_logs(log_format: str) -> None:
             handler.addFilter(_Filter())
 
 
+class Problem(NamedTuple):
+    """Why an appliance is not ready: what anybody may know, and what else who runs it should."""
+
+    text: str
+    cause: str = ""
+
+
 class Health(NamedTuple):
-    """The state of a running appliance. `problems` are sentences, empty when it is ready."""
+    """The state of a running appliance. `problems` are empty when it is ready."""
 
     ready: bool
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
     uptime_seconds: float
     requests: int
     accepted: int

@@ -10,9 +10,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from appliance.web.rendering import STATIC
+from appliance.web.rendering import STATIC, static
 
 TRACKER = STATIC / "tracker"
+FONTS = "v=5.3.0"  # as the style sheet asks for them: that of their package
 SYSTEM_C = "static/sdk/tracker.min.js"
 # A day from caches and CDNs, and for a week the old one rather than none.
 TRACKER_CACHING = "public, max-age=86400, stale-while-revalidate=604800"
@@ -20,12 +21,15 @@ JAVASCRIPT = "text/javascript; charset=utf-8"
 
 
 class _Versioned(StaticFiles):
-    """Files asked for with a version (`?v=`) never change under that address."""
+    """Files asked for with their own version (`?v=`) never change under that address. Another may be asked for while
+    appliances of two versions answer."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        versioned = b"v=" in scope["query_string"]
-        response.headers["cache-control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        query = scope["query_string"].decode("latin-1")
+        found = response.status_code < 400
+        own = found and query == (FONTS if path.startswith("fonts/") else static(path).partition("?")[2])
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if own else "no-cache"
         return response
 
 

@@ -53,7 +53,8 @@ class LoginThrottle:
 
     def _get(self, key: tuple[str, str], now: int) -> _Attempts:
         known = self._attempts.get(key)
-        if known is None or now - known.last_at > FORGET_AFTER:
+        # A clock that was set back must not make a wait longer.
+        if known is None or not known.last_at <= now <= known.last_at + FORGET_AFTER:
             return _Attempts(0, now, 0)
         return known
 

@@ -27,7 +27,7 @@ from appliance.ingest.seen_requests import KEPT_PER_PROJECT
 from appliance.model import Account, Project
 from appliance.storage import accounts, login_sessions, projects
 from appliance.storage.sqlite.database import SqliteDatabase
-from appliance.telemetry import Health
+from appliance.telemetry import Health, Problem
 from appliance.web import problems
 from appliance.web.access import find_project, project_for, require_key
 from appliance.web.pages import (
@@ -171,7 +171,7 @@ def words(answer: Response) -> str:
 def health(folder: Path) -> Health:
     return Health(
         ready=False,
-        problems=("the journal is nearly full",),
+        problems=(Problem("the journal is nearly full"),),
         uptime_seconds=3700,
         requests=10,
         accepted=12_345,

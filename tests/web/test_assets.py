@@ -1,10 +1,13 @@
-"""Where the tracker is found."""
+"""Where the tracker is found, and how long files may be kept."""
+
+import re
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
 from appliance.web import assets
+from appliance.web.rendering import STATIC, static
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,15 @@ async def test_the_tracker_and_its_second_part(path: str, file: str) -> None:
         assert answer.headers["access-control-allow-origin"] == "*"
         again = await http.get(path, headers={"if-none-match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_only_what_a_file_is_now_is_kept_for_ever() -> None:
+    fonts = set(re.findall(r"fonts/\S+?\?v=[\d.]+", (STATIC / "app.css").read_text()))
+    own = [static("app.css"), static("vendor/htmx.min.js"), *(f"/static/{font}" for font in fonts)]
+    others = ["/static/app.css", "/static/app.css?v=0123456789", *(f"{url}1" for url in own)]
+    async with AsyncClient(transport=ASGITransport(Starlette(routes=assets.routes(""))), base_url="http://a") as http:
+        said = {url: (await http.get(url)).headers["cache-control"] for url in (*own, *others)}
+        assert (await http.get("/static/none.css?v=1")).status_code == 404
+    assert len(fonts) == 3
+    assert {url for url in said if "immutable" in said[url]} == set(own)
+    assert {said[url] for url in said if url not in own} == {"no-cache"}

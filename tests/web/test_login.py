@@ -254,6 +254,15 @@ async def test_the_memory_of_attempts_is_bounded_and_fades(administration):
     assert throttle.attempt("a@b.c", "198.51.100.7", 2_000_000 * HOUR) == 0
 
 
+async def test_a_clock_that_is_set_back_makes_no_wait_longer(administration):
+    throttle = administration.app.state.login_throttle
+    now = 1_000_000 * HOUR
+    for _ in range(30):
+        throttle.attempt("a@b.c", "198.51.100.7", now)
+    assert throttle.attempt("a@b.c", "198.51.100.7", now) > 0
+    assert throttle.attempt("a@b.c", "198.51.100.7", now - 24 * HOUR) == 0
+
+
 async def test_somebody_who_guesses_is_in_the_audit_log_once_a_day(administration):
     await administration.account()
     await guess(administration, 9)

@@ -28,7 +28,7 @@ async def health(request: Request) -> Response:
         {
             "status": "healthy" if state.ready else "degraded",
             "version": __version__,
-            "problems": list(state.problems),
+            "problems": [problem.text for problem in state.problems],
             "journal_backlog_bytes": state.journal_backlog_bytes,
             "lag_seconds": round(state.lag_seconds, 3),
         }
@@ -38,15 +38,14 @@ async def health(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """/readyz: 503 while events cannot be taken or stored, with the reasons."""
     state: telemetry.Health = request.app.state.health()
-    return JSONResponse(
-        {"ready": state.ready, "problems": list(state.problems)}, status_code=200 if state.ready else 503
-    )
+    problems = [problem.text for problem in state.problems]
+    return JSONResponse({"ready": state.ready, "problems": problems}, status_code=200 if state.ready else 503)
 
 
 async def databases(request: Request) -> Response:
     """/api/health, as Plausible has it: the state of its two databases, which are one here."""
     state: telemetry.Health = request.app.state.health()
-    word = "ok" if state.ready else f"error: {'; '.join(state.problems)}"
+    word = "ok" if state.ready else f"error: {'; '.join(problem.text for problem in state.problems)}"
     answer = {"postgres": word, "clickhouse": word, "sites_cache": "ok"}
     return JSONResponse(answer, status_code=200 if state.ready else 500)
 

@@ -46,7 +46,7 @@ async def show_health(request: Request) -> Response:
         shell=await shell.shell(request, text("nav.health")),
         nav=admin_nav("health"),
         ready=health.ready,
-        faults=tuple(_as_sentence(problem) for problem in health.problems),
+        faults=tuple(_as_sentence(": ".join(filter(None, problem))) for problem in health.problems),
         gauges=_gauges(parts, health),
         throughput=tuple(parts.stored_per_minute()),
         dropped=tuple(sorted(health.refused.items(), key=lambda pair: (-pair[1], pair[0]))),
