@@ -48,7 +48,7 @@ from appliance.queries.reports import Reports
 from appliance.rollups import refresh as rollups
 from appliance.scheduler import Job, repeat
 from appliance.storage import accounts, imports, key_use, retention
-from appliance.storage.data_folder import lock_data_folder
+from appliance.storage.data_folder import lock_data_folder, make_data_folder
 from appliance.storage.interface import Condition
 from appliance.storage.location import sqlite_path
 from appliance.storage.open import database_of, database_url, query_engine_of
@@ -140,6 +140,7 @@ class Appliance:
             raise
 
     async def _bring_up(self) -> None:
+        make_data_folder(self.settings.data_dir)
         self._lock = lock_data_folder(self.settings.data_dir)
         await self._open_database()
         await self._first_account()

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from appliance.cli import cli
+from appliance.errors import ConfigurationError
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -25,4 +26,15 @@ def test_no_other_role(tmp_path: Path) -> None:
     made = run(tmp_path, "create", "ada@example.com", "--role", "emperor", "--password", "correct horse battery")
     assert made.exit_code == 2
     assert "'owner', 'admin', 'viewer', 'member'" in made.output
-    assert run(tmp_path, "list").output == "no accounts yet\n"
+    assert not (tmp_path / "appliance.db").exists()
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("passwd", "ada@example.com", "--password", "correct horse battery")])
+def test_what_is_not_there_is_not_made_by_those_who_only_read_or_change_it(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "typo"
+    done = run(folder, *arguments)
+    assert isinstance(done.exception, ConfigurationError)
+    assert str(done.exception) == f"there is no database {folder / 'appliance.db'}: name the data folder with --data-dir"
+    assert not folder.exists()

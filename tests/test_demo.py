@@ -196,7 +196,7 @@ async def test_the_stage_is_built_once(tmp_path: Path) -> None:
 
 async def test_where_people_have_accounts_none_is_made(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
-    async with opened(settings) as database:
+    async with opened(settings, may_make=True) as database:
         await accounts.create(database, email="ada@example.com", password="correct horse", actor="test", at=1)
     assert (await stage.build(settings)).login is None
     async with opened(settings) as database:

@@ -29,11 +29,14 @@ def load_settings(**flags: Any) -> Settings:
     return config.load(**({"data_dir": data_dir} if data_dir else {}) | flags)
 
 
-def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    """The result of `work` with the database that the settings name. Raises StorageUnavailable, DatabaseTooNew."""
+def with_database(work: Callable[[Database], Awaitable[T]], *, may_make: bool = False) -> T:
+    """The result of `work` with the database that the settings name. `may_make`: with a new one, where there is none.
+
+    Raises StorageUnavailable, DatabaseTooNew, ConfigurationError.
+    """
 
     async def run() -> T:
-        async with opened(load_settings()) as database:
+        async with opened(load_settings(), may_make=may_make) as database:
             return await work(database)
 
     return asyncio.run(run())

@@ -39,7 +39,7 @@ def project_create(name: str, domains: tuple[str, ...], timezone: str, currency:
             at=clock.now(),
         )
 
-    made = with_database(work)
+    made = with_database(work, may_make=True)
     value = _project_json(made.project) | {"public_key": made.public_key.token, "private_key": made.private_key}
     show(
         value,

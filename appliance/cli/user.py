@@ -30,7 +30,7 @@ def user_create(email: str, name: str, role: Any, password: str, as_json: bool) 
             database, email=email, password=password, name=name, role=role, actor=ACTOR, at=clock.now()
         )
 
-    made = with_database(work)
+    made = with_database(work, may_make=True)
     show(
         {"id": made.id, "email": made.email, "role": made.role},
         as_json,

@@ -21,7 +21,7 @@ from appliance.demo.sender import get
 from appliance.demo.stage import Stage
 from appliance.demo.visitors import Play, Visitors
 from appliance.errors import ApplianceError, ConfigurationError, DataFolderLocked, Unavailable
-from appliance.storage.data_folder import lock_data_folder
+from appliance.storage.data_folder import lock_data_folder, make_data_folder
 
 READY_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
@@ -132,6 +132,7 @@ def _wait_until_ready(url: str) -> None:
 
 
 def _is_served(settings: Settings) -> bool:
+    make_data_folder(settings.data_dir)
     try:
         lock_data_folder(settings.data_dir).close()
     except DataFolderLocked:

@@ -43,7 +43,7 @@ async def build(settings: Settings, domain: str | None = None) -> Stage:
 
     Works beside a running server. Raises Invalid where `domain` is none.
     """
-    async with opened(settings) as database:
+    async with opened(settings, may_make=True) as database:
         scenes = [await _scene(database, world) for world in _cast(domain)]
         return Stage(tuple(scenes), await _login(database, settings))
 

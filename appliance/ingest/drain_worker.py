@@ -118,9 +118,9 @@ class Worker:
         self._passed_over = 0
         name = next(iter(self._packages))
         path = Path(name)
-        package = queue.read(path)
-        applied = None
+        package = applied = None
         try:
+            package = queue.read(path)
             if package is not None:
                 applied = self._drain.take_package(package)
         except StorageUnavailable as error:

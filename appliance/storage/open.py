@@ -59,8 +59,14 @@ def query_engine_of(settings: Settings) -> QueryEngine:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """The database, open while the context lasts. Raises StorageUnavailable, DatabaseTooNew."""
+async def opened(settings: Settings, *, may_make: bool = False) -> AsyncIterator[Database]:
+    """The database, open while the context lasts. `may_make`: also a new file, where there is none.
+
+    Raises StorageUnavailable, DatabaseTooNew, ConfigurationError.
+    """
+    path = sqlite_path(database_url(settings))
+    if path is not None and not may_make and not path.exists():
+        raise ConfigurationError(f"there is no database {path.absolute()}: name the data folder with --data-dir")
     database = database_of(settings)
     await database.open()
     try:

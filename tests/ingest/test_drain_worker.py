@@ -27,6 +27,8 @@ from appliance.ingest.progress import (
     Settled,
     Stored,
     Stuck,
+    Take,
+    Taken,
     Until,
     Watch,
 )
@@ -64,7 +66,7 @@ class Pair:
     async def send(self, *events: Event) -> None:
         await self.journal.append(encode_events(list(events)))
 
-    def tell(self, command: Until | Watch | Finish) -> None:
+    def tell(self, command: Until | Take | Watch | Finish) -> None:
         os.write(self._commands, frame(progress.encode(command)))
 
     def said(self) -> list[FromDrain]:
@@ -182,6 +184,20 @@ async def test_what_waits_goes_on_waiting_when_the_process_ends(pair: Pair) -> N
     assert isinstance(stored, Stored) and stored.refused == []
     assert (reached, settled) == (Reached(pair.journal.end), Settled(pair.journal.end))
     assert await pair.database.read("SELECT count(*) FROM early_engagement") == [(1,)]
+
+
+async def test_a_package_that_cannot_be_read_stops_nothing(tmp_path: Path, pair: Pair) -> None:
+    package = tmp_path / "1-0.package"
+    package.mkdir()  # no user may read it, whoever runs the tests
+    await pair.send(pageview(0))
+    for command in (Take([str(package)]), Until(pair.journal.end), Finish()):
+        pair.tell(command)
+        turn(pair.worker)
+    assert pair.worker._take_package(busy=False) is False
+    await asyncio.to_thread(pair.worker.run)
+    assert Taken(str(package), None) in pair.said()
+    assert [path.name for path in tmp_path.glob("1-0.*")] == ["1-0.void"]
+    assert await pair.reading_times() == [0]
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -16,7 +16,7 @@ from appliance.errors import ApplianceError, Invalid
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.imports import identify, queue
 from appliance.ingest.imports.identify import Given
-from appliance.ingest.imports.run import Where, is_held
+from appliance.ingest.imports.run import Where, is_held, prepare
 from appliance.ingest.imports.spool import Spool
 from appliance.model import Project
 from appliance.storage import imports
@@ -51,6 +51,10 @@ class ImportHost:
 
     async def run(self) -> None:
         """Work for ever."""
+        try:
+            prepare(self._where.data_dir)
+        except OSError as error:
+            log.error("the folder of imports cannot be made", error=str(error))
         queue.clear(self._queue)
         self.spool.clear_parts()
         async with asyncio.TaskGroup() as tasks:

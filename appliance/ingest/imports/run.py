@@ -17,7 +17,7 @@ from appliance.clock import now
 from appliance.errors import ApplianceError, Invalid, StorageUnavailable
 from appliance.ingest.data_centres import DataCentres
 from appliance.ingest.geo import Locator
-from appliance.ingest.imports import formats
+from appliance.ingest.imports import formats, queue
 from appliance.ingest.imports.delivery import Delivery, Void
 from appliance.ingest.imports.format import Context, Format, Head, Reader
 from appliance.ingest.imports.identify import LOOK_BYTES
@@ -66,7 +66,7 @@ class Claim:
 
     def __init__(self, data_dir: Path, import_id: str) -> None:
         """Raises Invalid (409) where somebody works on it."""
-        path = data_dir / "imports" / "lock"
+        path = _lock_path(data_dir)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = path.open("a")
         try:
@@ -79,6 +79,12 @@ class Claim:
         self._file.close()
 
 
+def prepare(data_dir: Path) -> None:
+    """Make what importers share, so that it belongs to the server, whoever imports first. Raises OSError."""
+    queue.folder_of(data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _lock_path(data_dir).touch(mode=0o600)
+
+
 def is_held(data_dir: Path, import_id: str) -> bool:
     """Whether somebody works on an import."""
     try:
@@ -86,6 +92,10 @@ def is_held(data_dir: Path, import_id: str) -> bool:
     except Invalid:
         return True
     return False
+
+
+def _lock_path(data_dir: Path) -> Path:
+    return data_dir / "imports" / "lock"
 
 
 async def run(
