@@ -36,5 +36,6 @@ def test_what_is_not_there_is_not_made_by_those_who_only_read_or_change_it(
     folder = tmp_path / "typo"
     done = run(folder, *arguments)
     assert isinstance(done.exception, ConfigurationError)
-    assert str(done.exception) == f"there is no database {folder / 'appliance.db'}: name the data folder with --data-dir"
+    there = folder / "appliance.db"
+    assert str(done.exception) == f"there is no database {there}: name the data folder with --data-dir"
     assert not folder.exists()

@@ -97,7 +97,7 @@ def migrate() -> None:
     async def work(database: Database) -> tuple[str, int]:
         return database.location, (await database.condition()).schema
 
-    location, version = with_database(work)
+    location, version = with_database(work, may_make=True)
     click.echo(f"{location} has schema version {version}")
 
 

@@ -190,12 +190,13 @@ async def test_a_package_that_cannot_be_read_stops_nothing(tmp_path: Path, pair:
     package = tmp_path / "1-0.package"
     package.mkdir()  # no user may read it, whoever runs the tests
     await pair.send(pageview(0))
-    for command in (Take([str(package)]), Until(pair.journal.end), Finish()):
-        pair.tell(command)
-        turn(pair.worker)
-    assert pair.worker._take_package(busy=False) is False
-    await asyncio.to_thread(pair.worker.run)
+    pair.tell(Take([str(package)]))
+    turn(pair.worker)
+    assert pair.worker._take_package(busy=False) is False, "there is no other"
     assert Taken(str(package), None) in pair.said()
+    pair.tell(Until(pair.journal.end))
+    pair.tell(Finish())
+    await asyncio.to_thread(pair.worker.run)
     assert [path.name for path in tmp_path.glob("1-0.*")] == ["1-0.void"]
     assert await pair.reading_times() == [0]
 
