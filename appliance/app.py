@@ -23,7 +23,7 @@ from appliance.ingest.data_centres import DataCentres
 from appliance.ingest.drain_client import DrainClient
 from appliance.ingest.endpoint import Endpoint
 from appliance.ingest.exclusions import Exclusions
-from appliance.ingest.geo import Locator, country_names
+from appliance.ingest.geo import country_names, locator_of
 from appliance.ingest.imports.host import ImportHost
 from appliance.ingest.imports.run import Where
 from appliance.ingest.journal import Journal
@@ -80,7 +80,7 @@ class Appliance:
         self.refusals = Refusals(self.notices)
         self.requests_seen: Broadcast[SeenRequest] = Broadcast(KEPT_PER_PROJECT)
         self.data_centres = _data_centres(settings)
-        self.locator = Locator(optional_path(settings.geo_database))
+        self.locator = locator_of(settings.geo_database)
         self.registry = Registry(self.database)
         self.quotas = Quotas(self.database, self.registry)
         self.violations = Violations(self.database, self.refusals, self.registry)

@@ -111,6 +111,13 @@ _AT_LEAST = {
     "query_timeout_seconds": 1,
     "query_memory_mb": 0,
 }
+_AT_MOST = {"port": 65535}
+_NOT_GIVEN = ("host", "data_dir")  # where they are empty, as in a file of variables: none would be every address
+_SHAPES = {
+    "public_url": (re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?"), "a URL like https://stats.example.com"),
+    "database_read_url": (re.compile(r"postgres(ql)?://.*"), "a URL like postgresql://user:password@host/database"),
+    "script_name": (re.compile(r"/?[\w.~-]+(/[\w.~-]+)*", re.ASCII), "a name like a.js or s/a.js"),
+}
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -134,7 +141,7 @@ def load(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
         raw = flags.get(info.name)
         if raw is None:
             raw = _from_environment(environment, info.variable)
-        if raw is not None:
+        if raw is not None and not (info.name in _NOT_GIVEN and not str(raw).strip()):
             values[info.name] = _convert(info, raw)
     return Settings(**values)
 
@@ -147,6 +154,8 @@ def _from_environment(environment: Mapping[str, str], variable: str) -> str | No
             return Path(path).read_text("utf-8").strip()
         except OSError as error:
             raise ConfigurationError(f"{variable}_FILE: cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{variable}_FILE: {path} is no text in UTF-8") from error
     return None
 
 
@@ -161,6 +170,10 @@ def _convert(info: SettingInfo, raw: Any) -> Any:
         raise ConfigurationError(f"{info.variable}: {raw!r} is not one of {', '.join(_CHOICES[info.name])}")
     if info.name in _AT_LEAST and value < _AT_LEAST[info.name]:
         raise ConfigurationError(f"{info.variable}: {value} is below {_AT_LEAST[info.name]}")
+    if info.name in _AT_MOST and value > _AT_MOST[info.name]:
+        raise ConfigurationError(f"{info.variable}: {value} is above {_AT_MOST[info.name]}")
+    if info.name in _SHAPES and value and not _SHAPES[info.name][0].fullmatch(value):
+        raise ConfigurationError(f"{info.variable}: this is not {_SHAPES[info.name][1]}")
     if info.name == "trusted_proxies":
         for network in value:
             try:

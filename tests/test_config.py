@@ -70,6 +70,13 @@ def test_secrets_from_files(tmp_path: Path) -> None:
                 "https://app.example.com, *",
             )
         ),
+        ("APPLIANCE_PORT", "65536", "above 65535"),
+        ("APPLIANCE_PUBLIC_URL", "stats.example.com", "https://stats.example.com"),
+        ("APPLIANCE_PUBLIC_URL", "https://", "https://stats.example.com"),
+        ("APPLIANCE_DATABASE_READ_URL", "mysql://reader", "postgresql://"),
+        ("APPLIANCE_SCRIPT_NAME", "{x}.js", "a.js"),
+        ("APPLIANCE_SCRIPT_NAME", "a b.js", "a.js"),
+        ("APPLIANCE_ADMIN_PASSWORD_FILE", "/bin/sh", "UTF-8"),
         ("APPLIANCE_JOURNAL_BYTES_MAX", "10", "below"),
         ("APPLIANCE_ADMIN_PASSWORD_FILE", "/nowhere/at/all", "cannot read"),
     ],
@@ -78,6 +85,18 @@ def test_what_cannot_be_used_is_named(variable: str, value: str, said: str) -> N
     with pytest.raises(ConfigurationError, match=variable) as raised:
         load({variable: value})
     assert said in str(raised.value)
+
+
+def test_where_to_listen_and_to_write_is_the_default_where_nothing_is_said() -> None:
+    given = load({"APPLIANCE_HOST": "", "APPLIANCE_DATA_DIR": " ", "APPLIANCE_PUBLIC_URL": ""})
+    assert given == Settings()
+
+
+def test_what_has_the_right_shape_is_taken() -> None:
+    for url in ("https://stats.example.com", "http://localhost:8000/", "https://example.com/stats"):
+        assert load({"APPLIANCE_PUBLIC_URL": url}).public_url == url
+    for name in ("a.js", "/s/a.js", "js/my-script_1.min.js"):
+        assert load({"APPLIANCE_SCRIPT_NAME": name}).script_name == name
 
 
 def test_every_setting_has_help() -> None:

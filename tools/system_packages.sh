@@ -6,7 +6,7 @@ set -eu
 
 need=""
 if [ "${1:-}" = venv ]; then
-  need="python3-venv"
+  need=" python3-venv"
 else
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || need="$need postgresql"
   command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \

@@ -18,6 +18,7 @@ from appliance.storage.open import opened
 
 T = TypeVar("T")
 ACTOR = "cli"
+ROW_ID = click.IntRange(1, (1 << 63) - 1)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -5,13 +5,14 @@ from typing import Any
 import click
 
 from appliance import clock
-from appliance.cli.common import ACTOR, as_json, iso, show, with_database
+from appliance.cli.common import ACTOR, ROW_ID, as_json, iso, show, with_database
+from appliance.errors import NotFound
 from appliance.ingest.dead_letters import read_letter
 from appliance.storage import dead_letters as letters
 from appliance.storage.dead_letters import DeadLetter
 from appliance.storage.interface import Database
 
-which = click.argument("letter_id", type=int, required=False)
+which = click.argument("letter_id", type=ROW_ID, required=False)
 everything = click.option("--all", "everything", is_flag=True, help="All of them.")
 
 
@@ -21,7 +22,7 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@click.option("--before", type=int, help="Only those with a smaller number.")
+@click.option("--before", type=ROW_ID, help="Only those with a smaller number.")
 @as_json
 def list_letters(before: int | None, as_json: bool) -> None:
     """The newest of them, with what the database said."""
@@ -47,7 +48,7 @@ def retry_letters(letter_id: int | None, everything: bool) -> None:
     async def work(database: Database) -> int:
         return await letters.ask_to_retry(database, letter_id, actor=ACTOR, at=clock.now())
 
-    click.echo(f"{with_database(work)} will be stored again")
+    click.echo(f"{_some(with_database(work), letter_id)} will be stored again")
 
 
 @dead_letters.command("delete")
@@ -60,7 +61,14 @@ def delete_letters(letter_id: int | None, everything: bool) -> None:
     async def work(database: Database) -> int:
         return await letters.delete(database, letter_id, actor=ACTOR, at=clock.now())
 
-    click.echo(f"{with_database(work)} deleted")
+    click.echo(f"{_some(with_database(work), letter_id)} deleted")
+
+
+def _some(number: int, letter_id: int | None) -> int:
+    """How many it was done to. Raises NotFound where the one that was named is not there."""
+    if letter_id is not None and not number:
+        raise NotFound("There is no such dead letter.")
+    return number
 
 
 def _check(letter_id: int | None, everything: bool) -> None:

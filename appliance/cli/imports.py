@@ -45,12 +45,14 @@ def import_files(files: tuple[Path, ...], as_json: bool, **wanted: Any) -> None:
 
 
 async def _import_all(files: tuple[Path, ...], progress: Progress, which: str, **wanted: Any) -> list[dict[str, Any]]:
+    from appliance.ingest.geo import locator_of
     from appliance.storage.open import opened
 
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     settings = load_settings()
+    locator_of(settings.geo_database)  # said before anything has begun
     results: list[dict[str, Any]] = []
     async with opened(settings) as db:
         project = await find_project(db, which)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from appliance import clock
-from appliance.cli.common import ACTOR, as_json, find_project, iso, show, with_database
+from appliance.cli.common import ACTOR, ROW_ID, as_json, find_project, iso, show, with_database
 from appliance.storage import keys
 from appliance.storage.interface import Database
 
@@ -86,7 +86,7 @@ def _end(listed: dict[str, Any]) -> str:
 
 @key.command("rotate")
 @click.argument("which")
-@click.argument("key_id", type=int)
+@click.argument("key_id", type=ROW_ID)
 @click.option("--grace-hours", type=click.IntRange(0, keys.GRACE_SECONDS_MAX // 3600), default=0, show_default=True,
               help="For how long the old key still holds.")  # fmt: skip
 @as_json
@@ -104,7 +104,7 @@ def key_rotate(which: str, key_id: int, grace_hours: int, as_json: bool) -> None
 
 @key.command("revoke")
 @click.argument("which")
-@click.argument("key_id", type=int)
+@click.argument("key_id", type=ROW_ID)
 def key_revoke(which: str, key_id: int) -> None:
     """End a key of a project (id or domain) by the key's number."""
 

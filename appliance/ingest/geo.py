@@ -14,6 +14,8 @@ import maxminddb
 import structlog
 from iptocc import country_code
 
+from appliance.errors import ConfigurationError
+
 log = structlog.get_logger(__name__)
 
 
@@ -60,6 +62,14 @@ class Locator:
                 self._damage_logged = True
                 log.warning("mmdb is damaged; its places are left out", path=str(self.path), error=str(error))
             return None
+
+
+def locator_of(setting: str) -> Locator:
+    """The locator that the setting APPLIANCE_GEO_DATABASE names. Raises ConfigurationError."""
+    try:
+        return Locator(Path(setting) if setting else None)
+    except ValueError as error:
+        raise ConfigurationError(f"APPLIANCE_GEO_DATABASE: {error}") from error
 
 
 def address_country(address: str) -> str:

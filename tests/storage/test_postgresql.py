@@ -230,7 +230,7 @@ def test_an_older_schema_is_brought_up_once(url: str) -> None:
 
 def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
     migrate(url, [])
-    with pytest.raises(psycopg.Error):
+    with pytest.raises(ConfigurationError, match="division by zero"):
         migrate(url, [ONE, Migration(BASELINE + 2, "CREATE TABLE half (id BIGINT); SELECT 1 / 0;")])
     assert version(url) == BASELINE
     assert "half" not in columns(url)
@@ -243,3 +243,19 @@ def test_a_newer_schema_and_a_changed_migration_are_refused(url: str) -> None:
         migrate(url, [])
     with pytest.raises(StorageUnavailable, match="0002"):
         migrate(url, [ONE._replace(sql=ONE.sql + " -- changed")])
+
+
+def test_a_url_that_is_none_is_refused_without_the_password() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        migrate("postgresql://ada:pa%ssword@127.0.0.1/db")
+    assert str(refused.value) == "the URL of the database cannot be understood"
+    assert refused.value.__suppress_context__, "what the driver said of it is in no traceback"
+
+
+def test_who_may_not_make_tables_is_told_what_the_server_says(postgresql: Server, url: str) -> None:
+    name = url.removeprefix("postgresql:///").partition("?")[0]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE nobody_{name} LOGIN")
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    with pytest.raises(ConfigurationError, match=r"^the database refuses: permission denied .*\(42501\)"):
+        migrate(url.replace("user=appliance", f"user=nobody_{name}"))

@@ -28,6 +28,8 @@ class Archive(io.RawIOBase):
             self._archive = zipfile.ZipFile(file)
         except zipfile.BadZipFile as error:
             raise Invalid(f"the zip archive cannot be read: {error}", code="damaged_file") from error
+        if any(member.flag_bits & 1 for member in self._archive.infolist()):
+            raise Invalid("the zip archive is encrypted", code="damaged_file")
         members = [member for member in self._archive.infolist() if member.filename.lower().endswith(".csv")]
         if len(members) > MEMBERS_MAX:
             raise Invalid(f"the archive has more than {MEMBERS_MAX} files", code="too_large")

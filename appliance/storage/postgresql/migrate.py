@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from appliance.errors import DatabaseTooNew, StorageUnavailable
+from appliance.errors import ApplianceError, ConfigurationError, DatabaseTooNew, StorageUnavailable
 from appliance.storage.migrations import BASELINE, Migration, available
 from appliance.storage.postgresql.aggregates import make_aggregates
 from appliance.storage.postgresql.connection import parameters, storage_error
@@ -29,7 +29,8 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> int:
     """Make or update the schema of the database; gives its version.
 
     Raises DatabaseTooNew for a database of a newer appliance; ConfigurationError when a new one would get a TimescaleDB
-    that is too old; StorageUnavailable when an applied migration was changed, or the database does not answer.
+    that is too old, or the server refuses for another reason that does not pass; StorageUnavailable when an applied
+    migration was changed, or the database does not answer.
     """
     migrations = available(_PACKAGE / "migrations") if migrations is None else migrations
     newest = BASELINE + len(migrations)
@@ -55,7 +56,11 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> int:
                 make_aggregates(connection)
                 _note(connection, _VERSION, str(newest))
     except psycopg.Error as error:
-        raise storage_error(error) from error
+        if isinstance(known := storage_error(error), ApplianceError):
+            raise known from error
+        if error.sqlstate is None:  # what it says quotes the URL, in which a password may be
+            raise ConfigurationError("the URL of the database cannot be understood") from None
+        raise ConfigurationError(f"the database refuses: {error.diag.message_primary} ({error.sqlstate})") from error
     return newest
 
 
