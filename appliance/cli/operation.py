@@ -92,7 +92,7 @@ def verify(which: str, as_json: bool, **wanted: str) -> None:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database to this version's schema; a copy is made before."""
+    """Bring the database to this version's schema; of a SQLite file a copy is made before."""
 
     async def work(database: Database) -> tuple[str, int]:
         return database.location, (await database.condition()).schema
