@@ -101,7 +101,7 @@ class Arrival:
     async def read_body(self, receive: Receive, bytes_max: int, arriving: Arriving) -> None:
         """Read and decompress the body. Raises TooLarge, Invalid, TooSlow."""
         length = self.headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > bytes_max:
+        if length.isdigit() and (len(length) > 18 or int(length) > bytes_max):
             raise _too_large(bytes_max)
         task = current_task()
         assert task is not None

@@ -108,7 +108,7 @@ class IngestProtocol(HttpToolsProtocol):
         method = self.parser.get_method()
         if method == b"POST":
             length = headers.get(b"content-length", b"")
-            is_short = length.isdigit() and int(length) <= self.app.body_bytes_max[dialect]
+            is_short = length.isdigit() and len(length) <= 18 and int(length) <= self.app.body_bytes_max[dialect]
         else:
             is_short = b"content-length" not in headers and b"transfer-encoding" not in headers
         if not is_short:

@@ -170,5 +170,5 @@ def change(current: Value, previous: Value) -> int | None:
         current, previous = current.minor, previous.minor
     if isinstance(current, Money) or isinstance(previous, Money) or current is None or not previous:
         return None
-    difference = 100 * (current - previous) / previous
+    difference = 100 * (current - previous) / abs(previous)  # a sum of refunds is below 0
     return int(abs(difference) + 0.5) * (1 if difference >= 0 else -1)

@@ -176,7 +176,7 @@ def change(name: str, value: Value, previous: Value) -> Delta:
     points = kind(name) == "percent"
     if before == 0 and not points:
         return Delta("flat") if now == 0 else Delta("new")
-    difference = now - before if points else (now - before) / before * 100
+    difference = now - before if points else (now - before) / abs(before) * 100
     if rounded(abs(difference)) == 0:
         return Delta("flat", abs(difference), points)
     rose = difference > 0

@@ -111,7 +111,8 @@ class CrossSiteGuard:
     the browser states it, else by Origin against Host.
 
     A request with neither is no browser's. One with a key in a header is left to the check of the key: no
-    other site can add such a header without a pre-flight, which ingestion alone answers to anybody. What may
+    other site can add such a header without a pre-flight, which ingestion alone answers to anybody. (With a
+    password of a proxy in front, browsers send Authorization by themselves, and our cookie along.) What may
     be asked from other origins (`read_origins`) takes no cookies, which are what others could misuse.
     """
 
@@ -129,7 +130,9 @@ class CrossSiteGuard:
 
     def _is_cross_site(self, scope: Scope) -> bool:
         headers = RequestHeaders(scope=scope)
-        if scope["method"] in SAFE_METHODS or "authorization" in headers or "x-api-key" in headers:
+        if scope["method"] in SAFE_METHODS or "x-api-key" in headers:
+            return False
+        if "authorization" in headers and "cookie" not in headers:
             return False
         if scope.get(ALLOWED_KEY):
             return False

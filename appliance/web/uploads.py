@@ -34,7 +34,7 @@ async def received(request: Request) -> Upload:
             status=415,
         )
     length = request.headers.get("content-length", "")
-    expected = int(length) if length.isdigit() else 0
+    expected = int(length) if length.isdigit() and len(length) <= 18 else 0
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data":
         return Upload(request.query_params.get("name", ""), request.query_params, expected, _body(request))

@@ -35,6 +35,8 @@ def test_money_needs_its_one_currency(name: str, paying: int, currency: str | No
         (None, 3, None),
         (3, None, None),
         (Money(150, "EUR"), Money(100, "EUR"), 50),
+        (Money(100, "EUR"), Money(-100, "EUR"), 200),
+        (Money(-200, "EUR"), Money(-100, "EUR"), -100),
         (Money(150, "EUR"), Money(100, "USD"), None),
         (Money(150, "EUR"), Money(0, "EUR"), None),
         (Money(150, "EUR"), None, None),

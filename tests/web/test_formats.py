@@ -135,6 +135,7 @@ def test_a_metric_is_written_by_its_kind(name: str, value: formats.Value, text: 
         ("visitors", 0, 0, Delta("flat")),
         ("visitors", 5, None, Delta("none")),
         ("total_revenue", Money(200, "EUR"), Money(100, "EUR"), Delta("up", 100.0, False, True)),
+        ("total_revenue", Money(100, "EUR"), Money(-100, "EUR"), Delta("up", 200.0, False, True)),  # after refunds
         ("total_revenue", Money(200, "EUR"), Money(100, "USD"), Delta("none")),  # no sums across currencies
     ],
 )

@@ -95,6 +95,20 @@ async def test_every_method_that_may_change_something_is_guarded(administration,
     assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"authorization": "Basic YWRhOng="}, 404),  # a key; there is nothing to do with it here
+        ({"authorization": "Basic YWRhOng=", "cookie": "session=x"}, 403),  # of a proxy in front
+        ({"x-api-key": "sa_priv_none", "cookie": "session=x"}, 404),
+    ],
+)
+async def test_what_browsers_send_by_themselves_opens_nothing(administration, headers, status):
+    cross = {"sec-fetch-site": "cross-site", "accept": "application/json"}
+    answer = await administration.client().post("/api/v2/query", headers=cross | headers, json={})
+    assert answer.status_code == status
+
+
 async def test_links_of_other_sites_work(administration):
     await administration.account()
     answer = await administration.client().get("/login", headers={"sec-fetch-site": "cross-site"})
