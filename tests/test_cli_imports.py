@@ -1,5 +1,6 @@
 """`appliance import` without a server; beside one it is tried in tests/crash/test_imports.py."""
 
+import asyncio
 import json
 import os
 import signal
@@ -15,6 +16,11 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.cli import cli
+from appliance.cli.common import find_project
+from appliance.cli.imports import _Import
+from appliance.cli.progress import Progress
+from appliance.config import load
+from appliance.storage.open import opened
 from tests.ingest.imports.importing import GOOGLEBOT, combined
 
 LOG = combined(1, "/a") + combined(2, "/b", agent=GOOGLEBOT) + "rubbish\n" + combined(3, "/c.css")
@@ -123,6 +129,26 @@ def test_a_followed_log_ends_when_it_is_asked_to(folder: Path) -> None:
     said, wrong = running.communicate(timeout=20)
     assert running.returncode == 0, wrong
     assert [(each["state"], each["rows"]) for each in json.loads(said)] == [("done", 2), ("stopped", 1)]
+
+
+async def test_a_log_that_is_empty_yet_is_waited_for(folder: Path) -> None:
+    log = folder / "access.log"
+    log.touch()
+    settings = load({"APPLIANCE_DATA_DIR": str(folder / "data")})
+    wanted: dict[str, Any] = {"file_format": None, "source": "", "follow": True, "dry_run": False}
+    async with opened(settings) as database:
+        project = await find_project(database, "example.com")
+        importing = _Import(settings, database, project, log, Progress("lines", shown=False), **wanted)
+        following = asyncio.create_task(importing.work([]))
+        await asyncio.wait([following], timeout=0.1)
+        assert not following.done()
+        log.write_text(LOG)
+        deadline = time.monotonic() + 20
+        while events(folder) < 1:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        following.cancel()
+        await asyncio.wait([following])
 
 
 def wait_for(folder: Path, number: int) -> None:

@@ -22,6 +22,12 @@ def test_an_account_of_each_role(tmp_path: Path, role: str) -> None:
     assert run(tmp_path, "list").output == f"ada@example.com  {role}\n"
 
 
+def test_a_folder_that_a_command_makes_is_for_the_owners_eyes(tmp_path: Path) -> None:
+    made = run(tmp_path / "data", "create", "ada@example.com", "--role", "owner", "--password", "correct horse battery")
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
 def test_no_other_role(tmp_path: Path) -> None:
     made = run(tmp_path, "create", "ada@example.com", "--role", "emperor", "--password", "correct horse battery")
     assert made.exit_code == 2

@@ -107,11 +107,12 @@ class _Import:
         if self._dry_run:
             results.append(await self._preview())
             return
-        results.append(await self._take())
-        while self._follow:
-            while not self._path.exists() or not self._path.stat().st_size:
+        while True:
+            while self._follow and (not self._path.exists() or not self._path.stat().st_size):
                 await asyncio.sleep(0.5)
             results.append(await self._take())
+            if not self._follow:
+                return
 
     async def so_far(self) -> dict[str, Any]:
         """What became of the file that is being read."""

@@ -49,6 +49,7 @@ def test_an_older_file_is_brought_up_and_backed_up_before(tmp_path: Path) -> Non
     (backup,) = (tmp_path / "backups").iterdir()
     assert "colour" not in columns(backup)
     assert version(backup) == BASELINE
+    assert {file.stat().st_mode & 0o077 for file in (backup, backup.parent)} == {0}
 
 
 def test_migrating_again_changes_nothing(tmp_path: Path) -> None:

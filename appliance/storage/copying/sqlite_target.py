@@ -35,7 +35,7 @@ class SqliteTarget:
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError when somebody else copies into the file."""
         self.identity = identity_of(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = path.with_name(path.name + ".copying").open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

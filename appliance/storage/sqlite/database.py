@@ -55,7 +55,7 @@ class SqliteDatabase:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.close)  # the threads of readers would keep a process from ending
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 await asyncio.to_thread(migrate, self.path, self._backups)
                 self._writer.start()
                 for _ in range(READERS):

@@ -94,7 +94,8 @@ def _check_digests(connection: sqlite3.Connection, migrations: list[Migration]) 
 
 
 def _back_up(connection: sqlite3.Connection, backups: Path, version: int) -> None:
-    backups.mkdir(parents=True, exist_ok=True)
+    backups.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = backups / f"before-migration-from-{version:04}.db"
     target.unlink(missing_ok=True)
+    target.touch(mode=0o600)  # SQLite fills an empty file, and would make one for everybody's eyes
     connection.execute("VACUUM INTO ?", (str(target),))
