@@ -64,10 +64,27 @@ def configure_logs(log_format: str) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module; what they say at warning level or above is passed on.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(known, _Filter) for known in handler.filters):
-            handler.addFilter(_Filter())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_Filter())
+    handler.setFormatter(
+        _json_of_libraries() if log_format == "json" else logging.Formatter("%(levelname)s %(name)s: %(message)s")
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _json_of_libraries() -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
 
 
 class Problem(NamedTuple):

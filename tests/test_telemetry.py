@@ -1,6 +1,9 @@
 """Logs that nobody can fill."""
 
+import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +45,33 @@ def test_what_libraries_repeat_is_told_with_its_number(seconds: list[float], cap
         "Invalid HTTP request received. (and 999 times before, unsaid)",
         "Something else: x",
     ]
+
+
+_LIBRARY = """
+import logging, sys
+from appliance.telemetry import configure_logs
+configure_logs(sys.argv[1])
+configure_logs(sys.argv[1])
+try:
+    raise ValueError("why")
+except ValueError:
+    logging.getLogger("asyncio").exception("It broke: %s", "x")
+"""
+
+
+def said_by_a_library(log_format: str) -> str:
+    command = [sys.executable, "-c", _LIBRARY, log_format]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+
+def test_what_libraries_say_is_a_line_of_json_too() -> None:
+    (line,) = said_by_a_library("json").splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["level"], said["logger"]) == ("It broke: x", "error", "asyncio")
+    assert said["exception"].endswith("ValueError: why")
+    assert said["timestamp"].endswith("Z")
+
+
+def test_what_libraries_say_is_text_for_people() -> None:
+    said = said_by_a_library("text").splitlines()
+    assert (said[0], said[-1]) == ("ERROR asyncio: It broke: x", "ValueError: why")
