@@ -7,7 +7,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from appliance.storage.postgresql.removal.steps import _REMOVING
+from tests.postgresql import Server
 
 
 def said(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -46,7 +50,7 @@ def test_numbers_of_nothing(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_archive(tmp_path: Path) -> None:
-    assert said(tmp_path, "project", "create", "S")[0] == 0
+    assert said(tmp_path, "project", "create", "S", "--domain", "example.com")[0] == 0
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("imported_visitors.csv", "date,visitors\n")
@@ -54,6 +58,18 @@ def test_an_encrypted_archive(tmp_path: Path) -> None:
     for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # APPNOTE 4.4.4: bit 0 of the flags
         whole[whole.index(mark) + at] |= 1
     (tmp_path / "export.zip").write_bytes(whole)
-    code, error = said(tmp_path, "import", "--project", "S", str(tmp_path / "export.zip"))
+    code, error = said(tmp_path, "import", "--project", "example.com", str(tmp_path / "export.zip"))
     assert code == 1
     assert "Traceback" not in error
+
+
+def test_an_erasure_that_waits_for_another_removal_is_not_done(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
+    assert said(tmp_path, "project", "create", "S", "--domain", "example.com", APPLIANCE_DATABASE_URL=url)[0] == 0
+    arguments = ("erase", "--project", "example.com", "--user", "ann")
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (_REMOVING,))
+        code, error = said(tmp_path, *arguments, APPLIANCE_DATABASE_URL=url)
+    assert code == 1
+    assert "another removal is under way" in error
+    assert said(tmp_path, *arguments, APPLIANCE_DATABASE_URL=url) == (0, "")

@@ -6,6 +6,7 @@ import click
 
 from appliance import clock
 from appliance.cli.common import ACTOR, as_json, find_project, iso, load_settings, show, with_database
+from appliance.errors import StorageUnavailable
 from appliance.rollups import refresh as rollups
 from appliance.storage import erasures, retention
 from appliance.storage.erasures import Erasure
@@ -69,7 +70,13 @@ def erase(which: str, user: str | None, visitor: str | None, timeout_seconds: fl
         else:
             erasure_id = await erasures.ask_for_visitor(database, found, number, **asked)
         await database.erase()
-        return await erasures.find(database, erasure_id)
+        done = await erasures.find(database, erasure_id)
+        if done.erased_at is None:
+            raise StorageUnavailable(
+                "the erasure was taken down, but not done yet: another removal is under way. A running server does it"
+                " within the hour"
+            )
+        return done
 
     done = with_database(work)
     value = {
