@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from appliance.cli import cli
-from appliance.errors import ConfigurationError
+from appliance.errors import ConfigurationError, StorageUnavailable
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -45,3 +45,10 @@ def test_what_is_not_there_is_not_made_by_those_who_only_read_or_change_it(
     there = folder / "appliance.db"
     assert str(done.exception) == f"there is no database {there}: name the data folder with --data-dir"
     assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_line(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)  # longer than names may be: root may look into every other one
+    done = CliRunner().invoke(cli, ["user", "list"], env={"APPLIANCE_DATA_DIR": str(folder)})
+    assert isinstance(done.exception, StorageUnavailable)
+    assert str(done.exception).startswith(f"cannot use {folder}")

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from appliance.config import Settings
-from appliance.errors import ConfigurationError
+from appliance.errors import ConfigurationError, StorageUnavailable
 from appliance.storage.evaluation import QueryEngine
 from appliance.storage.interface import Database
 from appliance.storage.location import SERVERS, SQLITE, sqlite_path
@@ -65,11 +66,22 @@ async def opened(settings: Settings, *, may_make: bool = False) -> AsyncIterator
     Raises StorageUnavailable, DatabaseTooNew, ConfigurationError.
     """
     path = sqlite_path(database_url(settings))
-    if path is not None and not may_make and not path.exists():
-        raise ConfigurationError(f"there is no database {path.absolute()}: name the data folder with --data-dir")
+    if path is not None and not may_make:
+        _check_is_there(path)
     database = database_of(settings)
     await database.open()
     try:
         yield database
     finally:
         await database.close()
+
+
+def _check_is_there(path: Path) -> None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"there is no database {path.absolute()}: name the data folder with --data-dir"
+        ) from None
+    except OSError as error:
+        raise StorageUnavailable(f"cannot use {path}: {error}") from error
