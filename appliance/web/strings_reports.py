@@ -19,8 +19,8 @@ REPORTS: dict[str, str] = {
     "sampled.period": "Part of this period was sampled: these are counts of what was kept.",
     "sampled.ever": "Part of the data was sampled, in this period or another: these are counts of what was kept.",
     "report.kept_from": (
-        "Visits that ended before {day} are gone (data retention): who came earlier counts as new, and nobody was seen"
-        " before then."
+        "Visits that ended before {day} are gone (data retention): who came earlier counts as seen for the first time"
+        " after that."
     ),
     "sampled.log": "Part of this period was sampled: these are the events that were kept.",
     # Retention

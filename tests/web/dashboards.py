@@ -41,6 +41,7 @@ from appliance.web.pages import (
     users,
 )
 from appliance.web.pages import filter as filter_form
+from appliance.web.turns import Turns
 from tests.builders import event, pageview
 from tests.web.administration import Administration, Browser, health
 
@@ -133,6 +134,7 @@ class Dashboards(Administration):
         state.reports, state.presence = reports, self.presence
         state.refusals = self.refusals = Refusals(state.notices)
         state.imported = ImportedFigures(database)
+        state.exports, state.recounts = Turns(8, 3), Turns(1, 1)
         state.health = lambda: self.health
         self.folder = folder
         self._owner: Browser | None = None

@@ -49,6 +49,7 @@ def frame(key: str, sampled: str | None = None) -> ReportFrame:
         clear_href=url(f"/{key}"),
         csv_href=url(f"/{key}.csv"),
         sampled=sampled,
+        kept_from=datetime(2025, 8, 1, tzinfo=ZONE) if key == "retention" else None,
         action=url(f"/{key}"),
         hidden=(("period", "91d"),),
     )
