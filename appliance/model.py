@@ -90,6 +90,7 @@ class Project(msgspec.Struct, frozen=True):
     settings: ProjectSettings
     created_at: int
     updated_at: int
+    raw_purged_before: int | None = None  # what ended before may be gone: as it was when the record was last changed
 
 
 class SourceSettings(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -122,6 +122,26 @@ def test_what_a_server_sends_from_before_the_days_that_are_kept_gets_the_time_of
     assert ages == {"40 days": True, "29 days": False}
 
 
+def test_what_is_sent_from_purged_days_gets_the_time_of_its_receipt_also_when_more_are_kept(server: Server) -> None:
+    made = server.project()
+    send(server, made["public_key"], "early", days_ago=40)
+    assert server.wait_until_stored(1) == 1
+    server.cli("seal")
+    server.cli("project", "set", "example.com", "--raw-retention-days", "30")
+    assert server.cli("purge", "--json")["visits"] == 1
+    server.cli("project", "set", "example.com", "--raw-retention-days", "0")
+    server.stop()
+    server.start()  # so that nothing is left to when it hears of it
+    for days in (41, 29):
+        send(server, made["public_key"], f"{days} days", days_ago=days)
+    assert server.wait_until_stored(2) == 2
+    ages = {
+        event["user_id"]: event["timestamp"][:10] == event["received_at"][:10]
+        for event in export(server, made["private_key"])
+    }
+    assert ages == {"41 days": True, "29 days": False}
+
+
 def test_rollups_are_made_beside_a_running_server(server: Server) -> None:
     made = server.project()
     for days_ago in (70, 40, 39, 10):

@@ -40,7 +40,10 @@ def read_time(value: float | str) -> int:
 
 def is_kept(project: Project, time: int, now: int) -> bool:
     """Whether raw data of that time are kept (times in UTC microseconds): by the days that a purge counts, whatever
-    number of hours they have."""
+    number of hours they have. Of what was purged while fewer days were kept, nothing more is taken: it would count
+    nowhere."""
+    if project.raw_purged_before is not None and time < project.raw_purged_before:
+        return False
     days = project.settings.raw_retention_days
     if not days or time > now - (days - 1) * DAY:
         return True

@@ -21,7 +21,7 @@ DELETED_KEPT = 7 * DAY  # for so long a deleted project can be brought back
 OWNED_MAX = 100  # projects of one member, deleted ones included as long as they are kept
 DELETED_MARK = "deleted_project/"  # followed by the id: name of a row of `meta`, whose value is the time
 
-COLUMNS = "id, public_id, name, domains, timezone, currency, settings, created_at, updated_at"
+COLUMNS = "id, public_id, name, domains, timezone, currency, settings, created_at, updated_at, raw_purged_before"
 LIVE = f"NOT EXISTS (SELECT 1 FROM meta WHERE meta.name = '{DELETED_MARK}' || CAST(project.id AS TEXT))"
 _OWNED = "SELECT COUNT(*) FROM membership WHERE account_id = :owner_id AND role = 'owner'"
 _MAKE_OWNER = """
@@ -42,7 +42,7 @@ class NewProject(NamedTuple):
 
 def from_row(row: Row) -> Project:
     """A record from a row of COLUMNS."""
-    id_, public_id, name, domains, timezone, currency, settings, created_at, updated_at = row
+    id_, public_id, name, domains, timezone, currency, settings, created_at, updated_at, raw_purged_before = row
     return Project(
         id=id_,
         public_id=public_id,
@@ -53,6 +53,7 @@ def from_row(row: Row) -> Project:
         settings=msgspec.json.decode(settings, type=ProjectSettings),
         created_at=created_at,
         updated_at=updated_at,
+        raw_purged_before=raw_purged_before,
     )
 
 

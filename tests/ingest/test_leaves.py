@@ -73,6 +73,8 @@ def test_kept_is_what_no_purge_would_take(zone: str, now: int, days: int, beside
     for time in (oldest - 1, oldest, oldest + beside, now - days * DAY, now, now + DAY):
         assert is_kept(project, time, now) == (time >= oldest)
     assert not is_kept(project, utc("0001-01-01"), now)
+    purged = msgspec.structs.replace(project, settings=ProjectSettings(), raw_purged_before=oldest)
+    assert [is_kept(purged, time, now) for time in (oldest - 1, oldest)] == [False, True]
     assert is_kept(msgspec.structs.replace(project, settings=ProjectSettings()), utc("0001-01-01"), now)
 
 
