@@ -24,7 +24,7 @@ from appliance.queries.dimensions import PROPERTY, Dimension, TimeDimension
 from appliance.queries.filters import EVERYTHING
 from appliance.queries.intervals import Bucket
 from appliance.queries.localtime import day_start
-from appliance.queries.metrics import EVENT_MEASURES, SUMS, VISIT_MEASURES, Measure, Money, Value, metric
+from appliance.queries.metrics import EVENT_MEASURES, STORED_VISITS, SUMS, VISIT_MEASURES, Measure, Money, Value, metric
 from appliance.queries.period import Range
 from appliance.queries.question import Order, Report, Scope
 from appliance.queries.results import Row, Table
@@ -47,12 +47,13 @@ DIMENSIONS: Final = frozenset(
 # The counts that a report is asked anew for, by the metric that says just that.
 _COUNTS: Final[dict[Measure, str]] = {
     "visitors": "visitors", "events": "events", "pageviews": "pageviews", "visits": "visits",
-    **{what.numerator: name for name, what in SUMS.items()},
+    **{what.numerator: name for name, what in SUMS.items() if name != STORED_VISITS},
 }  # fmt: skip
 _CONVERSIONS: Final = frozenset(("conversion_rate", "group_conversion_rate"))
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
-Counts = dict[Measure, int]
+Part = Measure | Literal["visits that are stored"]  # which means are over
+Counts = dict[Part, int]
 Imported = Mapping[tuple[int, str], tuple[int, ...]]
 
 
@@ -168,7 +169,9 @@ class _Join:
         self._measures: list[Measure] = [
             name for name in (*EVENT_MEASURES, *VISIT_MEASURES) if name in made and name in _COUNTS
         ]
-        names = (*(_COUNTS[name] for name in self._measures), *self._others)
+        self._of_stored = any(metric(name).of_stored for name in report.metrics if name not in self._others)
+        stored = (STORED_VISITS,) if self._of_stored else ()
+        names = (*(_COUNTS[name] for name in self._measures), *stored, *self._others)
         self.counted = replace(report, metrics=names, order=(), limit=ROWS_MAX, offset=0, total_rows=False)
 
     def table(self, counted: Table, found: Imported, total: int) -> Table:
@@ -181,6 +184,8 @@ class _Join:
             counts, _ = rows.setdefault(key, ({}, self._nothing()))
             for name in self._measures:
                 counts[name] = counts.get(name, 0) + _part(name, sums)
+            if self._of_stored:
+                counts[STORED_VISITS] = counts.get(STORED_VISITS, 0) + _part("visits", sums)
         made = [
             self._row(counted, key, counts | {"total_visitors": total}, others)
             for key, (counts, others) in rows.items()
@@ -222,8 +227,9 @@ class _Join:
 
     def _from_row(self, row: Row) -> tuple[Counts, dict[str, Value]]:
         whole = [value if isinstance(value, int) else 0 for value in row.values]
-        counts = dict(zip(self._measures, whole, strict=False))
-        return counts, dict(zip(self._others, row.values[len(self._measures) :], strict=True))
+        asked: list[Part] = [*self._measures, *([STORED_VISITS] if self._of_stored else [])]
+        counts: Counts = dict(zip(asked, whole, strict=False))
+        return counts, dict(zip(self._others, row.values[len(asked) :], strict=True))
 
     def _nothing(self) -> dict[str, Value]:
         return {name: metric(name).of_nothing for name in self._others}
@@ -232,7 +238,9 @@ class _Join:
         self, counted: Table, key: int | str, counts: Counts, others: Mapping[str, Value]
     ) -> tuple[Row, dict[str, Any]]:
         """A row, and by what it may be ordered: exact figures, and the bytes or the place of its group."""
-        values = tuple(others[name] if name in others else metric(name).value(counts) for name in self.report.metrics)
+        values = tuple(
+            others[name] if name in others else metric(name).value(_of(name, counts)) for name in self.report.metrics
+        )
         exact: dict[str, Any] = {
             name: _amount(value) if name in others else _exact(name, counts)
             for name, value in zip(self.report.metrics, values, strict=True)
@@ -271,9 +279,15 @@ def _part(name: Measure, sums: tuple[int, ...]) -> int:
 
 def _exact(name: str, counts: Counts) -> Fraction | None:
     """A metric before rounding."""
-    what = metric(name)
-    below = 1 if what.denominator is None else counts[what.denominator]
-    return Fraction(counts[what.numerator], below) if below else None
+    what, known = metric(name), _of(name, counts)
+    below = 1 if what.denominator is None else known[what.denominator]
+    return Fraction(known[what.numerator], below) if below else None
+
+
+def _of(name: str, counts: Counts) -> dict[Measure, int]:
+    """What a metric is made of: means over what is stored have only those visits below the line."""
+    known = {measure: number for measure, number in counts.items() if measure != STORED_VISITS}
+    return known | {"visits": counts[STORED_VISITS]} if metric(name).of_stored else known
 
 
 def _amount(value: Value) -> int | float | None:

@@ -131,6 +131,7 @@ METRICS: Final[dict[str, Metric]] = {
 }
 
 
+STORED_VISITS: Final = "visits that are stored"
 # What ratios are made of, for those who add to it (imported.py); nobody else asks for these.
 SUMS: Final[dict[str, Metric]] = {
     item.name: item
@@ -138,6 +139,7 @@ SUMS: Final[dict[str, Metric]] = {
         Metric("sum of bounces", "bounces"),
         Metric("sum of durations", "duration"),
         Metric("sum of pages of visits", "visit_pageviews"),
+        Metric(STORED_VISITS, "visits", of_stored=True),
     )
 }
 

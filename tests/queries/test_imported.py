@@ -270,3 +270,36 @@ def test_the_dimensions_are_those_that_can_be_asked_for() -> None:
     from appliance.queries.dimensions import DIMENSIONS as KNOWN
 
     assert KNOWN.keys() >= DIMENSIONS
+
+
+async def test_means_beside_sampled_data_are_over_what_is_stored(tmp_path: Path, server: Server | None) -> None:
+    path, start = tmp_path / "appliance.db", instant("2026-01-01 00:00")
+    migrate(path, tmp_path)
+    store, noon = Store(path), start + DAY + DAY // 2
+    minute = 60 * MICROSECONDS
+    of = lambda *times: [oracle.Event(noon + time, rate=100_000, by_visitor=True) for time in times]  # noqa: E731
+    visits = [Visit(number, of(0) if number % 2 else of(0, minute), {}) for number in range(10)]
+    store.add([(1, visit) for visit in visits])
+    imports = [(1, [Figure(start // DAY, "", "", 10, 10, 15, 15, 5, 300)])]
+    report = Report(("visits", "bounce_rate", "visit_duration", "views_per_visit"))
+
+    async def figures(reports: Reports) -> Any:
+        scope = await reports.scope(project(1, "UTC"), Times(start, start + 3 * DAY), start + 9 * DAY)
+        table = await reports.answer(scope, report)
+        assert (table.sampled, table.imported) == (True, True)
+        return table.figures()
+
+    # Of a tenth of a hundred visits half bounced, the others took a minute; and so did those of the other product.
+    expected = {"visits": 110, "bounce_rate": 50, "visit_duration": 30, "views_per_visit": 1.5}
+    if server is None:
+        database = SqliteDatabase(path)
+        await database.open()
+        evaluator = Evaluator(path, temp_directory=tmp_path / "tmp")
+        fill(database, imports)
+        assert await figures(Reports(evaluator, COUNTRIES).with_imported(ImportedFigures(database))) == expected
+        await evaluator.close()
+        await database.close()
+        return
+    async with asked(path, server, COUNTRIES) as (reports, there):
+        fill(there, imports)
+        assert await figures(reports.with_imported(ImportedFigures(there))) == expected
