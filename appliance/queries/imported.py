@@ -227,7 +227,9 @@ class _Join:
 
     def _from_row(self, row: Row) -> tuple[Counts, dict[str, Value]]:
         whole = [value if isinstance(value, int) else 0 for value in row.values]
-        asked: list[Part] = [*self._measures, *([STORED_VISITS] if self._of_stored else [])]
+        asked: list[Part] = [*self._measures]
+        if self._of_stored:
+            asked.append(STORED_VISITS)
         counts: Counts = dict(zip(asked, whole, strict=False))
         return counts, dict(zip(self._others, row.values[len(asked) :], strict=True))
 
