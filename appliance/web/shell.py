@@ -31,9 +31,9 @@ def bare(request: Request, title: str) -> Shell:
 async def shell(request: Request, title: str, project: Project | None = None, *, stream: str | None = None) -> Shell:
     """The frame for whoever is logged in; `project` is the page's own site, in whose zone times stand.
 
-    stream: what of the site's stream the page listens to ("all", "accepted", "refused"), None for no stream. It begins
-    where this call ends, so what the page shows is to be read after it. People now and banners are left to the pages
-    that have them.
+    stream: which feed of the site's stream the page shows ("all", "accepted", "refused", "none"), None for no stream.
+    It begins where this call ends, so what the page shows is to be read after it. People now and banners are left to
+    the pages that have them.
     """
     viewer = await viewer_of(request)
     if viewer.account is None:

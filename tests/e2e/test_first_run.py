@@ -176,18 +176,19 @@ async def test_a_stream_tells_what_was_missed(server: Server, operator: BrowserC
     await expect(rows).to_contain_text(["/while-hidden", "/before-it-listened"], timeout=10_000)
 
     stream = f"{server.url}/sites/example.com/stream"
-    told = await page.evaluate(
-        """async ([stream, id]) => {
-            const reader = (await fetch(stream, { headers: { "Last-Event-ID": id } })).body.getReader();
-            const decoder = new TextDecoder();
-            let text = "";
-            while (!text.includes("event: feed")) text += decoder.decode((await reader.read()).value);
-            reader.cancel();
-            return text;
-        }""",
-        [stream, "0"],
-    )
+    read = """async ([stream, id, last]) => {
+        const reader = (await fetch(stream, { headers: { "Last-Event-ID": id } })).body.getReader();
+        const decoder = new TextDecoder();
+        let text = "";
+        while (!text.includes(last)) text += decoder.decode((await reader.read()).value);
+        reader.cancel();
+        return text;
+    }"""
+    told = await page.evaluate(read, [stream, "0", "event: feed"])
     assert "/before-it-listened" in told, "as a browser asks that connects again by itself"
+    server.ingest(key, {"event": "pageview", "url": "https://example.com/stored"})
+    without = await page.evaluate(read, [f"{stream}?only=none", "0", "event: tick"])
+    assert "event: feed" not in without, "for pages that show none"
     wrong = await operator.request.get(f"{stream}?after=x")
     assert (wrong.status, (await wrong.text()).count("after: not a position in this stream")) == (400, 1)
 

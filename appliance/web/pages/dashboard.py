@@ -169,7 +169,7 @@ async def properties_of(request: Request, state: State, panels: Sequence[cards.C
 async def frame_of(request: Request, access: SiteAccess) -> Shell:
     """The frame of a site's pages, with the people now and what is wrong."""
     parts, project = parts_of(request), access.project
-    frame = await shell.shell(request, shell.label(project), project, stream="all")
+    frame = await shell.shell(request, shell.label(project), project, stream="none")
     return replace(
         frame,
         live=parts.presence.people(project.id, clock.now()),

@@ -85,10 +85,14 @@ def _only(request: Request) -> Only:
 async def stream(request: Request) -> Response:
     access = await project_for(request)
     streaming.check_origin(request)
-    return streaming.answer(_events(request, access.project, _only(request), streaming.after(request)))
+    # Most pages show who is there, and no feed.
+    only = None if request.query_params.get("only") == "none" else _only(request)
+    return streaming.answer(_events(request, access.project, only, streaming.after(request)))
 
 
-async def _events(request: Request, project: Project, only: Only, after: int | None) -> AsyncIterator[ServerSentEvent]:
+async def _events(
+    request: Request, project: Project, only: Only | None, after: int | None
+) -> AsyncIterator[ServerSentEvent]:
     """Named events: `live` (people now), `feed` (rows), `tick` (something was stored), `first` (there are events).
 
     Begins with what happened since `after`, a position the page was made with or an id of the stream.
@@ -110,7 +114,7 @@ async def _events(request: Request, project: Project, only: Only, after: int | N
             if stored and waiting_for_first:
                 waiting_for_first = False
                 yield ServerSentEvent("", event="first")
-            if rows := _rows(parts, project, taken, only):
+            if only is not None and (rows := _rows(parts, project, taken, only)):
                 yield ServerSentEvent(rows, event="feed", id=str(notices.position))
             if stored and time.monotonic() - ticked > TICK_SECONDS:
                 ticked = time.monotonic()

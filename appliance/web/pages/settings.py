@@ -209,7 +209,7 @@ async def _settings_page(
     may_delete = access.role == "owner"
     confirm = Confirm(action=urls.site_delete(project), phrase=shell.label(project), error=delete_error)
     view = ProjectView(
-        shell=await shell.shell(request, text("nav.general"), project, stream="all"),
+        shell=await shell.shell(request, text("nav.general"), project, stream="none"),
         nav=site_nav(project, "general"),
         form=Form(action=urls.settings(project), values=values, errors=errors or {}),
         timezones=timezone_options(project.timezone),

@@ -153,7 +153,7 @@ async def show_install(request: Request) -> Response:
     """The snippet, and the wait for the first event, which the site's stream announces."""
     project = (await project_for(request, "admin")).project
     view = SetupView(
-        shell=await shell.shell(request, text("setup.install.title"), project, stream="all"),
+        shell=await shell.shell(request, text("setup.install.title"), project, stream="none"),
         step="install",
         address=await note_on_site(request, vantage_of(request)),
         install=await install_of(request, project),
