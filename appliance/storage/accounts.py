@@ -1,13 +1,11 @@
-"""Accounts and memberships: who may log in, and what they may do where. E-mail addresses are kept in lower
-case."""
+"""Accounts: who may log in, and as what. E-mail addresses are kept in lower case."""
 
 import re
-from collections.abc import Mapping
-from typing import Final, get_args
+from typing import get_args
 
 from appliance import credentials
 from appliance.errors import Forbidden, Invalid, NotFound
-from appliance.model import Account, Role, SiteRole
+from appliance.model import Account, Role
 from appliance.storage import audit
 from appliance.storage.catalogue_version import BUMP, Statement
 from appliance.storage.interface import Database, Row
@@ -15,15 +13,6 @@ from appliance.storage.interface import Database, Row
 EMAIL_CHARACTERS_MAX = 254  # RFC 5321, 4.5.3.1.3
 NAME_CHARACTERS_MAX = 100
 ROLES: tuple[Role, ...] = get_args(Role)
-SITE_ROLES: tuple[SiteRole, ...] = get_args(SiteRole)
-CONFINED: Final = ("viewer", "member")  # roles that memberships say more about
-
-# When :project is removed: a viewer without memberships sees all projects, and nobody may become one by that.
-CONFINE: Final = """
-    UPDATE account SET role = 'member' WHERE role = 'viewer'
-    AND EXISTS (SELECT 1 FROM membership m WHERE m.account_id = account.id AND m.project_id = :project)
-    AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.account_id = account.id AND m.project_id <> :project)
-    """
 
 COLUMNS = "id, email, name, role, created_at"
 
@@ -91,7 +80,7 @@ async def create(
         "email": address,
         "name": _name(name),
         "password_hash": await credentials.hash_password(password),
-        "role": _role(role),
+        "role": known_role(role),
         "at": at,
     }
     insert: Statement = (
@@ -103,7 +92,7 @@ async def create(
         """,
         values,
     )
-    note = _note_if(
+    note = audit.entry_if(
         "EXISTS (SELECT 1 FROM account WHERE email = :subject AND password_hash = :password_hash)",
         audit.entry(at, actor, "account.create", address, role),
         {"password_hash": values["password_hash"]},
@@ -159,7 +148,7 @@ async def set_password(
 async def set_role(db: Database, account: Account, role: Role, *, actor: str, at: int) -> None:
     """Change what an account may do. Raises Forbidden where no owner would be left, NotFound, Invalid
     (`role`)."""
-    if _role(role) == account.role:
+    if known_role(role) == account.role:
         return
     change: Statement = (
         f"""
@@ -168,7 +157,7 @@ async def set_role(db: Database, account: Account, role: Role, *, actor: str, at
         """,
         {"role": role, "id": account.id},
     )
-    note = _note_if(
+    note = audit.entry_if(
         "EXISTS (SELECT 1 FROM account WHERE id = :id AND role = :role)",
         audit.entry(at, actor, "account.role", account.email, f"{account.role} → {role}"),
         {"id": account.id, "role": role},
@@ -184,7 +173,7 @@ async def remove(db: Database, account: Account, *, actor: str, at: int) -> None
         f"DELETE FROM account WHERE id = :id AND (role <> 'owner' OR {_OTHER_OWNER}) RETURNING id",
         {"id": account.id},
     )
-    note = _note_if(
+    note = audit.entry_if(
         "NOT EXISTS (SELECT 1 FROM account WHERE id = :id)",
         audit.entry(at, actor, "account.remove", account.email, account.role),
         {"id": account.id},
@@ -192,48 +181,6 @@ async def remove(db: Database, account: Account, *, actor: str, at: int) -> None
     written = await db.write_all([BUMP, deletion, note])
     if not written[1]:
         await _refuse_last_owner(db, account)
-
-
-async def memberships(db: Database, account_id: int) -> dict[int, SiteRole]:
-    """Role by project id. A viewer with any is confined to them, a member always; for others they have no effect."""
-    rows = await db.read("SELECT project_id, role FROM membership WHERE account_id = :id", {"id": account_id})
-    return {row[0]: row[1] for row in rows}
-
-
-async def set_memberships(
-    db: Database, account: Account, roles: Mapping[int, SiteRole], *, actor: str, at: int
-) -> None:
-    """Replace an account's memberships: role by project id. Raises Invalid (field `role`)."""
-    statements: list[Statement] = [
-        BUMP,
-        ("DELETE FROM membership WHERE account_id = :id", {"id": account.id}),
-    ]
-    for project_id, role in sorted(roles.items()):
-        statements.append(
-            (
-                """
-                INSERT INTO membership (account_id, project_id, role)
-                SELECT :account_id, id, :role FROM project WHERE id = :project_id
-                """,
-                {"account_id": account.id, "project_id": project_id, "role": _role(role, SITE_ROLES)},
-            )
-        )
-    detail = ", ".join(f"{project_id}: {role}" for project_id, role in sorted(roles.items()))
-    detail = detail or ("no sites" if account.role == "member" else "all sites")
-    await db.write_all([*statements, audit.entry(at, actor, "account.memberships", account.email, detail)])
-
-
-async def has_outside_lead(db: Database, project_id: int) -> bool:
-    """Whether somebody administers this project who is no admin of the appliance, and so can have its private keys."""
-    rows = await db.read(
-        """
-        SELECT 1 FROM membership JOIN account ON account.id = membership.account_id
-        WHERE membership.project_id = :id AND membership.role <> 'viewer' AND account.role IN ('viewer', 'member')
-        LIMIT 1
-        """,
-        {"id": project_id},
-    )
-    return bool(rows)
 
 
 _email = email  # `create` has a parameter of that name
@@ -246,21 +193,11 @@ def _name(text: str) -> str:
     return cleaned
 
 
-def _role(role: str, known: tuple[str, ...] = ROLES) -> str:
+def known_role(role: str, known: tuple[str, ...] = ROLES) -> str:
+    """A role that there is. Raises Invalid (field `role`)."""
     if role not in known:
         raise Invalid(f"Choose {', '.join(known[:-1])} or {known[-1]}.", code="unknown", field="role")
     return role
-
-
-def _note_if(condition: str, note: Statement, more: Mapping[str, object]) -> Statement:
-    """The audit row of `note`, written only where the condition holds after the change."""
-    return (
-        f"""
-        INSERT INTO audit (at, actor, action, subject, detail)
-        SELECT :at, :actor, :action, :subject, :detail WHERE {condition}
-        """,
-        {**note[1], **more},
-    )
 
 
 async def _refuse_last_owner(db: Database, account: Account) -> None:

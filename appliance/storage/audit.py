@@ -1,5 +1,6 @@
 """The audit log: who changed what, and when. Its rows are written in the transaction of the change itself."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from appliance.clock import DAY
@@ -29,6 +30,17 @@ def entry(at: int, actor: str, action: str, subject: str = "", detail: str = "")
         VALUES (:at, :actor, :action, :subject, :detail)
         """,
         {"at": at, "actor": actor, "action": action, "subject": subject, "detail": detail},
+    )
+
+
+def entry_if(condition: str, note: Statement, more: Mapping[str, object]) -> Statement:
+    """The row of `note`, written only where the condition, of which `more` are the values, holds after the change."""
+    return (
+        f"""
+        INSERT INTO audit (at, actor, action, subject, detail)
+        SELECT :at, :actor, :action, :subject, :detail WHERE {condition}
+        """,
+        {**note[1], **more},
     )
 
 

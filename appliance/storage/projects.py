@@ -262,20 +262,10 @@ def _note_if_made(
     at: int, actor: str, action: str, name: str, public_id: str, *, detail: str | None = None
 ) -> Statement:
     """An audit row, written only if the statement before it did what it should at this very time."""
-    return (
-        """
-        INSERT INTO audit (at, actor, action, subject, detail)
-        SELECT :at, :actor, :action, :subject, :detail
-        WHERE EXISTS (SELECT 1 FROM project WHERE public_id = :public_id AND updated_at = :at)
-        """,
-        {
-            "at": at,
-            "actor": actor,
-            "action": action,
-            "subject": name,
-            "detail": public_id if detail is None else detail,
-            "public_id": public_id,
-        },
+    return audit.entry_if(
+        "EXISTS (SELECT 1 FROM project WHERE public_id = :public_id AND updated_at = :at)",
+        audit.entry(at, actor, action, name, public_id if detail is None else detail),
+        {"public_id": public_id},
     )
 
 

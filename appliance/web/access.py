@@ -24,7 +24,7 @@ from appliance.clock import MICROSECONDS
 from appliance.config import Settings
 from appliance.errors import Forbidden, Invalid, NotFound, Unauthorized
 from appliance.model import Account, Key, Project, Role, SiteRole
-from appliance.storage import accounts, audit, keys, login_sessions, project_fields, projects
+from appliance.storage import accounts, audit, keys, login_sessions, memberships, project_fields, projects
 from appliance.storage.interface import Database
 from appliance.storage.login_sessions import LoginSession
 from appliance.web.cookies import set_cookie
@@ -235,7 +235,7 @@ async def require_key_to_all(connection: HTTPConnection) -> Grant:
     """A private key that may read, and figures of the whole appliance too: one that nobody can have who may not see
     them. Raises as `require_key` does, and Forbidden (`role`)."""
     grant = await require_key(connection, "read")
-    if await accounts.has_outside_lead(state_of(connection).db, grant.project.id):
+    if await memberships.has_outside_lead(state_of(connection).db, grant.project.id):
         raise Forbidden("Figures of the whole appliance are not for the keys of this site.", code="role")
     return grant
 
@@ -363,8 +363,8 @@ async def _look_up(connection: HTTPConnection, *, renew: bool) -> Viewer:
     if renew and await login_sessions.renew(db, session, at=now):
         token = connection.cookies[_cookie_name(connection)]
         _set_session_cookie(connection, token, login_sessions.LIFETIME // MICROSECONDS)
-    memberships = await accounts.memberships(db, account.id) if account.role in accounts.CONFINED else {}
-    return Viewer(account, session, memberships)
+    roles = await memberships.of_account(db, account)
+    return Viewer(account, session, roles)
 
 
 def _key_token(connection: HTTPConnection) -> str | None:

@@ -34,6 +34,7 @@ TEXTS = {
     "import_stopped": "Import stopped.",
     "import_forgotten": "Removed from the list.",
     "account_created": "Account created.",
+    "access_confined": "No site is left to them. They are a member now, who sees only what is given.",
     "account_removed": "Account removed.",
     "password_changed": "Password changed. Other devices were signed out.",
     "session_ended": "Signed out on that device.",

@@ -20,6 +20,7 @@ from appliance.web.api import projects as api_projects
 from appliance.web.api import segments as api_segments
 from appliance.web.pages import (
     account,
+    admin_access,
     admin_accounts,
     admin_address,
     admin_dead_letters,
@@ -63,7 +64,7 @@ MODULES = (
     health, stats, api_export, api_imports, api_goals, api_funnels, api_segments, verify,
     simple_analytics, event_analytics, dashboard_c, streams, auth, api_projects,
     setup, login, register, sites, settings, sources, sampling, limits, admin_goals, segments, admin_keys,
-    admin_accounts, admin_system, admin_dead_letters, account,
+    admin_accounts, admin_access, admin_system, admin_dead_letters, account,
     funnels, saved_funnels, retention, journeys, users, events,
     export, imports, exclusions, refused, admin_address, requests, live,
     csv, details, filter_dialog, dashboard,  # csv: details' path would take its own

@@ -249,5 +249,18 @@ def account_remove(account_id: int) -> str:
     return f"{ADMIN_ACCOUNTS}/{account_id}/remove"
 
 
+def account_access(account_id: int) -> str:
+    """The sites that an account may see."""
+    return f"{ADMIN_ACCOUNTS}/{account_id}/access"
+
+
+def account_access_take(account_id: int) -> str:
+    return f"{account_access(account_id)}/take"
+
+
+def account_access_all(account_id: int) -> str:
+    return f"{account_access(account_id)}/all"
+
+
 def session_end(session_id: str) -> str:
     return f"{ACCOUNT}/sessions/{session_id}/end"

@@ -249,6 +249,37 @@ class UserRow:
     you: bool = False
     role_action: str | None = None  # POST role
     remove_action: str | None = None
+    sites: int | None = None  # that they are confined to, None where they see all
+    access_href: str | None = None  # where that is changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRow:
+    """A site that somebody was given."""
+
+    site: str  # public id
+    label: str
+    href: str
+    role: str
+    may_change: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessView:
+    """`admin/access.html`. Fields: site, role."""
+
+    shell: Shell
+    nav: Nav
+    back_href: str
+    name: str
+    email: str
+    role: str
+    rows: tuple[AccessRow, ...] = ()
+    form: Form
+    sites: tuple[tuple[str, str], ...] = ()  # to be given: public id, label
+    roles: tuple[str, ...] = ("owner", "admin", "viewer")
+    take_action: str
+    all_action: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Accounts, memberships and login sessions."""
+"""Accounts and login sessions."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from appliance.clock import DAY, HOUR
 from appliance.credentials import digest
 from appliance.errors import Forbidden, Invalid, NotFound
-from appliance.storage import accounts, audit, login_sessions, projects
+from appliance.storage import accounts, audit, login_sessions, memberships, projects
 from appliance.storage.catalogue import catalogue_version
 
 NOW = 1_760_000_000_000_000
@@ -119,7 +119,7 @@ async def test_a_removed_account_takes_its_sessions_and_memberships_along(databa
     await make(database)
     bob = await make(database, "bob@example.com", "viewer")
     site = (await projects.create(database, name="Blog", actor="cli", at=NOW)).project
-    await accounts.set_memberships(database, bob, {site.id: "viewer"}, actor="cli", at=NOW)
+    await memberships.give(database, bob, site, "viewer", actor="cli", at=NOW)
     await login_sessions.create(database, bob.id, digest("t"), "", at=NOW)
     await accounts.remove(database, bob, actor="cli", at=NOW)
     assert await login_sessions.find(database, digest("t"), at=NOW) is None
@@ -128,55 +128,11 @@ async def test_a_removed_account_takes_its_sessions_and_memberships_along(databa
         await accounts.remove(database, bob, actor="cli", at=NOW)
 
 
-async def test_memberships_are_replaced_as_a_whole(database):
-    bob = await make(database, role="viewer")
-    blog = (await projects.create(database, name="Blog", actor="cli", at=NOW)).project
-    shop = (await projects.create(database, name="Shop", actor="cli", at=NOW)).project
-    await accounts.set_memberships(database, bob, {blog.id: "viewer", shop.id: "admin"}, actor="cli", at=NOW)
-    assert await accounts.memberships(database, bob.id) == {blog.id: "viewer", shop.id: "admin"}
-    await accounts.set_memberships(database, bob, {shop.id: "viewer", 999: "viewer"}, actor="cli", at=NOW)
-    assert await accounts.memberships(database, bob.id) == {shop.id: "viewer"}
-
-
-async def test_a_membership_makes_nobody_a_member(database):
-    bob = await make(database, role="member")
-    blog = (await projects.create(database, name="Blog", actor="cli", at=NOW)).project
-    with pytest.raises(Invalid) as caught:
-        await accounts.set_memberships(database, bob, {blog.id: "member"}, actor="cli", at=NOW)
-    assert (caught.value.field, str(caught.value)) == ("role", "Choose owner, admin or viewer.")
-    for roles in ({blog.id: "admin"}, {}):
-        await accounts.set_memberships(database, bob, roles, actor="cli", at=NOW)
-    details = [entry.detail for entry in await audit.recent(database) if entry.action == "account.memberships"]
-    assert details == ["no sites", f"{blog.id}: admin"]
-
-
-@pytest.mark.parametrize(
-    ("account", "membership", "outside"),
-    [
-        ("member", "owner", True),
-        ("member", "admin", True),
-        ("viewer", "admin", True),
-        ("member", "viewer", False),
-        ("viewer", "viewer", False),
-        ("admin", "owner", False),
-        ("owner", "owner", False),
-    ],
-)
-async def test_who_administers_a_site_from_outside(database, account, membership, outside):
-    await make(database, "first@example.com")
-    bob = await make(database, role=account)
-    blog, shop = [(await projects.create(database, name=name, actor="cli", at=NOW)).project for name in ("B", "S")]
-    await accounts.set_memberships(database, bob, {blog.id: membership}, actor="cli", at=NOW)
-    assert await accounts.has_outside_lead(database, blog.id) is outside
-    assert not await accounts.has_outside_lead(database, shop.id)
-
-
 async def test_changes_of_accounts_raise_the_catalogue_version(database):
     bob = await make(database, role="viewer")
     before = await catalogue_version(database)
     await accounts.set_role(database, bob, "admin", actor="cli", at=NOW)
-    await accounts.set_memberships(database, bob, {}, actor="cli", at=NOW)
-    assert await catalogue_version(database) == before + 2
+    assert await catalogue_version(database) == before + 1
 
 
 # ---------------------------------------------------------------- login sessions

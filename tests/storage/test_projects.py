@@ -9,9 +9,10 @@ from appliance import clock
 from appliance.clock import DAY
 from appliance.errors import Invalid, NotFound
 from appliance.model import ProjectSettings
-from appliance.storage import accounts, audit, keys, project_fields, projects
+from appliance.storage import accounts, audit, keys, memberships, project_fields, projects
 from appliance.storage.catalogue import catalogue_version, load_catalogue
 from tests.engines import AnyDatabase
+from tests.memberships import set_memberships
 
 NOW = 1_760_000_000_000_000
 
@@ -227,10 +228,10 @@ async def test_a_project_that_is_made_for_an_account_is_owned_by_it(database):
     bob = await member(database)
     blog = (await make(database, owner_id=bob.id, private_key=True)).project
     await make(database, "Other", ["other.com"])
-    assert await accounts.memberships(database, bob.id) == {blog.id: "owner"}
+    assert await memberships.of_account(database, bob) == {blog.id: "owner"}
     with pytest.raises(Invalid):
         await make(database, "Again", owner_id=bob.id)  # the domain is taken
-    assert await accounts.memberships(database, bob.id) == {blog.id: "owner"}
+    assert await memberships.of_account(database, bob) == {blog.id: "owner"}
 
 
 async def test_a_project_of_an_account_that_is_gone_meanwhile_is_nobodys(database):
@@ -253,7 +254,7 @@ async def test_an_account_owns_a_bounded_number_of_projects_however_many_it_asks
         await make(database, "Another", [], owner_id=bob.id)
     await make(database, "Hers", [], owner_id=eve.id)
     await make(database, "Nobody's", [])
-    assert len(await accounts.memberships(database, bob.id)) == 3
+    assert len(await memberships.of_account(database, bob)) == 3
 
 
 # ---------------------------------------------------------------- deletion
@@ -362,8 +363,8 @@ async def test_who_sees_but_one_site_sees_no_others_when_that_is_removed(databas
         )
         people[name] = made
     gone, kept = [(await projects.create(database, name=name, actor="t", at=1)).project for name in ("gone", "kept")]
-    await accounts.set_memberships(database, people["one"], {gone.id: "owner"}, actor="t", at=1)
-    await accounts.set_memberships(database, people["two"], {gone.id: "viewer", kept.id: "viewer"}, actor="t", at=1)
+    await set_memberships(database, people["one"], {gone.id: "owner"})
+    await set_memberships(database, people["two"], {gone.id: "viewer", kept.id: "viewer"})
     await projects.delete(database, gone, actor="t", at=long_ago)
     assert (await database.purge()).projects == 1
     roles = dict(await database.read("SELECT email, role FROM account"))

@@ -32,6 +32,7 @@ from appliance.web import problems
 from appliance.web.access import find_project, project_for, require_key
 from appliance.web.pages import (
     account,
+    admin_access,
     admin_accounts,
     admin_address,
     admin_dead_letters,
@@ -56,7 +57,7 @@ SETUP_TOKEN = "the-token-that-was-printed"
 PASSWORD = "correct horse battery"
 PAGES = (
     setup, login, register, sites, settings, exclusions, refused, requests, admin_address, admin_goals, admin_keys,
-    admin_accounts, admin_system, admin_dead_letters, account,
+    admin_accounts, admin_access, admin_system, admin_dead_letters, account,
 )  # fmt: skip
 
 

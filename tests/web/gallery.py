@@ -87,6 +87,8 @@ PAGES: dict[str, tuple[str, Callable[[], object]]] = {
     "segments": ("admin/segments.html", samples_admin.segments),
     "segments-none": ("admin/segments.html", lambda: samples_admin.segments(empty=True)),
     "users": ("admin/users.html", samples_admin.users),
+    "access": ("admin/access.html", samples_admin.access),
+    "access-none": ("admin/access.html", lambda: samples_admin.access(empty=True)),
     "account": ("admin/account.html", samples_admin.account),
     "export": ("admin/export.html", samples_admin.export),
     "imports": ("admin/imports.html", samples_admin.imports),

@@ -294,9 +294,35 @@ def users() -> views_admin.UsersView:
                 created_at=NOW,
                 role_action="/role",
                 remove_action="/remove",
+                sites=3,
+                access_href="/access",
             ),
         ),
         form=Form(action="/admin/accounts", values={"role": "viewer"}),
+    )
+
+
+def access(role: str = "viewer", empty: bool = False) -> views_admin.AccessView:
+    row = views_admin.AccessRow
+    return views_admin.AccessView(
+        shell=shell("Sites of Katherine Johnson", site=None, live=None),
+        nav=nav("users", admin=True),
+        back_href="/admin/accounts",
+        name="Katherine Johnson",
+        email="katherine@example.com",
+        role=role,
+        rows=()
+        if empty
+        else (
+            row(site="1", label="blog.example.com", href="/sites/blog.example.com", role="admin"),
+            row(site="2", label="example.com", href="/sites/example.com", role="owner", may_change=False),
+            row(site="3", label="shop.example.com", href="/sites/shop.example.com", role="viewer"),
+        ),
+        form=Form(action="/access", values={"role": "viewer"}),
+        sites=(("4", "docs.example.com"), ("5", "status.example.com")),
+        roles=("admin", "viewer"),
+        take_action="/take",
+        all_action=None if empty else "/all",
     )
 
 

@@ -5,12 +5,13 @@ from base64 import b64encode
 import pytest
 
 from appliance import clock
-from appliance.storage import accounts, audit, keys, projects
+from appliance.storage import audit, keys, projects
 from appliance.web.access import Viewer
+from tests.memberships import set_memberships
 
 
 async def give(administration, browser, roles):
-    await accounts.set_memberships(administration.database, browser.account, roles, actor="cli", at=clock.now())
+    await set_memberships(administration.database, browser.account, roles)
 
 
 # ---------------------------------------------------------------- roles
@@ -29,6 +30,10 @@ TABLE = [
     ("get", f"{SITE}/install", 200, 200, 403),
     ("get", "/admin/sites", 200, 200, 403),
     ("get", "/admin/accounts", 200, 200, 403),
+    ("get", "/admin/accounts/1/access", 200, 200, 403),
+    ("post", "/admin/accounts/1/access", 403, 403, 403),  # of an owner, who sees all sites
+    ("post", "/admin/accounts/1/access/take", 403, 403, 403),
+    ("post", "/admin/accounts/1/access/all", 403, 403, 403),
     ("get", "/admin/system", 200, 200, 403),
     ("get", "/admin/audit", 200, 200, 403),
     ("get", "/admin/dead-letters", 200, 200, 403),

@@ -6,10 +6,10 @@ import pytest
 
 from appliance.clock import MINUTE
 from appliance.ingest.progress import Person, Stored
-from appliance.storage import accounts
 from appliance.storage.interface import Position
 from appliance.web.access import find_project
 from appliance.web.site_numbers import site_numbers
+from tests.memberships import set_memberships
 from tests.web.administration import Browser, words
 from tests.web.dashboards import GERMAN, NOW, SITE, Dashboards, Visit, chips, figures, link, opened, rows
 
@@ -66,9 +66,7 @@ async def test_viewers_see_the_sites_that_are_theirs(dashboards: Dashboards) -> 
     viewer = await dashboards.signed_in("viewer")
     assert (await viewer.get(SITE)).status_code == 200
     other = await dashboards.project("other.example")
-    await accounts.set_memberships(
-        dashboards.database, viewer.account, {other.project.id: "viewer"}, actor="cli", at=NOW
-    )
+    await set_memberships(dashboards.database, viewer.account, {other.project.id: "viewer"})
     for path in (
         SITE,
         f"{SITE}/main",

@@ -10,6 +10,7 @@ from appliance import clock
 from appliance.storage import accounts, audit, projects
 from appliance.storage.projects import NewProject
 from appliance.web.api import streams
+from tests.memberships import set_memberships
 from tests.running import Running, started
 from tests.web.administration import PASSWORD
 from tests.web.every_route import filled, routes
@@ -215,7 +216,7 @@ async def test_a_membership_gives_a_member_the_role_that_it_names(running: Runni
     account = (await accounts.list_all(database))[-1]
     seen = []
     for role in ("viewer", "admin", "owner"):
-        await accounts.set_memberships(database, account, {shop.project.id: role}, actor="test", at=clock.now())
+        await set_memberships(database, account, {shop.project.id: role})
         pages = [("GET", ""), ("GET", "/settings"), ("POST", "/settings/delete")]
         seen.append([(await bob.page(m, f"/sites/shop.example{p}", confirm="no")).status_code for m, p in pages])
         assert (await bob.page("GET", "/")).headers["location"] == "/sites/shop.example"

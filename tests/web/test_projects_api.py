@@ -11,6 +11,7 @@ from appliance.clock import DAY
 from appliance.storage import accounts, keys, login_sessions, projects
 from appliance.web.api import auth
 from appliance.web.api import projects as api_projects
+from tests.memberships import set_memberships
 from tests.web.administration import PASSWORD, Administration
 
 LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/auth/{name}" for name in ("login", "refresh", "logout", "me"))
@@ -179,9 +180,7 @@ async def test_who_may_what(client: Client) -> None:
     one = f"{PROJECTS}{made.project.public_id}"
     await client.log_in("viewer")
     (viewer,) = await accounts.list_all(client.administration.database)
-    await accounts.set_memberships(
-        client.administration.database, viewer, {made.project.id: "viewer"}, actor="test", at=clock.now()
-    )
+    await set_memberships(client.administration.database, viewer, {made.project.id: "viewer"})
     assert [each["id"] for each in (await client.ask("GET", PROJECTS)).json()] == [made.project.public_id]
     assert (await client.ask("GET", f"{PROJECTS}{hidden.project.public_id}")).status_code == 404
     assert (await client.ask("GET", one)).status_code == 200

@@ -7,8 +7,9 @@ import pytest
 
 from appliance import clock
 from appliance.model import ProjectSettings
-from appliance.storage import accounts, audit, dead_letters, keys, projects
+from appliance.storage import accounts, audit, dead_letters, keys, memberships, projects
 from tests.builders import event
+from tests.memberships import set_memberships
 from tests.web.administration import PASSWORD, words
 
 SETTINGS = {
@@ -519,3 +520,88 @@ async def test_a_long_audit_log_has_pages(administration):
     assert 'href="/admin/audit?page=4"' not in last.text
     for page in ("0", "-1", "x", "99", "٣", "9" * 30):
         assert (await browser.get("/admin/audit", params={"page": page})).status_code == 200
+
+
+# ---------------------------------------------------------------- the sites of an account
+
+
+async def test_a_viewer_is_given_sites_and_loses_them(administration):
+    blog, shop = (await administration.project()).project, (await administration.project("shop.example")).project
+    ada, bob = await administration.signed_in(), await administration.signed_in("viewer")
+    page = f"/admin/accounts/{bob.account.id}/access"
+    assert "All" in words(await ada.get("/admin/accounts"))
+    assert "Reads all sites, also those that are added later." in words(await ada.get(page))
+    answer = await ada.post(page, site=shop.public_id, role="admin")
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert "1 site" in words(await ada.get("/admin/accounts"))
+    assert "Sees these sites and no others." in words(await ada.get(page))
+    assert [(await bob.get(f"/sites/{name}")).status_code for name in ("example.com", "shop.example")] == [404, 200]
+    assert (await bob.get("/sites/shop.example/settings")).status_code == 200
+    await ada.post(page, site=shop.public_id, role="viewer")
+    assert (await bob.get("/sites/shop.example/settings")).status_code == 403
+    await ada.post(page, site=blog.public_id, role="viewer")
+    await ada.post(f"{page}/all")
+    assert [(await bob.get(f"/sites/{name}")).status_code for name in ("example.com", "shop.example")] == [200, 200]
+    await ada.post(page, site=blog.public_id, role="viewer")
+    await ada.post(f"{page}/take", site=blog.public_id)
+    said = words(await ada.get(page))
+    assert "No site is left to them. They are a member now, who sees only what is given." in said
+    assert "Sees no site, and may add sites of their own." in said
+    assert (await bob.get("/sites/example.com")).status_code == 404
+    assert "None" in words(await ada.get("/admin/accounts"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "said"),
+    [
+        ({"site": "", "role": "viewer"}, 422, "Choose a site."),
+        ({"site": "shop.example", "role": "viewer"}, 422, "Choose a site."),
+        ({"role": "emperor"}, 422, "Choose owner, admin or viewer."),
+        ({"role": "owner"}, 403, "Only an owner may give a site an owner, or take one from it."),
+    ],
+)
+async def test_access_that_cannot_be_is_not_given(administration, sent, status, said):
+    site = (await administration.project()).project
+    admin, bob = await administration.signed_in("admin"), await administration.signed_in("viewer")
+    answer = await admin.post(f"/admin/accounts/{bob.account.id}/access", **{"site": site.public_id, **sent})
+    assert answer.status_code == status
+    assert said in words(answer)
+    assert await memberships.of_account(administration.database, bob.account) == {}
+
+
+async def test_an_admin_leaves_owners_of_sites_alone(administration):
+    site = (await administration.project()).project
+    admin, bob = await administration.signed_in("admin"), await administration.signed_in("viewer")
+    await set_memberships(administration.database, bob.account, {site.id: "owner"})
+    page = f"/admin/accounts/{bob.account.id}/access"
+    for action in (page, f"{page}/take", f"{page}/all"):
+        assert (await admin.post(action, site=site.public_id, role="viewer")).status_code == 403
+    said = await admin.get(page)
+    assert "Take away" not in words(said)
+    assert "Give all sites" not in words(said)
+    assert await memberships.of_account(administration.database, bob.account) == {site.id: "owner"}
+
+
+@pytest.mark.parametrize("role", ["owner", "admin"])
+async def test_who_sees_all_sites_is_given_none(administration, role):
+    site = (await administration.project()).project
+    ada, other = await administration.signed_in(), await administration.account("admin")
+    whom = ada.account if role == "owner" else other
+    page = f"/admin/accounts/{whom.id}/access"
+    assert "Sees and administers all sites." in words(await ada.get(page))
+    for action in (page, f"{page}/take", f"{page}/all"):
+        assert (await ada.post(action, site=site.public_id, role="viewer")).status_code == 403
+
+
+async def test_a_member_is_given_a_site_but_never_all(administration):
+    site = (await administration.project()).project
+    ada, bob = await administration.signed_in(), await administration.signed_in("member")
+    page = f"/admin/accounts/{bob.account.id}/access"
+    assert (await ada.post(f"{page}/all")).status_code == 403
+    await ada.post(page, site=site.public_id, role="viewer")
+    assert (await bob.get("/sites/example.com")).status_code == 200
+    answer = await ada.post(f"{page}/take", site="nothing")
+    assert (answer.status_code, "Choose a site." in words(answer)) == (422, True)
+    await ada.post(f"{page}/take", site=site.public_id)
+    assert (await bob.get("/sites/example.com")).status_code == 404
+    assert (await accounts.by_id(administration.database, bob.account.id)).role == "member"

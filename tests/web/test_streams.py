@@ -21,6 +21,7 @@ from appliance import clock, credentials
 from appliance.model import Account, Role
 from appliance.storage import accounts, keys, login_sessions, projects
 from appliance.storage.sqlite.database import SqliteDatabase
+from tests.memberships import set_memberships
 from tests.postgresql import Server as Postgres
 from tests.process import Server
 from tests.streams import BOTH, Reader, Refused, SentEvents, Socket
@@ -287,7 +288,7 @@ def test_who_may_not(server: Server, site: Site, owner: Account, kind: Kind) -> 
     async def confine(database: SqliteDatabase) -> None:
         found = await projects.by_public_id(database, foreign.id)
         assert found is not None
-        await accounts.set_memberships(database, outside, {found.id: "viewer"}, actor="test", at=at)
+        await set_memberships(database, outside, {found.id: "viewer"})
 
     done(server, confine)
 
@@ -349,7 +350,7 @@ def test_streams_end_within_five_seconds_when_who_reads_may_no_more(server: Serv
         for public_id in (doomed.id, site.id):  # the last is the one
             found = await projects.by_public_id(database, public_id)
             assert found is not None
-            await accounts.set_memberships(database, viewer, {found.id: "viewer"}, actor="test", at=at)
+            await set_memberships(database, viewer, {found.id: "viewer"})
 
     done(server, confine)
     ending: list[Reader] = []
@@ -371,7 +372,7 @@ def test_streams_end_within_five_seconds_when_who_reads_may_no_more(server: Serv
         assert mine is not None and theirs is not None
         (private,) = [key for key in await keys.list_of(database, mine.id) if key.kind == "private"]
         await keys.revoke(database, mine.id, private.id, actor="test", at=at)
-        await accounts.set_memberships(database, viewer, {theirs.id: "viewer"}, actor="test", at=at)
+        await set_memberships(database, viewer, {theirs.id: "viewer"})
         await projects.delete(database, theirs, actor="test", at=at)
 
     assert server.post("/api/v1/auth/logout", {}, authorization=f"Bearer {logout}")[0] == 200

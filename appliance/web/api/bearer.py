@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from appliance import clock, credentials
 from appliance.errors import Forbidden, NotFound, Unauthorized
 from appliance.model import Account, Project, SiteRole
-from appliance.storage import accounts, login_sessions, projects, tickets
+from appliance.storage import login_sessions, memberships, projects, tickets
 from appliance.web.access import RANK, Login, Scope, Viewer, require_key, state_of
 
 # So that none looks like a key.
@@ -108,8 +108,8 @@ async def login_of(request: HTTPConnection, token_hash: bytes) -> Login:
     if found is None:
         raise Unauthorized("This token does not exist, or holds no longer.", code="unknown_token")
     account, session = found
-    memberships = await accounts.memberships(db, account.id) if account.role in accounts.CONFINED else {}
-    return Login(Viewer(account, session, memberships), account, session)
+    roles = await memberships.of_account(db, account)
+    return Login(Viewer(account, session, roles), account, session)
 
 
 def _bearer(request: HTTPConnection) -> str:

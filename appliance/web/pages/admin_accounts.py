@@ -7,7 +7,7 @@ from starlette.routing import Route
 from appliance import clock
 from appliance.errors import Forbidden, Invalid, NotFound
 from appliance.model import Account, Role
-from appliance.storage import accounts, login_sessions
+from appliance.storage import accounts, login_sessions, memberships
 from appliance.web import flash, shell, urls
 from appliance.web.access import Login, require_role, state_of
 from appliance.web.forms import Fields, errors_of, get, page, post, read_form, see
@@ -55,7 +55,7 @@ async def create(request: Request) -> Response:
 
 async def change_role(request: Request) -> Response:
     login = await require_role(request, "admin")
-    account = await _account(request)
+    account = await account_of(request)
     if not _may_change_role(login, account):
         raise Forbidden("Only an owner may change an owner, and nobody their own role.", code="role")
     form = await read_form(request)
@@ -67,7 +67,7 @@ async def change_role(request: Request) -> Response:
 
 async def remove(request: Request) -> Response:
     login = await require_role(request, "owner")
-    account = await _account(request)
+    account = await account_of(request)
     if account.id == login.account.id:
         raise Forbidden("Nobody may remove their own account.", code="role")
     await accounts.remove(state_of(request).db, account, actor=login.account.email, at=clock.now())
@@ -75,7 +75,8 @@ async def remove(request: Request) -> Response:
     return see(urls.ADMIN_ACCOUNTS)
 
 
-async def _account(request: Request) -> Account:
+async def account_of(request: Request) -> Account:
+    """The account of the path. Raises NotFound."""
     account = await accounts.by_id(state_of(request).db, request.path_params["account"])
     if account is None:
         raise NotFound("There is no such account.")
@@ -109,20 +110,25 @@ async def _accounts_page(
     status: int = 200,
 ) -> Response:
     db = state_of(request).db
-    seen = await login_sessions.last_used(db)
+    seen, given = await login_sessions.last_used(db), await memberships.counts(db)
     values = {name: form.text(name) for name in ("name", "email", "role")} if form else {"role": "viewer"}
     view = UsersView(
         shell=await shell.shell(request, text("nav.users")),
         nav=admin_nav("users"),
-        rows=tuple(_row(login, account, seen.get(account.id)) for account in await accounts.list_all(db)),
+        rows=tuple(
+            _row(login, account, seen.get(account.id), given.get(account.id, 0))
+            for account in await accounts.list_all(db)
+        ),
         form=Form(action=urls.ADMIN_ACCOUNTS, values=values, errors=errors or {}),
         roles=_roles(login),
     )
     return await page(request, "admin/users.html", view, status)
 
 
-def _row(login: Login, account: Account, seen_at: int | None) -> UserRow:
+def _row(login: Login, account: Account, seen_at: int | None, given: int) -> UserRow:
     you = account.id == login.account.id
+    may_be_confined = account.role in memberships.CONFINED
+    sees_all = not may_be_confined or (account.role == "viewer" and not given)
     removable = login.account.role == "owner" and not you
     return UserRow(
         name=account.name or account.email,
@@ -133,4 +139,6 @@ def _row(login: Login, account: Account, seen_at: int | None) -> UserRow:
         you=you,
         role_action=urls.account_role(account.id) if _may_change_role(login, account) else None,
         remove_action=urls.account_remove(account.id) if removable else None,
+        sites=None if sees_all else given,
+        access_href=urls.account_access(account.id) if may_be_confined else None,
     )

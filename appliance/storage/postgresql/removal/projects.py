@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
 
-from appliance.storage.accounts import CONFINE
 from appliance.storage.catalogue_version import BUMP
+from appliance.storage.memberships import CONFINE
 from appliance.storage.postgresql.connection import translated
 from appliance.storage.postgresql.exclusion import keep_drains_out
 from appliance.storage.postgresql.partitions import COLUMNS, PARTITION

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from appliance.storage.accounts import CONFINE
 from appliance.storage.catalogue_version import BUMP
+from appliance.storage.memberships import CONFINE
 from appliance.storage.projects import DELETED_KEPT, DELETED_MARK
 from appliance.storage.sqlite.steps import Transact, note_newest
 
