@@ -1,7 +1,7 @@
 """API keys: a public key's token is stored as it is, a private key's only as its SHA-256."""
 
-from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -37,15 +37,35 @@ def from_row(row: Row) -> Key:
     return Key(*values)
 
 
+# Whether project p may have another key. A form that is sent twice must not leave a second private key behind that nobody
+# knows of.
+_HAS_ROOM: Final = """
+    (SELECT COUNT(*) FROM api_key k WHERE k.project_id = p.id AND k.revoked_at IS NULL AND k.expires_at IS NULL) < :most
+    AND NOT EXISTS (
+        SELECT 1 FROM api_key k WHERE k.project_id = p.id AND k.revoked_at IS NULL AND k.expires_at IS NULL
+        AND k.kind = 'private' AND k.kind = :kind AND k.name = :key_name AND k.name <> '')
+    """
+_IS_CURRENT: Final = (
+    "EXISTS (SELECT 1 FROM api_key k WHERE k.id = :old AND k.revoked_at IS NULL AND k.expires_at IS NULL)"
+)
+
+
 def insertion(
-    project_public_id: str, kind: Literal["public", "private"], name: str, scopes: Iterable[str], at: int
+    project_public_id: str,
+    kind: Literal["public", "private"],
+    name: str,
+    scopes: Iterable[str],
+    at: int,
+    condition: str = "TRUE",
+    more: Mapping[str, object] = {},
 ) -> tuple[str, Statement]:
-    """A fresh token and the statement that stores its key; it stores nothing where there is no such project."""
+    """A fresh token and the statement that stores its key; it stores nothing where there is no such project p, or where
+    the condition, of which `more` are the values, does not hold."""
     token = credentials.mint_private_key() if kind == "private" else credentials.mint_public_key()
     statement = f"""
         INSERT INTO api_key (project_id, kind, name, prefix, token, hash, scopes, created_at)
-        SELECT id, :kind, :key_name, :prefix, :token, :hash, :scopes, :at
-        FROM project WHERE public_id = :public_id
+        SELECT p.id, :kind, :key_name, :prefix, :token, :hash, :scopes, :at
+        FROM project p WHERE p.public_id = :public_id AND {condition}
         RETURNING {COLUMNS}
         """
     return token, (
@@ -59,8 +79,15 @@ def insertion(
             "hash": credentials.digest(token) if kind == "private" else None,
             "scopes": msgspec.json.encode(tuple(scopes)).decode(),
             "at": at,
+            **more,
         },
     )
+
+
+def _note_if_made(insert: Statement, at: int, actor: str, action: str, prefix: str, detail: str) -> Statement:
+    made = "EXISTS (SELECT 1 FROM api_key k WHERE k.token = :token OR k.hash = :hash)"
+    values = {name: insert[1][name] for name in ("token", "hash")}
+    return audit.entry_if(made, audit.entry(at, actor, action, prefix, detail), values)
 
 
 async def list_of(db: Database, project_id: int) -> list[Key]:
@@ -114,13 +141,12 @@ async def mint(
     Raises Invalid (fields `name`, `scopes`), NotFound.
     """
     name, chosen = _name(name), _scopes(kind, scopes)
-    await _refuse_duplicate_or_surplus(db, project_public_id, kind, name)
-    token, insert = insertion(project_public_id, kind, name, chosen, at)
+    token, insert = insertion(project_public_id, kind, name, chosen, at, _HAS_ROOM, {"most": KEYS_MAX})
     detail = f"{kind}, {' '.join(chosen)}" + (f", {name}" if name else "")
-    subject = credentials.key_prefix(token)
-    _, inserted, _ = await db.write_all([BUMP, insert, audit.entry(at, actor, "key.create", subject, detail)])
+    note = _note_if_made(insert, at, actor, "key.create", credentials.key_prefix(token), detail)
+    _, inserted, _ = await db.write_all([BUMP, insert, note])
     if not inserted:
-        raise NotFound("There is no such project.")
+        raise await _refusal(db, project_public_id, kind, name)
     return NewKey(from_row(inserted[0]), token)
 
 
@@ -142,7 +168,12 @@ async def revoke(db: Database, project_id: int, key_id: int, *, actor: str, at: 
         """,
         {"id": key_id, "at": at},
     )
-    written = await db.write_all([BUMP, update, audit.entry(at, actor, "key.revoke", key.prefix, key.name)])
+    note = audit.entry_if(
+        "EXISTS (SELECT 1 FROM api_key k WHERE k.id = :id AND k.revoked_at = :at)",
+        audit.entry(at, actor, "key.revoke", key.prefix, key.name),
+        {"id": key_id},
+    )
+    written = await db.write_all([BUMP, update, note])
     return from_row(written[1][0]) if written[1] else key
 
 
@@ -169,12 +200,12 @@ async def rotate(db: Database, project: Project, key_id: int, *, grace_seconds: 
     old = from_row(rows[0]) if rows else None
     if old is None or not old.holds(at):
         raise NotFound("There is no such key.")
-    if old.expires_at is not None:
+    token, insert = insertion(project.public_id, old.kind, old.name, old.scopes, at, _IS_CURRENT, {"old": key_id})
+    end = _ending("id = :id AND expires_at IS NULL", {"id": key_id}, grace_seconds, at)
+    note = _note_if_made(insert, at, actor, "key.replace", credentials.key_prefix(token), old.prefix)
+    _, inserted, _, _ = await db.write_all([BUMP, insert, end, note])
+    if not inserted:
         raise Invalid("This key was replaced already.", code="replaced", field="key")
-    token, insert = insertion(project.public_id, old.kind, old.name, old.scopes, at)
-    end = _ending("id = :id", {"id": key_id}, grace_seconds, at)
-    note = audit.entry(at, actor, "key.replace", credentials.key_prefix(token), old.prefix)
-    _, _, inserted, _ = await db.write_all([BUMP, end, insert, note])
     return NewKey(from_row(inserted[0]), token)
 
 
@@ -218,16 +249,17 @@ def _scopes(kind: str, scopes: Iterable[str]) -> tuple[str, ...]:
     return tuple(scope for scope in SCOPES if scope in given)
 
 
-async def _refuse_duplicate_or_surplus(db: Database, project_public_id: str, kind: str, name: str) -> None:
-    """A form that is sent twice must not leave a second private key behind that nobody knows of."""
+async def _refusal(db: Database, project_public_id: str, kind: str, name: str) -> Invalid | NotFound:
+    """Why a key was not made."""
     rows = await db.read(
         """
-        SELECT kind, api_key.name FROM api_key JOIN project ON project.id = project_id
-        WHERE public_id = :public_id AND revoked_at IS NULL AND expires_at IS NULL
+        SELECT k.kind, k.name FROM project p LEFT JOIN api_key k
+        ON k.project_id = p.id AND k.revoked_at IS NULL AND k.expires_at IS NULL WHERE p.public_id = :public_id
         """,
         {"public_id": project_public_id},
     )
-    if len(rows) >= KEYS_MAX:
-        raise Invalid("Revoke a key first: this project has the most it may have.", code="too_many")
+    if not rows:
+        return NotFound("There is no such project.")
     if kind == "private" and name and ("private", name) in rows:
-        raise Invalid(f"There is a key named “{name}” already.", code="taken", field="name")
+        return Invalid(f"There is a key named “{name}” already.", code="taken", field="name")
+    return Invalid("Revoke a key first: this project has the most it may have.", code="too_many")

@@ -14,7 +14,12 @@ async def insert(
     names = ", ".join(f'"{column}"' for column in values)
     marks = ", ".join(f":{column}" for column in values)
     statement = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING {columns}"
-    inserted, _ = await db.write_all([(statement, values), audit.entry(at, actor, f"{table}.create", name, detail)])
+    note = audit.entry_if(
+        f"EXISTS (SELECT 1 FROM {table} WHERE project_id = :project_id AND name = :name AND created_at = :created_at)",
+        audit.entry(at, actor, f"{table}.create", name, detail),
+        {column: values[column] for column in ("project_id", "name", "created_at")},
+    )
+    inserted, _ = await db.write_all([(statement, values), note])
     if not inserted:
         raise taken(table, name)
     return inserted[0]

@@ -168,11 +168,16 @@ async def update(
 
 async def delete(db: Database, project: Project, *, actor: str, at: int) -> None:
     """Mark a project as deleted and hide it. Deleting it again changes nothing."""
+    values = {"name": f"{DELETED_MARK}{project.id}", "value": str(at)}
     mark: Statement = (
         "INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING RETURNING name",
-        {"name": f"{DELETED_MARK}{project.id}", "value": str(at)},
+        values,
     )
-    note = audit.entry(at, actor, "project.delete", project.name, project.public_id)
+    note = audit.entry_if(
+        "EXISTS (SELECT 1 FROM meta WHERE name = :name AND value = :value)",
+        audit.entry(at, actor, "project.delete", project.name, project.public_id),
+        values,
+    )
     await db.write_all([BUMP, mark, note])
 
 

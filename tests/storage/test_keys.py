@@ -1,5 +1,7 @@
 """Keys: minted, found, revoked, rotated; a private one never stored."""
 
+import asyncio
+
 import pytest
 
 from appliance.clock import HOUR
@@ -160,3 +162,36 @@ async def test_the_key_in_the_snippet_is_the_one_that_goes_on(database, project)
     await keys.rotate_public(database, project.public_id, grace_seconds=86_400, actor="cli", at=NOW)
     current = await keys.current_public(database, project.id)
     assert current.expires_at is None
+
+
+async def test_a_form_that_is_sent_twice_makes_one_key(database, project):
+    async def asked_at_once(make):
+        results = await asyncio.gather(*(make() for _ in range(4)), return_exceptions=True)
+        made = [result for result in results if isinstance(result, keys.NewKey)]
+        assert len(made) == 1
+        return made[0].key, {(error.field, error.code) for error in results if error not in made}
+
+    before = len(await audit.recent(database))
+    made, refused = await asked_at_once(
+        lambda: keys.mint(database, project.public_id, "private", name="Reports", actor="ada", at=NOW)
+    )
+    assert refused == {("name", "taken")}
+    renewed, refused = await asked_at_once(
+        lambda: keys.rotate(database, project, made.id, grace_seconds=60, actor="ada", at=NOW)
+    )
+    assert refused == {("key", "replaced")}
+    assert [key.id for key in await keys.list_of(database, project.id) if key.name == "Reports"] == [
+        renewed.id,
+        made.id,
+    ]
+    await asyncio.gather(*(keys.revoke(database, project.id, renewed.id, actor="ada", at=NOW + n) for n in range(3)))
+    noted = [entry.action for entry in await audit.recent(database)]
+    assert noted[:-before] == ["key.revoke", "key.replace", "key.create"]
+
+
+async def test_a_project_has_a_bounded_number_of_keys(database, project, monkeypatch):
+    monkeypatch.setattr(keys, "KEYS_MAX", 2)
+    asked = [keys.mint(database, project.public_id, "public", actor="ada", at=NOW) for _ in range(3)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [result.code for result in results if isinstance(result, Invalid)] == ["too_many", "too_many"]
+    assert len(await keys.list_of(database, project.id)) == 2
