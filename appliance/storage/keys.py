@@ -37,8 +37,8 @@ def from_row(row: Row) -> Key:
     return Key(*values)
 
 
-# Whether project p may have another key. A form that is sent twice must not leave a second private key behind that nobody
-# knows of.
+# Whether project p may have another key. A form that is sent twice must not leave a second private key behind that
+# nobody knows of.
 _HAS_ROOM: Final = """
     (SELECT COUNT(*) FROM api_key k WHERE k.project_id = p.id AND k.revoked_at IS NULL AND k.expires_at IS NULL) < :most
     AND NOT EXISTS (

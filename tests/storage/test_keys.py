@@ -180,10 +180,8 @@ async def test_a_form_that_is_sent_twice_makes_one_key(database, project):
         lambda: keys.rotate(database, project, made.id, grace_seconds=60, actor="ada", at=NOW)
     )
     assert refused == {("key", "replaced")}
-    assert [key.id for key in await keys.list_of(database, project.id) if key.name == "Reports"] == [
-        renewed.id,
-        made.id,
-    ]
+    of_reports = [key.id for key in await keys.list_of(database, project.id) if key.name == "Reports"]
+    assert of_reports == [renewed.id, made.id]
     await asyncio.gather(*(keys.revoke(database, project.id, renewed.id, actor="ada", at=NOW + n) for n in range(3)))
     noted = [entry.action for entry in await audit.recent(database)]
     assert noted[:-before] == ["key.revoke", "key.replace", "key.create"]
