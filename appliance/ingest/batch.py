@@ -103,8 +103,8 @@ class Batch:
         if live and self._early.may_be_overdue(max((event.received for event in events), default=0)):
             pageviews += self._early.by_pageview  # by now another drain may have stored them
         known: dict[IdKey, Known] = tx.known([key for key in keys if key is not None] + pageviews)
-        self._book.drop(tx.prepare(events))
         self._book.begin(tx)
+        self._book.drop(tx.prepare(events, self._book.visitors))
         waiting = self._early.by_pageview
         applied = Applied([], 0, 0, [])
         rows: list[StoredEvent] = []
@@ -151,8 +151,8 @@ class Batch:
             return Applied([], 0, 0, [])
         self._remember_since(tx)
         known = imports.visits(tx, import_id, {said.number for said in visits})
-        self._book.drop(tx.prepare(events, dict(known.values())))
         self._book.begin(tx)
+        self._book.drop(tx.prepare(events, self._book.visitors, dict(known.values())))
         new: dict[int, Visit] = {}
         rows: list[StoredEvent] = []
         applied = Applied([], 0, 0, [])
@@ -179,8 +179,8 @@ class Batch:
         applied = Applied([], 0, 0, [])
         self._early.begin(tx)
         known = tx.known(list(self._early.by_pageview))
-        self._book.drop(tx.prepare([]))
         self._book.begin(tx)
+        self._book.drop(tx.prepare([]))
         self._give_up(tx, received, known, {}, applied)
         self._book.save()
         self._early.save()

@@ -4,6 +4,7 @@
 know. It is dropped whole when a batch fails, so it never holds what the database does not.
 """
 
+from collections.abc import Container
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,6 +63,11 @@ class VisitBook:
         self._grown: dict[int, Visit] = {}
         self._changed: dict[int, Visit] = {}  # in more than a next event usually changes
         self._tx: DrainTransaction
+
+    @property
+    def visitors(self) -> Container[VisitorKey]:
+        """Whose visits are remembered."""
+        return self._known.keys()
 
     def begin(self, tx: DrainTransaction) -> None:
         """Start a batch inside a transaction."""

@@ -3,7 +3,7 @@
 SQL given to `read`, `write` and `stream` is portable, with `:name` parameters; engines translate the placeholders.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -120,9 +120,12 @@ class DrainTransaction(Protocol):
         """Those of (project, packed event id) that are remembered."""
         ...
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
+    def prepare(
+        self, events: Sequence[Event], remembered: Container[tuple[int, int]] = (), places: Mapping[int, int] = {}
+    ) -> Elsewhere:
         """Make ready for these events, after `known` was asked for their ids and pageviews; and for stored visits by
-        id, each with a time in its span.
+        id, each with a time in its span. Of visitors that are remembered (project, visitor) nothing will be asked,
+        unless they are among those that this gives.
 
         Gives what somebody else may have changed since this drain had to do with it, and what it finds stored: what is
         remembered of those visitors, or of these visits as another visitor's, must be dropped.

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from appliance.ingest import visits
 from appliance.model import Event, Kind
 from appliance.storage.postgresql.database import PostgresqlDatabase
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
@@ -102,8 +103,10 @@ def move(chance: Random, minutes: float, views: list[Event]) -> Event:
     return pageview(minutes, visitor=browser)
 
 
+@pytest.mark.parametrize("kept", [visits.VISITORS_KEPT_MAX, 2])
 @pytest.mark.parametrize("seed", range(4))
-async def test_random_moves(sides: Sides, seed: int) -> None:
+async def test_random_moves(sides: Sides, seed: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "VISITORS_KEPT_MAX", kept)
     chance = Random(seed)
     views: list[Event] = []
     minutes = 0.0

@@ -1,18 +1,70 @@
 """How a server goes about what a drain asks of it."""
 
 from contextlib import closing
+from typing import Any
 
+import psycopg
 import pytest
 
-from appliance.clock import DAY, MINUTE, now
+from appliance.clock import DAY, HOUR, MINUTE, now
+from appliance.ingest import visits
 from appliance.ingest.batch import Batch
 from appliance.model import ProjectSettings
 from appliance.storage.postgresql import statements as sql
+from appliance.storage.postgresql.claims import Claims
+from appliance.storage.postgresql.connection import work_connection
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.row_columns import GROWING
 from tests.builders import pageview
 from tests.postgresql import Server
+
+
+def test_people_who_were_forgotten_are_asked_for_together(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come in a batch: each statement costs a way to the server and back."""
+    monkeypatch.setattr(visits, "VISITORS_KEPT_MAX", 10)
+    url = postgresql.new_database()
+    migrate(url)
+    at, batch = now() - MINUTE, Batch(lambda _: ProjectSettings())
+    asked: list[str] = []
+    execute = psycopg.Connection.execute
+
+    def noted(self: Any, query: Any, *more: Any, **named: Any) -> Any:
+        asked.append(query)
+        return execute(self, query, *more, **named)
+
+    with closing(PostgresqlDrainStore(url)) as store:
+
+        def drain(visitors: int) -> int:
+            events = [pageview(visitor=n, time=at, salt_day=at // DAY) for n in range(visitors)]
+            asked.clear()
+            store.transact(lambda tx: batch.apply(tx, events))
+            return len(asked)
+
+        for _ in range(2):
+            drain(300)
+        monkeypatch.setattr(psycopg.Connection, "execute", noted)
+        assert drain(300) == drain(30)
+        with psycopg.connect(url) as connection:
+            visits_and_events = "SELECT count(*), sum(events), min(events), max(events) FROM visit"
+            assert connection.execute(visits_and_events).fetchone() == (300, 930, 3, 4)
+
+
+def test_whom_a_drain_holds_another_one_waits_for(postgresql: Server) -> None:
+    url = postgresql.new_database()
+    migrate(url)
+    at, people = now(), [(1, 1), (1, 2)]
+    with closing(work_connection(url)) as first, closing(work_connection(url, "-c lock_timeout=200")) as second:
+        one, other = Claims(), Claims()
+        assert sorted(one.take(first, people, at)) == people
+        for later in (0, 2 * HOUR):  # as they are, and renewed
+            with first.transaction():
+                assert not one.take(first, people, at + later)
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    other.take(second, people[1:], at)
+        assert other.take(second, people[1:], at) == people[1:]
+        assert not other.take(second, people[1:], at)
+        assert one.take(first, people, at) == people[1:]
 
 
 @pytest.mark.parametrize("engine", ["postgresql", "timescaledb"])

@@ -4,7 +4,7 @@ Whatever a batch may ask for is fetched for all of it at once (`prepare`), and w
 server that is a millisecond away must not cost a millisecond an event.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from operator import attrgetter
@@ -123,7 +123,9 @@ class DrainRows:
             found[by_key[project_id, event_id]] = Known(day, fingerprint, event, visit_id)
         return found
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
+    def prepare(
+        self, events: Sequence[Event], remembered: Container[Visitor] = (), places: Mapping[int, int] = {}
+    ) -> Elsewhere:
         if not events and not self._of_visits:
             return Elsewhere()
         self._visits, self._by_id = {}, {}  # what was there before, if this transaction has changed it since
@@ -148,7 +150,7 @@ class DrainRows:
             foreign |= set(self._claims.take(self._connection, owners, at))
             held |= owners
             self._fetch_by_id(places)  # as they are now that those are held
-        self._fetch_visits(foreign)
+        self._fetch_visits(foreign | {visitor for visitor in visitors if visitor not in remembered})
         found = [*self._by_id.values(), *chain.from_iterable(self._visits.values())]
         return Elsewhere(foreign, found)
 

@@ -4,7 +4,7 @@ Visits that are sealed are found like the others; when one is to be changed, its
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from operator import attrgetter
@@ -117,7 +117,9 @@ class HotRows:
                 found[key] = known
         return found
 
-    def prepare(self, events: Sequence[Event], places: Mapping[int, int] = {}) -> Elsewhere:
+    def prepare(
+        self, events: Sequence[Event], remembered: Container[tuple[int, int]] = (), places: Mapping[int, int] = {}
+    ) -> Elsewhere:
         return Elsewhere()  # there is one drain, and asking costs little
 
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
