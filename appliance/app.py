@@ -29,7 +29,7 @@ from appliance.ingest.imports.run import Where
 from appliance.ingest.journal import Journal
 from appliance.ingest.key_uses import FLUSH_SECONDS
 from appliance.ingest.presence import Presence
-from appliance.ingest.progress import FeedItem, Stored, decode_from_drain
+from appliance.ingest.progress import FeedItem, Part, Stored, decode_from_drain
 from appliance.ingest.quota import READ_SECONDS, Quotas
 from appliance.ingest.rate_limit import RateLimits
 from appliance.ingest.readmission import LetIn, let_in
@@ -93,7 +93,7 @@ class Appliance:
             bytes_max=settings.journal_bytes_max,
             sync=settings.durability == "fsync",
         )
-        self.drain = DrainClient(self.journal, database_url(settings), self._on_stored, settings.log_format)
+        self.drain = DrainClient(self.journal, database_url(settings), self._on_told, settings.log_format)
         self.streamed = Streamed(self.drain, self.database, self.journal)
         self.imports = ImportHost(
             self.database,
@@ -277,25 +277,29 @@ class Appliance:
             self.database, self.refusals, self.endpoint.journal, project, wanted, actor=actor, now=clock.now()
         )
 
-    def _on_stored(self, stored: Stored) -> None:
-        self.stored_minutes[clock.now() // clock.MINUTE] += stored.events
-        self._show(stored)
+    def _on_told(self, told: Part | Stored) -> None:
+        if isinstance(told, Stored):
+            self.stored_minutes[clock.now() // clock.MINUTE] += told.events
+        self._show(told)
 
     async def _hear_others(self) -> None:
         """What other appliances on the same database store is shown here too."""
         async for report in self.database.announcements(self.journal.journal_id):
-            stored = decode_from_drain(report)
-            if isinstance(stored, Stored):
-                self._show(stored)
+            told = decode_from_drain(report)
+            if isinstance(told, Part | Stored):
+                self._show(told)
 
-    def _show(self, stored: Stored) -> None:
+    def _show(self, told: Part | Stored) -> None:
         now = clock.now()
-        self.presence.add(stored, now)
-        for item in stored.feed:
-            self.notices.publish(item.project_id, item)
-        for whole in stored.whole:
+        self.presence.meet(told.people, now)
+        for whole in told.whole:
             self.streamed.publish(whole)
-        for refused in stored.refused:
+        if isinstance(told, Part):
+            return
+        self.presence.note(told.feed, now)
+        for item in told.feed:
+            self.notices.publish(item.project_id, item)
+        for refused in told.refused:
             refusal = Refusal(now, "rejected", refused.reason, "", refused.name, refused.page, "drain")
             self.refusals.add(refused.project_id, refusal)
 

@@ -26,8 +26,9 @@ from appliance.storage.interface import DrainStore, DrainTransaction, Position
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-BATCH_EVENTS_MAX = 4000
-READ_BYTES_MAX = 1 << 20
+# Of one batch. Where many wait, a large one costs less: a visit is written once, however many of its events there are.
+BATCH_EVENTS_MAX = 16_000
+READ_BYTES_MAX = 4 << 20
 ATTEMPTS = 5  # of a batch that others were in the way of
 _NOWHERE = Position(0, 0)  # where imports are in the journal
 
@@ -149,7 +150,7 @@ class Drain:
     def _together(self, tx: DrainTransaction, events: list[Event], position: Position) -> Applied:
         self._unsure = None
         applied = self._apply(tx, events)
-        tx.announce(lambda watched: progress.encode(progress.stored(applied, position, watched)))
+        tx.announce(lambda watched: progress.announced(applied, position, watched))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, applied)
         return applied
@@ -167,7 +168,7 @@ class Drain:
         """Event by event in savepoints; what the database refuses goes to the dead letters, with the error."""
         self._unsure = None
         total = self._each(tx, events, lambda event: self._apply(tx, [event]))
-        tx.announce(lambda watched: progress.encode(progress.stored(total, position, watched)))
+        tx.announce(lambda watched: progress.announced(total, position, watched))
         tx.checkpoint(self._journal_id, self.position, position, now())
         self._unsure = (position, total)
         return total
@@ -203,7 +204,7 @@ class Drain:
         )
         imports.leave(tx, package.step.import_id, counts)
         recent = progress.lately(applied, now())
-        tx.announce(lambda watched: progress.encode(progress.stored(recent, _NOWHERE, watched)))
+        tx.announce(lambda watched: progress.announced(recent, _NOWHERE, watched))
         return applied
 
     def _all_of(self, tx: DrainTransaction, package: Package) -> Applied:

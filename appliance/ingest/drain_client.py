@@ -13,7 +13,7 @@ import structlog
 from appliance.frames import Unframer, frame
 from appliance.ingest import progress
 from appliance.ingest.journal import Journal
-from appliance.ingest.progress import Finish, Reached, Settled, Stored, Stuck, Take, Taken, Until, Watch
+from appliance.ingest.progress import Finish, Part, Reached, Settled, Stored, Stuck, Take, Taken, Until, Watch
 from appliance.storage.interface import Position
 from appliance.storage.location import DATABASE_VARIABLE
 
@@ -28,6 +28,7 @@ BATCH_BYTES = 1 << 20
 RESTART_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0  # a process that lived this long starts the row of delays anew
 READ_BYTES = 1 << 18
+LONG_BYTES = 1 << 13
 
 
 class DrainClient:
@@ -36,10 +37,12 @@ class DrainClient:
     Call `run` as a task after the journal is open; `changed` after every append.
     """
 
-    def __init__(self, journal: Journal, database: str, on_stored: Callable[[Stored], None], log_format: str) -> None:
+    def __init__(
+        self, journal: Journal, database: str, on_told: Callable[[Part | Stored], None], log_format: str
+    ) -> None:
         self._journal = journal
         self._database = database
-        self._on_stored = on_stored
+        self._on_told = on_told
         self._log_format = log_format
         self._process: asyncio.subprocess.Process | None = None
         self._telling: asyncio.TimerHandle | None = None
@@ -132,6 +135,8 @@ class DrainClient:
             while data := await self._process.stdout.read(READ_BYTES):
                 for payload in unframer.feed(data):
                     self._hear(progress.decode_from_drain(payload))
+                    if len(payload) > LONG_BYTES:
+                        await asyncio.sleep(0)  # let others have their turn before the next one
             await self._process.wait()
         except BaseException:
             self._process.kill()
@@ -156,6 +161,8 @@ class DrainClient:
         elif isinstance(report, Reached):
             self.error = None
             self.position = report.end
+        elif isinstance(report, Part):
+            self._pass_on(report)
         elif isinstance(report, Stuck):
             if self.error != report.error:
                 log.warning("the database takes no events", error=report.error)
@@ -176,7 +183,10 @@ class DrainClient:
         self.duplicates += stored.duplicates
         self.conflicts += stored.conflicts
         self.dead_letters += sum(refused.reason == "dead_letter" for refused in stored.refused)
+        self._pass_on(stored)
+
+    def _pass_on(self, told: Part | Stored) -> None:
         try:
-            self._on_stored(stored)
+            self._on_told(told)
         except Exception:
             log.exception("a notice of stored events failed")  # they are stored; nobody must wait for a notice

@@ -31,7 +31,7 @@ from appliance.ingest.batch import Applied
 from appliance.ingest.drain import Drain
 from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.imports import queue
-from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stuck, Take, Taken, Watch
+from appliance.ingest.progress import Finish, FromDrain, Reached, Settled, Stored, Stuck, Take, Taken, Watch
 from appliance.storage.interface import DrainStore, Position
 from appliance.storage.location import DATABASE_VARIABLE, drain_store_at
 
@@ -107,7 +107,7 @@ class Worker:
             return False
         same = before is not None and before.segment == position.segment
         self._unsettled_bytes += position.offset - (before.offset if before is not None and same else 0)
-        self._say(progress.stored(applied, position, self._watched))
+        self._say(self._parts(applied, position))
         return True
 
     def _take_package(self, busy: bool) -> bool:
@@ -134,10 +134,17 @@ class Worker:
         self._unsettled_bytes += package.size * EVENT_BYTES if package is not None else 0
         told = None
         if applied is not None:
-            told = progress.stored(progress.lately(applied, now()), NOWHERE, self._watched)
+            told = self._parts(progress.lately(applied, now()), NOWHERE)
             told.events = len(applied.stored)
         self._say(Taken(name, told))
         return bool(self._packages)
+
+    def _parts(self, applied: Applied, position: Position) -> Stored:
+        """Say all of a batch but what is given back, which is to be said last."""
+        more, told = progress.parts(progress.stored(applied, position, self._watched))
+        for part in more:
+            self._say(part)
+        return told
 
     def _expire(self) -> Applied | None:
         """Where nothing comes any more, refuse the engagement that has waited too long."""

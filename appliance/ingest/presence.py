@@ -5,10 +5,11 @@ events as the feed that a live page begins with.
 """
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from appliance.clock import MINUTE
-from appliance.ingest.progress import FeedItem, Stored
+from appliance.ingest.progress import FeedItem, Person
 from appliance.storage.interface import Database
 
 NOW = 5 * MINUTE
@@ -84,9 +85,9 @@ class Presence:
         for project_id, minute, visitor in rows:
             self._site(project_id).minutes.setdefault(minute, set()).add(visitor)
 
-    def add(self, stored: Stored, now: int) -> None:
-        """A batch was stored. What happened long ago (imports, late deliveries) is nobody's presence."""
-        for person in stored.people:
+    def meet(self, people: Iterable[Person], now: int) -> None:
+        """They came. What happened long ago (imports, late deliveries) is nobody's presence."""
+        for person in people:
             site = self._site(person.project_id)
             site.last_event_at = max(site.last_event_at or 0, person.time)
             if person.time <= now - MINUTES_KEPT * MINUTE:
@@ -100,7 +101,10 @@ class Presence:
                 if before is not None:
                     source, path = before.source or source, path or before.path
                 site.visitors[person.visitor] = Seen(person.time, path, source, person.country)
-        for item in stored.feed:
+
+    def note(self, feed: Iterable[FeedItem], now: int) -> None:
+        """That happened."""
+        for item in feed:
             if item.time > now - MINUTES_KEPT * MINUTE:
                 self._site(item.project_id).feed.append(item)
 

@@ -12,6 +12,9 @@ from appliance.storage.interface import Position
 
 LATELY = 30 * MINUTE
 FEED_EVENTS_MAX = 50  # newest events of a project and batch that are told in full
+# Of one message. While it is read whoever hears it answers no request, and readers of a stream wait for all of it.
+PEOPLE_MAX = 1_000
+WHOLE_BYTES_MAX = 1 << 20
 
 
 class Until(msgspec.Struct, tag="until", array_like=True):
@@ -79,6 +82,13 @@ class Whole(msgspec.Struct, array_like=True, gc=False):
     events: list[bytes]
 
 
+class Part(msgspec.Struct, tag="part", array_like=True):
+    """From the drain: a part of what is told of a committed batch; `Stored` follows, with the rest."""
+
+    people: list[Person]
+    whole: list[Whole]
+
+
 class Stored(msgspec.Struct, tag="stored", array_like=True):
     """From the drain: a batch is committed, up to `position`. `whole` has all events of projects that are watched."""
 
@@ -119,7 +129,7 @@ class Stuck(msgspec.Struct, tag="stuck", array_like=True):
 
 
 ToDrain = Until | Take | Watch | Finish
-FromDrain = Stored | Taken | Reached | Settled | Stuck
+FromDrain = Part | Stored | Taken | Reached | Settled | Stuck
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_drain = msgspec.msgpack.Decoder(ToDrain).decode
@@ -155,10 +165,40 @@ def stored(applied: Applied, position: Position, watched: Collection[int]) -> St
     )
 
 
+def parts(told: Stored) -> tuple[list[Part], Stored]:
+    """The same in messages of a bounded size, in order."""
+    people = [told.people[at : at + PEOPLE_MAX] for at in range(0, len(told.people), PEOPLE_MAX)]
+    whole = _in_messages(told.whole)
+    more = [*(Part(some, []) for some in people[:-1]), *(Part([], some) for some in whole[:-1])]
+    told.people, told.whole = people[-1] if people else [], whole[-1]
+    return more, told
+
+
+def announced(applied: Applied, position: Position, watched: Collection[int]) -> list[bytes]:
+    """What other appliances are told of a batch."""
+    more, told = parts(stored(applied, position, watched))
+    return [encode(part) for part in (*more, told)]
+
+
 def lately(applied: Applied, now: int) -> Applied:
     """What of a batch concerns those who look on: the rest happened too long ago."""
     recent = [placed for placed in applied.stored if placed.event.time > now - LATELY]
     return Applied(recent, applied.duplicates, applied.conflicts, applied.refused)
+
+
+def _in_messages(whole: list[Whole]) -> list[list[Whole]]:
+    messages: list[list[Whole]] = [[]]
+    weight = 0
+    for of in whole:
+        for event in of.events:
+            if messages[-1] and weight + len(event) > WHOLE_BYTES_MAX:
+                messages.append([])
+                weight = 0
+            if not messages[-1] or messages[-1][-1].project_id != of.project_id:
+                messages[-1].append(Whole(of.project_id, []))
+            messages[-1][-1].events.append(event)
+            weight += len(event)
+    return messages
 
 
 def _feed_item(event: Event) -> FeedItem:

@@ -205,7 +205,7 @@ class DrainTransaction(Protocol):
         """The rows of a statement, portable as those that `Database` takes."""
         ...
 
-    def announce(self, report: Callable[[Collection[int]], bytes]) -> None:
+    def announce(self, report: Callable[[Collection[int]], Sequence[bytes]]) -> None:
         """Let other appliances know what this transaction stored, once it is committed; `report` is asked only where
         there are any, for the projects that they watch."""
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -20,8 +21,10 @@ from appliance.ingest.early_engagement import WAIT_MAX
 from appliance.ingest.journal import Journal
 from appliance.ingest.progress import (
     FEED_EVENTS_MAX,
+    PEOPLE_MAX,
     Finish,
     FromDrain,
+    Part,
     Reached,
     Refused,
     Settled,
@@ -108,6 +111,28 @@ async def test_when_nothing_comes_any_more_it_is_refused(pair: Pair) -> None:
     end = pair.journal.end
     nothing, refusal = Stored(end, 0, 0, 0, [], [], []), Stored(end, 0, 0, 0, [], [], NO_PAGEVIEW)
     assert [said for said in pair.said() if isinstance(said, Stored)] == [nothing, refusal]
+
+
+async def test_of_a_large_batch_is_told_in_parts(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "WHOLE_BYTES_MAX", 200_000)
+    events = [pageview(0, visitor=number) for number in range(2 * PEOPLE_MAX + 1)]
+    await pair.send(*events)
+    pair.tell(Watch([1]))
+    pair.tell(Until(pair.journal.end))
+    for _ in range(3):
+        turn(pair.worker)
+    told = [said for said in pair.said() if isinstance(said, Part | Stored)]
+    *parts, last = told
+    assert isinstance(last, Stored)
+    assert (last.events, last.position) == (len(events), pair.journal.end)
+    assert all(isinstance(part, Part) for part in parts)
+    people = [[person.visitor for person in said.people] for said in told]
+    assert [visitor for some in people for visitor in some] == [event.visitor for event in events]
+    assert max(map(len, people)) == PEOPLE_MAX
+    whole = [of.events for said in told for of in said.whole]
+    assert [json.loads(text)["event_id"] for texts in whole for text in texts] == [event.event_id for event in events]
+    assert len(whole) > 1
+    assert max(sum(map(len, texts)) for texts in whole) <= 200_000
 
 
 async def test_of_projects_that_somebody_watches_every_event_is_told(pair: Pair) -> None:

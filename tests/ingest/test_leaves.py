@@ -14,12 +14,11 @@ from appliance.clock import DAY, HOUR, MINUTE
 from appliance.ingest.client_address import TrustedProxies
 from appliance.ingest.money import minor_units
 from appliance.ingest.presence import Presence
-from appliance.ingest.progress import FeedItem, Person, Stored
+from appliance.ingest.progress import FeedItem, Person
 from appliance.ingest.recent import RecentIds
 from appliance.ingest.times import is_kept, read_time
 from appliance.ingest.visitor import local_day, persistent, rotating
 from appliance.model import Project, ProjectSettings
-from appliance.storage.interface import Position
 from appliance.storage.retention import horizon
 from tests.running import Running
 
@@ -176,14 +175,15 @@ def person(visitor: int, minutes_ago: float, **more: object) -> Person:
     return Person(visitor=visitor, time=NOW - round(minutes_ago * MINUTE), **values)  # type: ignore[arg-type]
 
 
-def batch(*people: Person) -> Stored:
+def come(presence: Presence, *people: Person) -> None:
+    presence.meet(people, NOW)
     feed = [FeedItem(p.project_id, p.time, 0, "pageview", p.path, p.source, p.country, "", "", "") for p in people]
-    return Stored(Position(1, 1), len(people), 0, 0, list(people), feed, [])
+    presence.note(feed, NOW)
 
 
 def test_people_now_are_those_of_the_last_five_minutes() -> None:
     presence = Presence()
-    presence.add(batch(person(1, 0), person(2, 4.9), person(3, 5.1), person(1, 2, project_id=2)), NOW)
+    come(presence, person(1, 0), person(2, 4.9), person(3, 5.1), person(1, 2, project_id=2))
     assert presence.people(1, NOW) == 2
     assert presence.people(1, NOW + 2 * MINUTE) == 1
     assert presence.people(2, NOW) == 1
@@ -192,15 +192,15 @@ def test_people_now_are_those_of_the_last_five_minutes() -> None:
 
 def test_a_visitor_counts_once_where_they_are_now_and_where_they_came_from() -> None:
     presence = Presence()
-    presence.add(batch(person(1, 3, path="/a", source="Google")), NOW)
-    presence.add(batch(person(1, 1, path="/b")), NOW)
+    come(presence, person(1, 3, path="/a", source="Google"))
+    come(presence, person(1, 1, path="/b"))
     now = presence.look(1, NOW)
     assert (now.people, now.pages, now.sources) == (1, [("/b", 1)], [("Google", 1)])
 
 
 def test_the_last_half_hour_in_minutes() -> None:
     presence = Presence()
-    presence.add(batch(person(1, 0), person(2, 0), person(1, 1), person(1, 10), person(1, 29), person(1, 31)), NOW)
+    come(presence, person(1, 0), person(2, 0), person(1, 1), person(1, 10), person(1, 29), person(1, 31))
     minutes = presence.look(1, NOW).minutes
     assert len(minutes) == 30
     assert (minutes[29], minutes[28], minutes[19], minutes[0]) == (2, 1, 1, 1)
@@ -211,18 +211,18 @@ def test_the_last_half_hour_in_minutes() -> None:
 
 def test_everybody_of_a_minute_counts_however_late_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     presence = Presence()
-    presence.add(batch(person(1, 20), person(2, 20)), NOW)
-    presence.add(batch(person(2, 20), person(3, 20)), NOW)
+    come(presence, person(1, 20), person(2, 20))
+    come(presence, person(2, 20), person(3, 20))
     assert presence.look(1, NOW).minutes[9] == 3
     monkeypatch.setattr("appliance.ingest.presence.CROWD", 2)
     assert presence.look(1, NOW).minutes[9] == 3
-    presence.add(batch(person(4, 20)), NOW)
+    come(presence, person(4, 20))
     assert presence.look(1, NOW).minutes[9] == 3, "of a crowded minute long ago only the number is kept"
 
 
 def test_imports_are_nobodys_presence() -> None:
     presence = Presence()
-    presence.add(batch(person(1, 60 * 24)), NOW)
+    come(presence, person(1, 60 * 24))
     assert presence.people(1, NOW) == 0
     assert presence.feed(1) == []
 

@@ -35,10 +35,10 @@ class Place:
         """The projects of which another appliance's drain tells all events; None: it tells nobody anything."""
         found: list[int] | None = None
 
-        def report(watched: Collection[int]) -> bytes:
+        def report(watched: Collection[int]) -> list[bytes]:
             nonlocal found
             found = sorted(watched)
-            return b""
+            return [b""]
 
         with psycopg.connect(self.database.url) as connection:
             announce(connection, b"another", report)

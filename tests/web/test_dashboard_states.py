@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from appliance.clock import MINUTE
-from appliance.ingest.progress import Person, Stored
-from appliance.storage.interface import Position
+from appliance.ingest.progress import Person
 from appliance.web.access import find_project
 from appliance.web.site_numbers import site_numbers
 from tests.memberships import set_memberships
@@ -122,7 +121,7 @@ async def test_people_now_are_those_whose_events_were_just_stored(dashboards: Da
     project = await find_project(dashboards.database, "example.com")
     assert project is not None
     people = [Person(project.id, visitor, NOW - MINUTE, "/", "", "DE", 1) for visitor in (1, 2, 2)]
-    dashboards.presence.add(Stored(Position(0, 0), 3, 0, 0, people, [], []), NOW)
+    dashboards.presence.meet(people, NOW)
     assert "<b data-live>2</b>" in (await reader.get(SITE)).text
 
 

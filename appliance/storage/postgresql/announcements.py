@@ -10,7 +10,7 @@ was seen is told by the server's clock, for their own may differ by more than it
 import asyncio
 import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -47,20 +47,22 @@ _watched = msgspec.json.Decoder(list[int]).decode
 
 
 def announce(
-    connection: psycopg.Connection[tuple[Any, ...]], journal_id: bytes, report: Callable[[Collection[int]], bytes]
+    connection: psycopg.Connection[tuple[Any, ...]],
+    journal_id: bytes,
+    report: Callable[[Collection[int]], Sequence[bytes]],
 ) -> None:
     """Tell other appliances, if there are any, when the transaction that is open commits; `report` gets the projects
-    that they watch."""
+    that they watch, and gives messages, which are told in their order."""
     others = connection.execute(_OTHERS, (journal_id,)).fetchall()
     if not others:
         return
-    told = report({project_id for (watched,) in others for project_id in _watched(watched)})
-    payload = f"{journal_id.hex()}:{b64encode(told).decode()}"
-    if len(payload) > PAYLOAD_MAX:
-        row = connection.execute(_KEEP, (told,)).fetchone()
-        assert row is not None
-        payload = f"{journal_id.hex()}#{row[0]}"
-    connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+    for told in report({project_id for (watched,) in others for project_id in _watched(watched)}):
+        payload = f"{journal_id.hex()}:{b64encode(told).decode()}"
+        if len(payload) > PAYLOAD_MAX:
+            row = connection.execute(_KEEP, (told,)).fetchone()
+            assert row is not None
+            payload = f"{journal_id.hex()}#{row[0]}"
+        connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
 
 
 async def announcements(url: str, journal_id: bytes) -> AsyncIterator[bytes]:

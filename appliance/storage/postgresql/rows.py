@@ -295,7 +295,7 @@ class DrainRows:
         cursor = self._connection.execute(translated(sql), params)
         return cursor.fetchall() if cursor.description else []
 
-    def announce(self, report: Callable[[Collection[int]], bytes]) -> None:
+    def announce(self, report: Callable[[Collection[int]], Sequence[bytes]]) -> None:
         announce(self._connection, self._journal_id, report)
 
     @contextmanager

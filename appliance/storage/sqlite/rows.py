@@ -237,7 +237,7 @@ class HotRows:
     def execute(self, sql: str, params: Params = {}) -> list[Row]:
         return self._connection.execute(sql, params).fetchall()
 
-    def announce(self, report: Callable[[Collection[int]], bytes]) -> None:
+    def announce(self, report: Callable[[Collection[int]], Sequence[bytes]]) -> None:
         pass  # nobody else is there
 
     @contextmanager
