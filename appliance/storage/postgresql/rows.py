@@ -206,22 +206,21 @@ class DrainRows:
 
     def remember(self, seen: Sequence[tuple[int, bytes | str, int, int, int]]) -> None:
         rows = {}
-        for project_id, event_id, day, fingerprint, event in seen:
-            stored = self._stored.get(event)
-            of = (stored.visit_id, stored.time) if stored is not None else (0, 0)
-            rows[project_id, as_bytes(event_id)] = (day, fingerprint, event, *of)
-        again = [(key, rows.pop(key)) for key in [key for key in rows if key in self._known_days]]
+        for project_id, packed, day, fingerprint, event in seen:
+            event_id, stored = as_bytes(packed), self._stored.get(event)
+            visit_id, time = (stored.visit_id, stored.time) if stored is not None else (0, 0)
+            rows[project_id, event_id] = (project_id, event_id, day, fingerprint, event, visit_id, time)
+        again = rows.keys() & self._known_days.keys()
         if again:
-            lists = sql.columns_of((*key, *rest, self._known_days[key]) for key, rest in again)
+            lists = sql.columns_of((*rows.pop(key), self._known_days[key]) for key in again)
             if self._connection.execute(sql.SEE_AGAIN, lists).rowcount != len(again):
                 raise AnotherDrain("another appliance stored one of these events just now")
         if rows:
             # In order, which spares the index pages; where another drain has just stored one, the copy fails.
             try:
-                self._write(sql.COPY_SEEN, sql.SEEN_TYPES, ((*key, *rest) for key, rest in sorted(rows.items())))
+                self._write(sql.COPY_SEEN, sql.SEEN_TYPES, sorted(rows.values()))
             except psycopg.errors.UniqueViolation as error:
                 raise AnotherDrain("another appliance stored one of these events just now") from error
-        self._known_days |= {key: rest[0] for key, rest in (*rows.items(), *again)}
         self._write_engagement()
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
