@@ -128,7 +128,7 @@ ADMIN = {
     "project.raw_retention.hint": (
         "Empty: for ever. With a number, visits that ended before so many whole days go with their events, for good "
         "and within the hour. Those days can then be neither filtered nor exported, nor looked at in reports about "
-        "people; their unfiltered counts stay for ever."
+        "people; their unfiltered counts stay for ever, unless some of their events were sampled."
     ),
     "project.snippet": "Snippet",
     "project.snippet.hint": "Goes into every page of the site.",

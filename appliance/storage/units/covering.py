@@ -76,8 +76,10 @@ def check_purged(asked: Rolled | None, span: tuple[int, int], known: Iterable[Da
     for unit in known:
         if not unit.final or unit.end > purged or unit.start >= end or unit.end <= start:
             continue
+        if not unit.usable:
+            raise RawPurged(f"events from before {day} are purged: of days with sampled events no counts are kept")
         inside = start <= unit.start and unit.end <= end
-        if not inside or not unit.usable or (by_calendar and not _in_day(unit, asked.timezone)):
+        if not inside or (by_calendar and not _in_day(unit, asked.timezone)):
             whole = "whole days" if unit.timezone == asked.timezone else f"whole days of {unit.timezone}"
             raise RawPurged(f"events from before {day} are purged: of that time only {whole} are known")
 
