@@ -130,7 +130,7 @@
           if (answer.ok) {
             failures = 0;
             revive();
-          } else if (answer.status == 429 || answer.status > 499) {
+          } else if (/408|429|5../.test(answer.status)) {
             fail(events, +answer.headers.get("retry-after"));
           } else {
             answer.text().then((text) => console.warn(src, text));
