@@ -63,14 +63,16 @@ def test_an_encrypted_archive(tmp_path: Path) -> None:
     assert "Traceback" not in error
 
 
-def test_an_erasure_that_waits_for_another_removal_is_not_done(tmp_path: Path, postgresql: Server) -> None:
+def test_what_waits_for_another_removal_is_not_done(tmp_path: Path, postgresql: Server) -> None:
     url = postgresql.new_database()
     assert said(tmp_path, "project", "create", "S", "--domain", "example.com", APPLIANCE_DATABASE_URL=url)[0] == 0
     arguments = ("erase", "--project", "example.com", "--user", "ann")
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (_REMOVING,))
         code, error = said(tmp_path, *arguments, APPLIANCE_DATABASE_URL=url)
+        purged = said(tmp_path, "purge", APPLIANCE_DATABASE_URL=url)
         other.execute("SELECT pg_advisory_unlock_all()")  # a closed connection's locks go a little later
-    assert code == 1
+    assert (code, purged[0]) == (1, 1)
     assert "another removal is under way" in error
+    assert "nothing was purged: another removal is under way" in purged[1]
     assert said(tmp_path, *arguments, APPLIANCE_DATABASE_URL=url) == (0, "")

@@ -37,11 +37,16 @@ def purge(as_json: bool) -> None:
 
     async def work(database: Database) -> Purged:
         await rollups.refresh(database)  # what is to be known of days that go
-        return await retention.purge(database, clock.now())
+        done = await retention.purge(database, clock.now())
+        if done.left_to_another:
+            raise StorageUnavailable(
+                "nothing was purged: another removal is under way. A running server purges within the hour"
+            )
+        return done
 
     purged = with_database(work)
     show(
-        purged._asdict(),
+        {"projects": purged.projects, "visits": purged.visits, "events": purged.events},
         as_json,
         lambda: [
             f"purged {purged.visits:,} visits with {purged.events:,} events, {purged.projects:,} deleted projects"

@@ -47,11 +47,13 @@ class Counts(NamedTuple):
 
 
 class Purged(NamedTuple):
-    """What one purge took out: projects that were deleted long enough ago, and visits with events of the others."""
+    """What one purge took out: projects that were deleted long enough ago, and visits with events of the others; or
+    that it was left to another appliance, which removes something just now."""
 
     projects: int
     visits: int
     events: int
+    left_to_another: bool = False
 
 
 class Sealed(NamedTuple):

@@ -44,7 +44,7 @@ async def purge(url: str) -> Purged:
     projects = visits = events = 0
     async with removing(url) as connection:
         if connection is None:
-            return Purged(0, 0, 0)
+            return Purged(0, 0, 0, left_to_another=True)
         async for finished in remove_deleted(partial(step, connection), now()):
             projects += finished
             await asyncio.sleep(PAUSE_SECONDS)
