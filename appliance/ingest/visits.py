@@ -4,8 +4,10 @@
 know. It is dropped whole when a batch fails, so it never holds what the database does not.
 """
 
+from bisect import bisect_left
 from collections.abc import Container
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from appliance.clock import HOUR, MICROSECONDS, MINUTE
@@ -14,10 +16,14 @@ from appliance.storage.dimensions import DICTIONARIES
 from appliance.storage.interface import DrainTransaction, Elsewhere
 from appliance.storage.row_columns import SPAN
 
-VISITORS_KEPT_MAX = 20_000
+VISITORS_KEPT = 20_000  # among whom nobody is forgotten
+VISITORS_KEPT_MAX = 100_000  # a kilobyte each
+LATELY = HOUR  # who came in so much time before the last one is kept as long as there is room
 RECENT = 48 * HOUR
 
-_FIRST = tuple((name, DICTIONARIES[name]) for name in ACQUISITION_FIELDS)
+_FIRST = tuple(DICTIONARIES[name] for name in ACQUISITION_FIELDS)
+_first_of = attrgetter("project_id", *ACQUISITION_FIELDS)
+FIRSTS_KEPT_MAX = 20_000
 _PATH = DICTIONARIES["path"]
 _HOSTNAME = DICTIONARIES["hostname"]
 _USER = DICTIONARIES["user"]
@@ -62,6 +68,9 @@ class VisitBook:
         self._new: dict[int, Visit] = {}
         self._grown: dict[int, Visit] = {}
         self._changed: dict[int, Visit] = {}  # in more than a next event usually changes
+        self._others: set[VisitorKey] = set()  # of whom visits are in `_by_id`, though they are not in `_known`
+        self._firsts: dict[tuple[object, ...], tuple[int, ...]] = {}  # codes of texts with which visits began
+        self._room = 0  # for so many visitors, if that is more than VISITORS_KEPT
         self._tx: DrainTransaction
 
     @property
@@ -75,8 +84,8 @@ class VisitBook:
         self._new = {}
         self._grown = {}
         self._changed = {}
-        if len(self._known) > VISITORS_KEPT_MAX:
-            self._forget_oldest()
+        if len(self._known) > max(self._room, VISITORS_KEPT):
+            self._make_room()
 
     def save(self) -> None:
         """Store what this batch did to visits."""
@@ -89,12 +98,15 @@ class VisitBook:
         for visit in changed.visits:
             if (remembered := self._by_id.get(visit.id)) is not None and remembered.visitor != visit.visitor:
                 there.add(_owner(remembered))  # re-keyed by somebody else
+        there = {key for key in there if key in self._known or key in self._others}
         if not there:
-            return
+            return  # they are new, as most are
         for key in there:
             self._known.pop(key, None)
         for key in [key for key, known in self._known.items() if known.alias and _owner(known.alias) in there]:
             del self._known[key]
+            self._others.add(key)
+        self._others -= there
         for number in [number for number, visit in self._by_id.items() if _owner(visit) in there]:
             del self._by_id[number]
 
@@ -102,6 +114,8 @@ class VisitBook:
         """Drop everything: the batch was rolled back."""
         self._known.clear()
         self._by_id.clear()
+        self._others.clear()
+        self._firsts.clear()
 
     # ------------------------------------------------------------------ the three things an event can do
 
@@ -120,7 +134,7 @@ class VisitBook:
         visit = self._by_id.get(visit_id) or self._tx.visit(visit_id)
         if visit is None:
             return None
-        self._by_id[visit_id] = visit
+        self._remember(visit)
         if visit.end < time <= visit.start + SPAN and _is_near(visit, time, rule):
             visit.end = time
             self._touch(visit)
@@ -133,7 +147,7 @@ class VisitBook:
         if visit is None or max(visit.end, event.time) - min(visit.start, event.time) > SPAN:
             visit = self._start(event)
         else:
-            self._by_id[visit_id] = visit
+            self._remember(visit)
             self._touch(visit)
         self._take_in(visit, event)
         visit.end = max(visit.end, min(end, visit.start + SPAN))
@@ -200,9 +214,14 @@ class VisitBook:
         if (visit_id := self._tx.alias_of(project_id, visitor)) is not None:
             alias = self._by_id.get(visit_id) or self._tx.visit(visit_id)
             if alias is not None:
-                self._by_id[visit_id] = alias
+                self._remember(alias)
         known = self._known[key] = _Known([v for v in found if v.visitor == visitor], since, until, alias)
         return known
+
+    def _remember(self, visit: Visit) -> None:
+        self._by_id[visit.id] = visit
+        if (owner := _owner(visit)) not in self._known:
+            self._others.add(owner)
 
     def _same(self, visit: Visit) -> Visit:
         """One object per visit, whoever asked for it first."""
@@ -216,14 +235,13 @@ class VisitBook:
     # ------------------------------------------------------------------ changing
 
     def _start(self, event: Event) -> Visit:
-        tx, project_id = self._tx, event.project_id
-        code = tx.code
+        project_id = event.project_id
         visit = Visit(
-            id=tx.next_visit_id(),
+            id=self._tx.next_visit_id(),
             project_id=project_id,
             visitor=event.visitor,
             salt_day=event.salt_day,
-            user=code(project_id, _USER, event.user_id),
+            user=self._tx.code(project_id, _USER, event.user_id),
             session_id=event.session_id,
             start=event.time,
             end=event.time,
@@ -237,15 +255,26 @@ class VisitBook:
             events=0,
             interactive=0,
             rate=event.rate if event.flags & Flag.BY_VISITOR else UNSAMPLED,
-            first=tuple([code(project_id, dimension, getattr(event, name)) for name, dimension in _FIRST]),
+            first=self._first(event),
         )
         self._new[visit.id] = visit
-        self._by_id[visit.id] = visit
+        self._remember(visit)
         if (known := self._known.get((project_id, event.visitor))) is not None:
             known.visits.append(visit)
         if event.anonymous is not None:
             self._set_alias(project_id, event.anonymous, visit)
         return visit
+
+    def _first(self, event: Event) -> tuple[int, ...]:
+        texts = _first_of(event)
+        codes = self._firsts.get(texts)
+        if codes is None:
+            if len(self._firsts) >= FIRSTS_KEPT_MAX:
+                self._firsts.clear()
+            pairs = zip(_FIRST, texts[1:], strict=True)
+            codes = tuple([self._tx.code(event.project_id, dimension, text) for dimension, text in pairs])
+            self._firsts[texts] = codes
+        return codes
 
     def _take_in(self, visit: Visit, event: Event) -> None:
         time = event.time
@@ -305,15 +334,20 @@ class VisitBook:
         if visit.id not in self._new:
             self._changed[visit.id] = visit
 
-    def _forget_oldest(self) -> None:
-        """Make room: half of the visitors go, those whose visits ended first. The database still has them."""
+    def _make_room(self) -> None:
+        """Forget whose visits ended before those of others: half of the visitors at least where there are too many, and
+        who did not come lately. The database still has them."""
         ends = sorted((max((v.end for v in known.visits), default=0), key) for key, known in self._known.items())
-        for _, key in ends[: len(ends) // 2]:
+        lately = bisect_left(ends, (ends[-1][0] - LATELY,))
+        going = max(lately, len(ends) // 2 if len(ends) > VISITORS_KEPT_MAX else 0)
+        for _, key in ends[:going]:
             del self._known[key]
-        kept = {
-            v.id: v for known in self._known.values() for v in (*known.visits, *([known.alias] if known.alias else []))
-        }
-        self._by_id = kept
+        self._room = min(2 * len(self._known), VISITORS_KEPT_MAX)
+        self._by_id = {visit.id: visit for known in self._known.values() for visit in known.visits}
+        self._others.clear()
+        for known in self._known.values():
+            if known.alias is not None:
+                self._remember(known.alias)
 
 
 def _owner(visit: Visit) -> VisitorKey:

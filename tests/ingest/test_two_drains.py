@@ -15,6 +15,7 @@ from appliance.storage.sqlite.drain_store import SqliteDrainStore
 from tests.builders import engagement, event, pageview, user_event
 from tests.ingest.applying import Applying
 from tests.postgresql import Server
+from tests.seeds import seeds
 
 VISITS = 'SELECT visitor, start, "end", entry_at, exit_at, pageviews, events, interactive FROM visit ORDER BY 1, 2, 3'
 EVENTS = """
@@ -104,9 +105,10 @@ def move(chance: Random, minutes: float, views: list[Event]) -> Event:
 
 
 @pytest.mark.parametrize("kept", [visits.VISITORS_KEPT_MAX, 2])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 40))
 async def test_random_moves(sides: Sides, seed: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visits, "VISITORS_KEPT_MAX", kept)
+    for bound in ("VISITORS_KEPT", "VISITORS_KEPT_MAX"):
+        monkeypatch.setattr(visits, bound, kept)
     chance = Random(seed)
     views: list[Event] = []
     minutes = 0.0

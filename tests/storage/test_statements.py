@@ -22,7 +22,8 @@ from tests.postgresql import Server
 
 def test_people_who_were_forgotten_are_asked_for_together(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many come in a batch: each statement costs a way to the server and back."""
-    monkeypatch.setattr(visits, "VISITORS_KEPT_MAX", 10)
+    for bound in ("VISITORS_KEPT", "VISITORS_KEPT_MAX"):
+        monkeypatch.setattr(visits, bound, 10)
     url = postgresql.new_database()
     migrate(url)
     at, batch = now() - MINUTE, Batch(lambda _: ProjectSettings())

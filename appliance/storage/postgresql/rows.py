@@ -159,7 +159,8 @@ class DrainRows:
         if visits is None or since < self._window[0] or until > self._window[1]:
             values = sql.around(project_id, [visitor], since, until + SPAN)
             visits = list(map(visit_of, self._all(sql.OF_VISITORS, values)))
-        return sorted((visit for visit in visits if since <= visit.start <= until), key=attrgetter("start", "id"))
+        found = [visit for visit in visits if since <= visit.start <= until]
+        return found if len(found) < 2 else sorted(found, key=attrgetter("start", "id"))
 
     def visit(self, visit_id: int) -> Visit | None:
         return self._by_id.get(visit_id)
@@ -198,8 +199,8 @@ class DrainRows:
         grow_visits(self._connection, grown)
         change_visits(self._connection, changed)
         self._by_id |= {visit.id: visit for visit in changed}
-        carried = {visit.id: (visit.visitor, *visit.first) for visits in (new, grown, changed) for visit in visits}
-        rows = (sql.row_of_event(row, carried[row.visit_id]) for row in self._rows)
+        visits = {visit.id: visit for of in (new, grown, changed) for visit in of}
+        rows = (sql.row_of_event(row, visits[row.visit_id]) for row in self._rows)
         self._copy("event", sql.COPY_EVENTS, sql.EVENT_TYPES, rows, {row.time for row in self._rows})
         self._rows = []
         self.marks.write(self._connection, (*new, *grown, *changed), now())

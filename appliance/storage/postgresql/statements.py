@@ -145,7 +145,7 @@ def row_of_visit(visit: Visit) -> tuple[Any, ...]:
     return (*row[:-1], *row[-1], visit.start)
 
 
-def row_of_event(row: StoredEvent, carried: tuple[int, ...]) -> tuple[Any, ...]:
+def row_of_event(row: StoredEvent, visit: Visit) -> tuple[Any, ...]:
     """The row of an event, with what it carries of its visit."""
     values = msgspec.structs.astuple(row)
-    return (*values[:2], as_bytes(row.event_id), *values[3:], *carried)
+    return (*values[:2], as_bytes(row.event_id), *values[3:], visit.visitor, *visit.first)
