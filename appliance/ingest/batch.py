@@ -140,8 +140,7 @@ class Batch:
         self._early.save()
         tx.remember(seen)
         # Last, and in order: whoever else counts the same project's events waits until this transaction has ended.
-        for (project_id, quarter), number in sorted(_by_quarter(applied.stored).items()):
-            tx.add_usage(project_id, quarter * QUARTER, number)
+        tx.add_usage(_by_quarter(applied.stored))
         return applied
 
     def restore(self, tx: DrainTransaction, import_id: str, events: list[Event], visits: list[OfVisit]) -> Applied:
@@ -333,10 +332,14 @@ class Batch:
 
 
 def _by_quarter(stored: Iterable[Placed]) -> Counter[tuple[int, int]]:
-    """Numbers of events by project and quarter of an hour of their receipt: no zone begins a month within one.
-    Imported ones, which were not sent this month, are left out."""
+    """Numbers of events by project and the quarter of an hour in which they were received, as the time when it begins:
+    no zone begins a month within one. Imported ones, which were not sent this month, are left out."""
     return Counter(
-        [(event.project_id, event.received // QUARTER) for event, _, _, _ in stored if not event.flags & _IMPORTED]
+        [
+            (event.project_id, event.received - event.received % QUARTER)
+            for event, _, _, _ in stored
+            if not event.flags & _IMPORTED
+        ]
     )
 
 

@@ -192,8 +192,8 @@ class DrainTransaction(Protocol):
         """Make the project's source known, unless it has SOURCES_MAX already, and that it was seen."""
         ...
 
-    def add_usage(self, project_id: int, received: int, events: int) -> None:
-        """Count events for the month of the project's calendar in which they were received."""
+    def add_usage(self, events: Mapping[tuple[int, int], int]) -> None:
+        """Count events, by project and a time of their receipt, for the month of the project's calendar."""
         ...
 
     def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:

@@ -9,18 +9,21 @@ import pytest
 from appliance.clock import DAY, HOUR, MINUTE, now
 from appliance.ingest import visits
 from appliance.ingest.batch import Batch
-from appliance.model import ProjectSettings
+from appliance.model import Event, Kind, ProjectSettings
 from appliance.storage.postgresql import statements as sql
 from appliance.storage.postgresql.claims import Claims
 from appliance.storage.postgresql.connection import work_connection
 from appliance.storage.postgresql.drain_store import PostgresqlDrainStore
 from appliance.storage.postgresql.migrate import migrate
 from appliance.storage.row_columns import GROWING
-from tests.builders import pageview
+from tests.builders import pageview, user_event
 from tests.postgresql import Server
 
 
-def test_people_who_were_forgotten_are_asked_for_together(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_people_who_were_forgotten_are_asked_for_together(
+    postgresql: Server, monkeypatch: pytest.MonkeyPatch, logged_in: bool
+) -> None:
     """However many come in a batch: each statement costs a way to the server and back."""
     for bound in ("VISITORS_KEPT", "VISITORS_KEPT_MAX"):
         monkeypatch.setattr(visits, bound, 10)
@@ -36,8 +39,14 @@ def test_people_who_were_forgotten_are_asked_for_together(postgresql: Server, mo
 
     with closing(PostgresqlDrainStore(url)) as store:
 
+        def came(number: int) -> Event:
+            if not logged_in:
+                return pageview(visitor=number, time=at, salt_day=at // DAY)
+            of_view = {"kind": Kind.PAGEVIEW, "name": "pageview", "time": at, "visitor": -number - 1}
+            return user_event(0, f"user {number}", number, traits='{"plan":"pro"}', **of_view)
+
         def drain(visitors: int) -> int:
-            events = [pageview(visitor=n, time=at, salt_day=at // DAY) for n in range(visitors)]
+            events = [came(number) for number in range(visitors)]
             asked.clear()
             store.transact(lambda tx: batch.apply(tx, events))
             return len(asked)
@@ -49,6 +58,8 @@ def test_people_who_were_forgotten_are_asked_for_together(postgresql: Server, mo
         with psycopg.connect(url) as connection:
             visits_and_events = "SELECT count(*), sum(events), min(events), max(events) FROM visit"
             assert connection.execute(visits_and_events).fetchone() == (300, 930, 3, 4)
+            said = "SELECT (SELECT count(*) FROM alias), (SELECT count(*) FROM user_trait)"
+            assert connection.execute(said).fetchone() == (300 * logged_in, 300 * logged_in)
 
 
 def test_whom_a_drain_holds_another_one_waits_for(postgresql: Server) -> None:

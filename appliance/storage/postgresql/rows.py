@@ -4,6 +4,7 @@ Whatever a batch may ask for is fetched for all of it at once (`prepare`), and w
 server that is a millisecond away must not cost a millisecond an event.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -28,10 +29,10 @@ from appliance.storage.postgresql.claims import Claims, Visitor
 from appliance.storage.postgresql.connection import storage_error, translated
 from appliance.storage.postgresql.dictionary import Codes
 from appliance.storage.postgresql.exclusion import enter
+from appliance.storage.postgresql.identities import Identities
 from appliance.storage.postgresql.partitions import Partitions
 from appliance.storage.postgresql.rollups.marks import Marks
 from appliance.storage.row_columns import SPAN, WAITING, engagement_of, names, visit_of, waiting_of
-from appliance.storage.traits import merged
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -106,6 +107,7 @@ class DrainRows:
         self._visits: dict[Visitor, list[Visit]] = {}  # of the visitors that were fetched
         self._by_id: dict[int, Visit] = {}
         self._window = (0, 0)
+        self._identities = Identities()
 
     # ------------------------------------------------------------------ what a batch asks
 
@@ -223,6 +225,7 @@ class DrainRows:
             except psycopg.errors.UniqueViolation as error:
                 raise AnotherDrain("another appliance stored one of these events just now") from error
         self._write_engagement()
+        self._identities.write(self._connection)
 
     def engage(self, project_id: int, event: int, scroll_depth: int, engaged_ms: int) -> None:
         _, depth, milliseconds = self._engaged.get(event, (project_id, 0, 0))
@@ -243,18 +246,14 @@ class DrainRows:
         self._connection.execute(delete, (self._journal_id, list(numbers)))
 
     def add_alias(self, project_id: int, visitor: int, visit: Visit) -> None:
-        self._connection.execute(
-            "INSERT INTO alias (project_id, visitor, visit_id, near) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (project_id, visitor) DO UPDATE SET visit_id = excluded.visit_id, near = excluded.near",
-            (project_id, visitor, visit.id, visit.start),
-        )
-        self._aliases[project_id, visitor] = (visit.id, visit.start)
+        self._aliases[project_id, visitor] = found = (visit.id, visit.start)
         self._asked_aliases.add((project_id, visitor))
+        self._identities.alias(project_id, visitor, found)
 
     def drop_alias(self, project_id: int, visitor: int) -> None:
-        self._connection.execute("DELETE FROM alias WHERE project_id = %s AND visitor = %s", (project_id, visitor))
         self._aliases.pop((project_id, visitor), None)
         self._asked_aliases.add((project_id, visitor))
+        self._identities.alias(project_id, visitor, None)
 
     def add_source(self, project_id: int, name: str, at: int) -> None:
         seen = "UPDATE source SET seen_at = greatest(seen_at, %s) WHERE project_id = %s AND name = %s"
@@ -267,24 +266,16 @@ class DrainRows:
             {"id": project_id, "name": name, "at": at},
         )
 
-    def add_usage(self, project_id: int, received: int, events: int) -> None:
-        self._connection.execute(
-            "INSERT INTO monthly_usage (project_id, month, events) VALUES (%s, %s, %s)"
-            " ON CONFLICT (project_id, month) DO UPDATE SET events = monthly_usage.events + excluded.events",
-            (project_id, local_month(received, self.timezones.get(project_id, "UTC")), events),
-        )
+    def add_usage(self, events: Mapping[tuple[int, int], int]) -> None:
+        by_month: Counter[tuple[int, int]] = Counter()
+        for (project_id, received), number in events.items():
+            by_month[project_id, local_month(received, self.timezones.get(project_id, "UTC"))] += number
+        if by_month:
+            rows = sorted((*key, number) for key, number in by_month.items())
+            self._connection.execute(sql.ADD_USAGE, sql.columns_of(rows))
 
     def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:
-        key = (project_id, user)
-        self._connection.execute(
-            'INSERT INTO user_trait (project_id, "user", traits, updated_at) VALUES (%s, %s, %s, 0)'
-            " ON CONFLICT DO NOTHING",
-            (*key, "{}"),
-        )
-        select = 'SELECT traits FROM user_trait WHERE project_id = %s AND "user" = %s FOR UPDATE'
-        ((before,),) = self._all(select, key)
-        update = 'UPDATE user_trait SET traits = %s, updated_at = %s WHERE project_id = %s AND "user" = %s'
-        self._connection.execute(update, (merged(merged(once, before), traits), at, *key))
+        self._identities.state(project_id, user, traits, once, at)
 
     def add_dead_letter(self, at: int, event: Event, error: str) -> None:
         insert = "INSERT INTO dead_letter (at, project_id, error, event) VALUES (%s, %s, %s, %s)"

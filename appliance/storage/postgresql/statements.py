@@ -96,6 +96,35 @@ ALIASES: Final = (
     f" FROM {_rows_of('bigint', 'bigint')} u (project_id, visitor)"
     " JOIN alias a ON a.project_id = u.project_id AND a.visitor = u.visitor"
 )
+DROP_ALIASES: Final = (
+    f"DELETE FROM alias a USING {_rows_of('bigint', 'bigint')} u (project_id, visitor)"
+    " WHERE a.project_id = u.project_id AND a.visitor = u.visitor"
+)
+SET_ALIASES: Final = (
+    "INSERT INTO alias (project_id, visitor, visit_id, near)"
+    f" SELECT * FROM {_rows_of('bigint', 'bigint', 'bigint', 'bigint')} u"
+    " ON CONFLICT (project_id, visitor) DO UPDATE SET visit_id = excluded.visit_id, near = excluded.near"
+)
+_USERS: Final = f"{_rows_of('bigint', 'integer')} u (project_id, number)"
+MAKE_TRAITS: Final = (
+    'INSERT INTO user_trait (project_id, "user", traits, updated_at)'
+    f" SELECT u.project_id, u.number, '{{}}', 0 FROM {_USERS} ON CONFLICT DO NOTHING"
+)
+HOLD_TRAITS: Final = (
+    f'SELECT t.project_id, t."user", t.traits FROM {_USERS}'
+    ' JOIN user_trait t ON t.project_id = u.project_id AND t."user" = u.number'
+    ' ORDER BY t.project_id, t."user" FOR UPDATE OF t'
+)
+SET_TRAITS: Final = (
+    "UPDATE user_trait t SET traits = u.traits, updated_at = u.updated_at"
+    f" FROM {_rows_of('bigint', 'integer', 'text', 'bigint')} u (project_id, number, traits, updated_at)"
+    ' WHERE t.project_id = u.project_id AND t."user" = u.number'
+)
+ADD_USAGE: Final = (
+    "INSERT INTO monthly_usage (project_id, month, events)"
+    f" SELECT * FROM {_rows_of('bigint', 'bigint', 'bigint')} u"
+    " ON CONFLICT (project_id, month) DO UPDATE SET events = monthly_usage.events + excluded.events"
+)
 ENGAGE: Final = (
     "UPDATE event e SET scroll_depth = greatest(e.scroll_depth, u.scroll_depth),"
     " engaged_ms = e.engaged_ms + u.engaged_ms"

@@ -214,11 +214,14 @@ class HotRows:
             {"id": project_id, "name": name, "at": at},
         )
 
-    def add_usage(self, project_id: int, received: int, events: int) -> None:
-        self._connection.execute(
+    def add_usage(self, events: Mapping[tuple[int, int], int]) -> None:
+        self._connection.executemany(
             "INSERT INTO monthly_usage (project_id, month, events) VALUES (?, ?, ?)"
             " ON CONFLICT (project_id, month) DO UPDATE SET events = events + excluded.events",
-            (project_id, local_month(received, self.timezones.get(project_id, "UTC")), events),
+            [
+                (project_id, local_month(received, self.timezones.get(project_id, "UTC")), number)
+                for (project_id, received), number in events.items()
+            ],
         )
 
     def merge_traits(self, project_id: int, user: int, traits: str, once: str, at: int) -> None:
