@@ -159,7 +159,7 @@ class DrainRows:
     def visits_of(self, project_id: int, visitor: int, since: int, until: int) -> list[Visit]:
         visits = self._visits.get((project_id, visitor))
         if visits is None or since < self._window[0] or until > self._window[1]:
-            values = sql.around(project_id, [visitor], since, until + SPAN)
+            values = sql.around([(project_id, visitor)], since, until + SPAN)
             visits = list(map(visit_of, self._all(sql.OF_VISITORS, values)))
         found = [visit for visit in visits if since <= visit.start <= until]
         return found if len(found) < 2 else sorted(found, key=attrgetter("start", "id"))
@@ -343,16 +343,13 @@ class DrainRows:
             for row in self._all(sql.BY_ID, (sql.array_of(places), low, high)):
                 self._by_id[row[0]] = visit_of(row)
 
-    def _fetch_visits(self, visitors: Iterable[Visitor]) -> None:
-        by_project: dict[int, list[int]] = {}
-        for project_id, visitor in visitors:
-            by_project.setdefault(project_id, []).append(visitor)
-            self._visits[project_id, visitor] = []
-        low, high = self._window
-        for project_id, numbers in by_project.items():
-            for row in self._all(sql.OF_VISITORS, sql.around(project_id, numbers, low, high + SPAN)):
+    def _fetch_visits(self, visitors: Collection[Visitor]) -> None:
+        self._visits.update((visitor, []) for visitor in visitors)
+        if visitors:
+            low, high = self._window
+            for row in self._all(sql.OF_VISITORS, sql.around(visitors, low, high + SPAN)):
                 visit = visit_of(row)
-                self._visits[project_id, visit.visitor].append(visit)
+                self._visits[visit.project_id, visit.visitor].append(visit)
 
     def _copy(
         self, table: str, copy: str, types: Sequence[str], rows: Iterator[tuple[Any, ...]], times: Collection[int]

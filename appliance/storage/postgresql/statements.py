@@ -71,8 +71,9 @@ OWNER: Final = (
 _SELECT_VISITS: Final = f"SELECT {names(VISIT, 'v.')} FROM visit v"
 # One look into the index for each visitor, however few the planner believes there are.
 OF_VISITORS: Final = (
-    f"SELECT {names(VISIT, 'f.')} FROM unnest(CAST(%(visitors)b AS bigint[])) u (visitor)"
-    f" CROSS JOIN LATERAL ({_SELECT_VISITS} WHERE v.project_id = %(project)b AND v.visitor = u.visitor"
+    f"SELECT {names(VISIT, 'f.')}"
+    " FROM unnest(CAST(%(projects)b AS bigint[]), CAST(%(visitors)b AS bigint[])) u (project_id, visitor)"
+    f" CROSS JOIN LATERAL ({_SELECT_VISITS} WHERE v.project_id = u.project_id AND v.visitor = u.visitor"
     " AND v.placed >= %(low)b AND v.placed <= %(high)b OFFSET 0) f"
 )
 BY_ID: Final = f"{_SELECT_VISITS} WHERE v.id = ANY(CAST(%b AS bigint[])) AND v.placed >= %b AND v.placed <= %b"
@@ -150,9 +151,10 @@ INSERT_WAITING: Final = (
 )
 
 
-def around(project_id: int, visitors: list[int], low: int, high: int) -> dict[str, Any]:
-    """The values of OF_VISITORS."""
-    return {"project": project_id, "visitors": array_of(visitors), "low": low, "high": high}
+def around(visitors: Iterable[tuple[int, int]], low: int, high: int) -> dict[str, Any]:
+    """The values of OF_VISITORS; a visitor is a project and a number."""
+    projects, numbers = columns_of(visitors)
+    return {"projects": projects, "visitors": numbers, "low": low, "high": high}
 
 
 def columns_of(rows: Iterable[Sequence[Any]]) -> list[Any]:
