@@ -213,7 +213,7 @@ class DrainRows:
             event_id, stored = as_bytes(packed), self._stored.get(event)
             visit_id, time = (stored.visit_id, stored.time) if stored is not None else (0, 0)
             rows[project_id, event_id] = (project_id, event_id, day, fingerprint, event, visit_id, time)
-        again = rows.keys() & self._known_days.keys()
+        again = sorted(rows.keys() & self._known_days.keys())
         if again:
             lists = sql.columns_of((*rows.pop(key), self._known_days[key]) for key in again)
             if self._connection.execute(sql.SEE_AGAIN, lists).rowcount != len(again):
