@@ -139,7 +139,7 @@ class Batch:
         self._book.save()
         self._early.save()
         tx.remember(seen)
-        # Last, and in order: whoever else counts the same project's events waits until this transaction has ended.
+        # Last: whoever else counts the same project's events waits until this transaction has ended.
         tx.add_usage(_by_quarter(applied.stored))
         return applied
 

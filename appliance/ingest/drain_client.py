@@ -28,7 +28,7 @@ BATCH_BYTES = 1 << 20
 RESTART_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS = 30.0  # a process that lived this long starts the row of delays anew
 READ_BYTES = 1 << 18
-LONG_BYTES = 1 << 13
+LONG_BYTES = 1 << 13  # of a report that takes so long that requests should not wait for the next one too
 
 
 class DrainClient:
@@ -136,7 +136,7 @@ class DrainClient:
                 for payload in unframer.feed(data):
                     self._hear(progress.decode_from_drain(payload))
                     if len(payload) > LONG_BYTES:
-                        await asyncio.sleep(0)  # let others have their turn before the next one
+                        await asyncio.sleep(0)
             await self._process.wait()
         except BaseException:
             self._process.kill()

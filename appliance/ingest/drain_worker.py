@@ -141,7 +141,7 @@ class Worker:
 
     def _parts(self, applied: Applied, position: Position) -> Stored:
         """Say all of a batch but what is given back, which is to be said last."""
-        more, told = progress.parts(progress.stored(applied, position, self._watched))
+        more, told = progress.parts(applied, position, self._watched)
         for part in more:
             self._say(part)
         return told

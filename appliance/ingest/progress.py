@@ -136,7 +136,7 @@ decode_to_drain = msgspec.msgpack.Decoder(ToDrain).decode
 decode_from_drain = msgspec.msgpack.Decoder(FromDrain).decode
 
 
-def stored(applied: Applied, position: Position, watched: Collection[int]) -> Stored:
+def _stored(applied: Applied, position: Position, watched: Collection[int]) -> Stored:
     """A committed batch in brief: who came, and the newest events of each project; of those watched every event."""
     people: dict[tuple[int, int, int], Person] = {}
     feeds: dict[int, list[Placed]] = {}
@@ -165,8 +165,9 @@ def stored(applied: Applied, position: Position, watched: Collection[int]) -> St
     )
 
 
-def parts(told: Stored) -> tuple[list[Part], Stored]:
-    """The same in messages of a bounded size, in order."""
+def parts(applied: Applied, position: Position, watched: Collection[int]) -> tuple[list[Part], Stored]:
+    """A committed batch in messages of a bounded size, which are said in this order."""
+    told = _stored(applied, position, watched)
     people = [told.people[at : at + PEOPLE_MAX] for at in range(0, len(told.people), PEOPLE_MAX)]
     whole = _in_messages(told.whole)
     more = [*(Part(some, []) for some in people[:-1]), *(Part([], some) for some in whole[:-1])]
@@ -176,7 +177,7 @@ def parts(told: Stored) -> tuple[list[Part], Stored]:
 
 def announced(applied: Applied, position: Position, watched: Collection[int]) -> list[bytes]:
     """What other appliances are told of a batch."""
-    more, told = parts(stored(applied, position, watched))
+    more, told = parts(applied, position, watched)
     return [encode(part) for part in (*more, told)]
 
 

@@ -19,6 +19,7 @@ CONFINE: Final = """
     AND EXISTS (SELECT 1 FROM membership m WHERE m.account_id = account.id AND m.project_id = :project)
     AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.account_id = account.id AND m.project_id <> :project)
     """
+_IS_THERE: Final = "EXISTS (SELECT 1 FROM membership m WHERE m.account_id = :account AND m.project_id = :project)"
 
 
 async def of_account(db: Database, account: Account) -> dict[int, SiteRole]:
@@ -50,7 +51,7 @@ async def give(db: Database, account: Account, project: Project, role: str, *, a
         values,
     )
     note = audit.entry_if(
-        "EXISTS (SELECT 1 FROM membership m WHERE m.account_id = :account AND m.project_id = :project)",
+        _IS_THERE,
         audit.entry(at, actor, "access.give", account.email, f"{project.name}: {role}"),
         {"account": account.id, "project": project.id},
     )
@@ -66,11 +67,7 @@ async def take(db: Database, account: Account, project: Project, *, actor: str, 
     statements = [
         BUMP,
         # The note first: afterwards nothing tells that there was one.
-        audit.entry_if(
-            "EXISTS (SELECT 1 FROM membership m WHERE m.account_id = :account AND m.project_id = :project)",
-            audit.entry(at, actor, "access.take", account.email, project.name),
-            values,
-        ),
+        audit.entry_if(_IS_THERE, audit.entry(at, actor, "access.take", account.email, project.name), values),
         (f"{CONFINE} AND id = :account RETURNING id", values),
         ("DELETE FROM membership WHERE account_id = :account AND project_id = :project RETURNING role", values),
     ]
@@ -80,11 +77,10 @@ async def take(db: Database, account: Account, project: Project, *, actor: str, 
     return bool(confined)
 
 
-async def take_all(db: Database, account: Account, *, actor: str, at: int) -> None:
-    """End all memberships of an account: a viewer sees all projects then, a member none."""
-    detail = "no sites" if account.role == "member" else "all sites"
+async def let_see_all(db: Database, account: Account, *, actor: str, at: int) -> None:
+    """End all memberships of a viewer, who sees all projects then."""
     ended = ("DELETE FROM membership WHERE account_id = :id", {"id": account.id})
-    await db.write_all([BUMP, ended, audit.entry(at, actor, "access.all", account.email, detail)])
+    await db.write_all([BUMP, ended, audit.entry(at, actor, "access.all", account.email, "all sites")])
 
 
 async def has_outside_lead(db: Database, project_id: int) -> bool:

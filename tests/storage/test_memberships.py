@@ -76,7 +76,7 @@ async def test_who_loses_the_last_project_does_not_see_all_by_that(database: Any
     assert found.role == "member"
     eve = await account(database, email="eve@example.com")
     await set_memberships(database, eve, {blog.id: "viewer"})
-    await memberships.take_all(database, eve, actor="a", at=NOW)
+    await memberships.let_see_all(database, eve, actor="a", at=NOW)
     assert (await accounts.by_id(database, eve.id)) == eve
 
 

@@ -271,6 +271,7 @@ class DrainRows:
         for (project_id, received), number in events.items():
             by_month[project_id, local_month(received, self.timezones.get(project_id, "UTC"))] += number
         if by_month:
+            # In one order, so that two drains never wait for each other.
             rows = sorted((*key, number) for key, number in by_month.items())
             self._connection.execute(sql.ADD_USAGE, sql.columns_of(rows))
 

@@ -12,7 +12,7 @@ from appliance.web import flash, shell, urls
 from appliance.web.access import Login, require_role, state_of
 from appliance.web.forms import Fields, errors_of, get, page, post, read_form, see
 from appliance.web.navigation import admin_nav
-from appliance.web.pages.admin_accounts import account_of
+from appliance.web.pages.admin_accounts import account_of, grantable
 from appliance.web.strings import text
 from appliance.web.views_admin import AccessRow, AccessView
 from appliance.web.views_forms import Form
@@ -36,9 +36,8 @@ async def give(request: Request) -> Response:
     form = await read_form(request)
     db = state_of(request).db
     try:
-        project, role = await _site(request, form), form.text("role")
-        before = await memberships.of_account(db, account)
-        _check_owners(login, before.get(project.id), role)
+        role = form.text("role")
+        project = await _site(request, login, account, form, role)
         await memberships.give(db, account, project, role, actor=login.account.email, at=clock.now())
     except Invalid as error:
         return await _access_page(request, login, account, form, errors_of(error, known=FIELDS), error.status)
@@ -52,9 +51,7 @@ async def take(request: Request) -> Response:
     form = await read_form(request)
     db = state_of(request).db
     try:
-        project = await _site(request, form)
-        before = await memberships.of_account(db, account)
-        _check_owners(login, before.get(project.id))
+        project = await _site(request, login, account, form)
         confined = await memberships.take(db, account, project, actor=login.account.email, at=clock.now())
     except Invalid as error:
         return await _access_page(request, login, account, None, errors_of(error, known=()), error.status)
@@ -68,7 +65,7 @@ async def take_all(request: Request) -> Response:
         raise Forbidden("Only a viewer can see all sites without being given them.", code="role")
     db = state_of(request).db
     _check_owners(login, *(await memberships.of_account(db, account)).values())
-    await memberships.take_all(db, account, actor=login.account.email, at=clock.now())
+    await memberships.let_see_all(db, account, actor=login.account.email, at=clock.now())
     flash.say(request, "saved")
     return see(urls.account_access(account.id))
 
@@ -80,10 +77,13 @@ async def _confined(request: Request) -> Account:
     return account
 
 
-async def _site(request: Request, form: Fields) -> Project:
-    project = await projects.by_public_id(state_of(request).db, form.text("site"))
+async def _site(request: Request, login: Login, account: Account, form: Fields, role: str = "") -> Project:
+    """The site that the form names, where this account may give that role, and take the one that there is."""
+    db = state_of(request).db
+    project = await projects.by_public_id(db, form.text("site"))
     if project is None:
         raise Invalid("Choose a site.", code="unknown", field="site")
+    _check_owners(login, (await memberships.of_account(db, account)).get(project.id), role)
     return project
 
 
@@ -91,11 +91,6 @@ def _check_owners(login: Login, *roles: str | None) -> None:
     """Whether these may be given or taken: that of an owner, who may delete a site, by owners alone."""
     if "owner" in roles and login.account.role != "owner":
         raise Forbidden("Only an owner may give a site an owner, or take one from it.", code="role")
-
-
-def _roles(login: Login) -> tuple[SiteRole, ...]:
-    """What this account may give."""
-    return tuple(role for role in memberships.SITE_ROLES if role != "owner" or login.account.role == "owner")
 
 
 async def _access_page(
@@ -109,15 +104,16 @@ async def _access_page(
     db = state_of(request).db
     roles = await memberships.of_account(db, account)
     sites = sorted(await projects.list_all(db), key=lambda project: shell.label(project).casefold())
-    may_give = _roles(login)
+    may_give = grantable(login, memberships.SITE_ROLES)
+    name = account.name or account.email
     values = {name: form.text(name) for name in FIELDS} if form else {"role": "viewer"}
     confined = account.role in memberships.CONFINED
     may_see_all = account.role == "viewer" and bool(roles) and set(roles.values()) <= set(may_give)
     view = AccessView(
-        shell=await shell.shell(request, text("access.title", name=account.name or account.email)),
+        shell=await shell.shell(request, text("access.title", name=name)),
         nav=admin_nav("users"),
         back_href=urls.ADMIN_ACCOUNTS,
-        name=account.name or account.email,
+        name=name,
         email=account.email,
         role=account.role,
         rows=tuple(_row(site, roles[site.id], may_give) for site in sites if site.id in roles),

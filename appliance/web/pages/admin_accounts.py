@@ -1,5 +1,7 @@
 """Who may sign in. Admins invite and change all but owners; only owners deal with owners and remove accounts."""
 
+from typing import TypeVar
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,6 +19,8 @@ from appliance.web.views_admin import UserRow, UsersView
 from appliance.web.views_forms import Form
 
 FIELDS = ("name", "email", "password")
+
+R = TypeVar("R", bound=str)
 
 
 def routes() -> list[Route]:
@@ -83,11 +87,13 @@ async def account_of(request: Request) -> Account:
     return account
 
 
+def grantable(login: Login, roles: tuple[R, ...]) -> tuple[R, ...]:
+    """Those of the roles that this account may give: owners alone make owners."""
+    return tuple(role for role in roles if role != "owner" or login.account.role == "owner")
+
+
 def _roles(login: Login) -> tuple[Role, ...]:
-    """The roles that this account may give."""
-    if login.account.role == "owner":
-        return accounts.ROLES
-    return tuple(role for role in accounts.ROLES if role != "owner")
+    return grantable(login, accounts.ROLES)
 
 
 def _grantable(login: Login, role: str) -> Role:
